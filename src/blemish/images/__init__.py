@@ -1,0 +1,29 @@
+"""Images between the file and the model: strict reading, window, resize, tiles, and back."""
+
+from __future__ import annotations
+
+from blemish.images.geometry import Recipe, fit, unfit
+from blemish.images.reading import depth, image_files, read_image, read_mask
+from blemish.images.tiles import Box, Crop, crop_boxes, crops, stitch, tile_boxes
+from blemish.images.window import Window, apply_window, find_window, read_eight_bit, read_rgb
+
+__all__ = [
+    "Box",
+    "Crop",
+    "Recipe",
+    "Window",
+    "apply_window",
+    "crop_boxes",
+    "crops",
+    "depth",
+    "find_window",
+    "fit",
+    "image_files",
+    "read_eight_bit",
+    "read_image",
+    "read_mask",
+    "read_rgb",
+    "stitch",
+    "tile_boxes",
+    "unfit",
+]
