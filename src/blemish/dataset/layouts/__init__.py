@@ -1,0 +1,79 @@
+"""The layouts on disk, one module each, known by the module's name.
+
+A layout has `EXPECTS` (what it looks for, in words), `recognises(path) -> bool` and
+`read(path) -> Dataset`. A new module in this folder is a new layout.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections import Counter
+from pathlib import Path
+from typing import Protocol, cast
+
+from blemish.dataset.table import Dataset
+from blemish.dataset.words import name_some
+from blemish.errors import DatasetError
+from blemish.images import image_files
+
+PLAIN = "folder"
+
+
+class Layout(Protocol):
+    """What a module in this folder offers."""
+
+    EXPECTS: str
+
+    def recognises(self, path: Path) -> bool:
+        """True when the layout can be read from `path`."""
+
+    def read(self, path: Path) -> Dataset:
+        """The data set at `path`."""
+
+
+def layouts() -> dict[str, Layout]:
+    """Every layout by its name."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return {n: cast(Layout, importlib.import_module(f"{__name__}.{n}")) for n in names}
+
+
+def find_layout(path: Path, name: str | None = None) -> Layout:
+    """The layout called `name`, or the only one that recognises `path`.
+
+    A plain folder is what no other layout recognises. DatasetError when none or several do.
+    """
+    known = layouts()
+    if not path.exists():
+        raise DatasetError(f"{path} does not exist; check the path.")
+    if name is not None:
+        if name not in known:
+            raise DatasetError(f"there is no layout '{name}'; the layouts are {', '.join(known)}.")
+        return known[name]
+    found = [n for n, layout in known.items() if n != PLAIN and layout.recognises(path)]
+    if not found and known[PLAIN].recognises(path):
+        return known[PLAIN]
+    if len(found) > 1:
+        raise DatasetError(
+            f"{path} can be read as {' and as '.join(found)}; say which with --layout."
+        )
+    if not found:
+        raise DatasetError(_why_none(path, known))
+    return known[found[0]]
+
+
+def _why_none(path: Path, known: dict[str, Layout]) -> str:
+    looked_for = "; ".join(f"{name}: {layout.EXPECTS}" for name, layout in known.items())
+    if path.is_file():
+        return f"{path} is not a data set. Looked for {looked_for}."
+    if not any(path.iterdir()):
+        return f"{path} is empty; put images of good parts into it, or name another folder."
+    kinds = Counter(p.suffix.lower() or "nameless" for p in path.rglob("*") if p.is_file())
+    held = name_some([f"{count} {kind} files" for kind, count in kinds.most_common()])
+    if not image_files(path):
+        return f"{path} holds no images, only {held or 'folders'}; name a folder with images."
+    folders = name_some(sorted(p.name for p in path.iterdir() if p.is_dir()), 6)
+    return (
+        f"{path} holds {held} in {folders}, which is no layout that is known. "
+        f"Looked for {looked_for}. If every image shows a good part, say --layout {PLAIN}."
+    )

@@ -1,0 +1,123 @@
+"""A table: one CSV or Parquet file with a row per image, paths relative to its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from blemish.dataset.delimited import as_text, read_delimited
+from blemish.dataset.paths import below, listing, match_key
+from blemish.dataset.table import COLUMNS, Dataset, conform, qualify_parts
+from blemish.dataset.words import (
+    DEFECTIVE_WORDS,
+    GOOD_WORDS,
+    is_good,
+    label_of,
+    name_some,
+    split_of,
+)
+from blemish.errors import DatasetError
+
+EXPECTS = "a .csv or .parquet file with the column image"
+
+SUFFIXES = (".csv", ".tsv", ".parquet")
+
+
+def recognises(path: Path) -> bool:
+    """True for a file that ends in .csv, .tsv or .parquet."""
+    return path.is_file() and path.suffix.lower() in SUFFIXES
+
+
+def read(path: Path) -> Dataset:
+    """The rows of a table; of its columns `COLUMNS` only `image` is required, others are ignored.
+
+    An image with a kind of defect is defective. Without `label`, every other image is good unless
+    it is in the test. Without `split`, good images train and the rest is the test.
+    Raises DatasetError for files that do not exist or lie outside the table's folder, and for
+    words that are no label or split.
+    """
+    if not recognises(path):
+        raise DatasetError(f"{path} is not a table; name {EXPECTS}.")
+    frame = _read_parquet(path) if path.suffix.lower() == ".parquet" else read_delimited(path)
+    if "image" not in frame.columns:
+        raise DatasetError(
+            f"{path} has no column 'image'; its columns are {', '.join(frame.columns)}."
+        )
+    if frame["image"].null_count():
+        row = frame["image"].is_null().arg_max() or 0
+        raise DatasetError(f"{path} names no image in row {row + 1}; fill or remove that row.")
+    frame = frame.select(c for c in COLUMNS if c in frame.columns)
+    for column in ("image", "mask"):
+        if column in frame.columns:
+            frame = frame.with_columns(_located(path, frame[column]))
+    frame = _with_split(_with_label(conform(frame), frame.columns, path), frame.columns, path)
+    table = frame.with_columns(pl.col("category").fill_null(path.stem))
+    return Dataset(path.parent, path.stem, "table", qualify_parts(table))
+
+
+def _read_parquet(path: Path) -> pl.DataFrame:
+    try:
+        return as_text(pl.read_parquet(path), path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DatasetError(f"{path} cannot be read as Parquet; write it again.") from error
+
+
+def _located(path: Path, column: pl.Series) -> pl.Series:
+    """The paths as they are spelt on disk, relative to the table's folder."""
+    root = path.parent
+    written = column.drop_nulls().unique(maintain_order=True).to_list()
+    inside = below(root, root, written)
+    outside = [w for w, i in zip(written, inside, strict=True) if i is None]
+    if outside:
+        raise DatasetError(
+            f"{path} names files outside its own folder: {name_some(outside)}; "
+            "put the table into a folder above its images."
+        )
+    names = [name for name in inside if name is not None]
+    on_disk = {match_key(name): name for name in listing(root, names)}
+    missing = [name for name in names if match_key(name) not in on_disk]
+    if missing:
+        raise DatasetError(
+            f"{path} names files that do not exist ({len(missing)}): {name_some(missing)}; "
+            f"paths are relative to {root}."
+        )
+    spelt = {w: on_disk[match_key(name)] for w, name in zip(written, names, strict=True)}
+    return column.replace_strict(spelt, default=None, return_dtype=pl.String)
+
+
+def _with_label(table: pl.DataFrame, given: list[str], path: Path) -> pl.DataFrame:
+    table = table.with_columns(word="label", label=label_of("label"))
+    odd = table.filter(pl.col("label").is_null())["word"].drop_nulls().unique().sort().to_list()
+    if odd:
+        raise DatasetError(
+            f"{path} has labels that are not known: {name_some(odd)}; write {GOOD_WORDS[0]} or "
+            f"{DEFECTIVE_WORDS[0]}, and the kind of defect into the column 'defect'."
+        )
+    table = table.with_columns(defect=pl.when(is_good("defect").not_()).then("defect"))
+    defect = pl.col("defect").is_not_null()
+    torn = table.filter((pl.col("label") == "good") & defect)["image"].to_list()
+    if torn:
+        raise DatasetError(
+            f"{path} calls images good that have a kind of defect: {name_some(torn)}; "
+            "correct the label or empty the defect."
+        )
+    label = pl.when(defect).then(pl.lit("defective")).otherwise("label")
+    if "label" not in given:
+        tested = (split_of("split") == "test").fill_null(False)
+        label = pl.when(~defect & ~tested).then(pl.lit("good")).otherwise(label)
+    return table.drop("word").with_columns(label=label)
+
+
+def _with_split(table: pl.DataFrame, given: list[str], path: Path) -> pl.DataFrame:
+    if "split" not in given:
+        good = pl.col("label") == "good"
+        split = pl.when(good).then(pl.lit("train")).otherwise(pl.lit("test"))
+        return table.with_columns(split=split)
+    odd = table.filter(split_of("split").is_null())["split"].fill_null("(empty)")
+    if len(odd):
+        raise DatasetError(
+            f"{path} has splits that are not known: {name_some(odd.unique().sort().to_list())}; "
+            "write train, validation or test."
+        )
+    return table.with_columns(split=split_of("split"))

@@ -1,0 +1,40 @@
+"""Images to inspect: files and folders as they come, grouped into parts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from blemish.dataset.parts import FILE_NAME, with_parts
+from blemish.dataset.paths import relative_paths
+from blemish.dataset.table import Dataset, conform
+from blemish.errors import DatasetError
+from blemish.images import image_files
+
+
+def open_images(
+    paths: Sequence[Path], *, parts: Path | None = None, part_pattern: str | None = None
+) -> Dataset:
+    """The images at these paths without labels; a `parts.csv` in a single folder counts.
+
+    Raises DatasetError for a path that does not exist, and for folders without an image.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise DatasetError(f"{path} does not exist; name an image or a folder of images")
+        found = image_files(path) if path.is_dir() else [path]
+        if not found:
+            raise DatasetError(f"{path} holds no PNG, JPEG, BMP or TIFF image")
+        files += found
+    files = list(dict.fromkeys(file.absolute() for file in files))
+    root = Path(os.path.commonpath([file.parent for file in files]))
+    table = conform(pl.DataFrame({"image": relative_paths(files, root)}))
+    table = table.with_columns(category=pl.lit(root.name), split=pl.lit("test"))
+    if parts is None and part_pattern is None and len(paths) == 1 and paths[0].is_dir():
+        beside = paths[0].absolute() / FILE_NAME
+        parts = beside if beside.is_file() else None
+    return with_parts(Dataset(root, root.name, "images", table), parts, part_pattern)
