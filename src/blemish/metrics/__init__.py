@@ -1,0 +1,1 @@
+"""How well scores, maps and decisions separate good from defective."""

@@ -1,0 +1,120 @@
+"""Ranking metrics over one score per image: AUROC with a bootstrap, and average precision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from blemish.errors import DatasetError, ImageError
+
+
+def score_counts(
+    scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Count good and defective items at every distinct score.
+
+    scores [n] float, labels [n] with 0 = good and 1 = defective, weights [n] (default 1).
+    Returns the distinct scores in rising order, the weight of good items and the weight of
+    defective items at each. Raises ImageError for a NaN score, DatasetError for bad labels.
+    """
+    values, defective = checked(scores, labels)
+    distinct, index = np.unique(values, return_inverse=True)
+    weight = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if weight.shape != values.shape:
+        raise DatasetError(f"{len(values)} scores have weights of shape {weight.shape}.")
+    good, bad = _split(index, defective, weight)
+    return distinct, good, bad
+
+
+def checked(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return scores as float64 [n] and labels as bool [n], or name the first that is wrong."""
+    values = np.asarray(scores, dtype=np.float64)
+    given = np.asarray(labels)
+    if values.ndim != 1 or given.shape != values.shape:
+        raise DatasetError(
+            f"Scores of shape {values.shape} need labels of the same length, not {given.shape}."
+        )
+    if np.isnan(values).any():
+        where = int(np.flatnonzero(np.isnan(values))[0])
+        raise ImageError(f"Score number {where} is NaN; look for NaN pixels in that image.")
+    if not np.isin(given, (0, 1)).all():
+        raise DatasetError("A label is neither 0 (good) nor 1 (defective).")
+    return values, given.astype(bool)
+
+
+def auroc(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> float | None:
+    """Probability that a defective item scores above a good one; a tie counts one half.
+
+    Arguments and errors as in `score_counts`. None when one class is absent.
+    """
+    _, good, bad = score_counts(scores, labels, weights)
+    return _area(good, bad)
+
+
+def average_precision(scores: ArrayLike, labels: ArrayLike) -> float | None:
+    """Mean of the precision at each distinct threshold, weighted by the recall gained there.
+
+    No interpolation. Arguments and errors as in `score_counts`. None when one class is absent.
+    """
+    _, good, bad = score_counts(scores, labels)
+    if good.sum() == 0 or bad.sum() == 0:
+        return None
+    true = np.cumsum(bad[::-1])
+    rejected = true + np.cumsum(good[::-1])
+    return float(np.sum(bad[::-1] * true / rejected) / bad.sum())
+
+
+def bootstrap_auroc(
+    scores: ArrayLike,
+    labels: ArrayLike,
+    groups: ArrayLike,
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> tuple[float, float] | None:
+    """Percentile interval of the AUROC when whole parts are drawn again with replacement.
+
+    groups [n] names the part of each image. A part is defective if any of its images is; good
+    and defective parts are drawn apart, so that their numbers stay. None when one class is absent.
+    """
+    values, defective = checked(scores, labels)
+    parts, part_of = np.unique(np.asarray(groups), return_inverse=True)
+    if part_of.shape != values.shape:
+        raise DatasetError(f"{len(values)} scores need as many groups, not {part_of.shape}.")
+    if defective.all() or not defective.any():
+        return None
+    _, index = np.unique(values, return_inverse=True)
+    part_is_defective = np.bincount(part_of, defective, minlength=len(parts)) > 0
+    strata = [np.flatnonzero(part_is_defective == label) for label in (False, True)]
+    rng = np.random.default_rng(seed)
+    areas = []
+    for _ in range(draws):
+        drawn = [rng.choice(stratum, len(stratum)) for stratum in strata if len(stratum)]
+        times = np.bincount(np.concatenate(drawn), minlength=len(parts))
+        areas.append(_area(*_split(index, defective, times[part_of])))
+    # Without a good part, a draw can miss every good view; it then has no area.
+    known = [area for area in areas if area is not None]
+    low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def _split(
+    index: NDArray[np.intp], defective: NDArray[np.bool_], weight: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weight of the good and of the defective items at each distinct score; index names it."""
+    size = int(index.max(initial=-1)) + 1
+    good = np.bincount(index, np.where(defective, 0.0, weight), minlength=size)
+    bad = np.bincount(index, np.where(defective, weight, 0.0), minlength=size)
+    return good.astype(np.float64, copy=False), bad.astype(np.float64, copy=False)
+
+
+def _area(good: NDArray[np.float64], bad: NDArray[np.float64]) -> float | None:
+    """Mann-Whitney statistic from the weights at each distinct score, in rising order."""
+    pairs = good.sum() * bad.sum()
+    if pairs == 0:
+        return None
+    good_below = np.cumsum(good) - good
+    return float(np.sum(bad * (good_below + good / 2)) / pairs)

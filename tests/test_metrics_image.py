@@ -1,0 +1,144 @@
+"""Image and sample metrics against scikit-learn and against examples worked by hand."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from blemish.errors import DatasetError, ImageError
+from blemish.metrics.image import auroc, average_precision, bootstrap_auroc
+from blemish.metrics.sample import sample_scores
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "make_adeval_fixtures.py"
+fixtures = SimpleNamespace(**runpy.run_path(str(SCRIPT)))
+
+# Few distinct values make many ties; floats make none.
+tied = st.integers(0, 4).map(float)
+scored = st.lists(
+    st.tuples(st.one_of(tied, st.floats(-1e6, 1e6)), st.booleans(), st.integers(1, 5)),
+    min_size=2,
+    max_size=60,
+).filter(lambda rows: len({label for _, label, _ in rows}) == 2)
+
+
+def test_a_tie_counts_one_half() -> None:
+    assert auroc([0.1, 0.5, 0.5, 0.9], [0, 0, 1, 1]) == (1 + 0.5 + 1 + 1) / 4
+
+
+def test_scores_that_rank_defects_below_good_images_are_not_flipped() -> None:
+    assert auroc([3.0, 2.0, 1.0], [0, 0, 1]) == 0.0
+
+
+@settings(max_examples=60, deadline=None)
+@given(scored)
+def test_auroc_and_average_precision_agree_with_scikit_learn(
+    rows: list[tuple[float, bool, int]],
+) -> None:
+    scores, labels, weights = map(np.array, zip(*rows, strict=True))
+    assert auroc(scores, labels) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+    assert auroc(scores, labels, weights) == pytest.approx(
+        roc_auc_score(labels, scores, sample_weight=weights), abs=1e-12
+    )
+    expected = average_precision_score(labels, scores)
+    assert average_precision(scores, labels) == pytest.approx(expected, abs=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(scored)
+def test_integer_weights_mean_repeated_images(rows: list[tuple[float, bool, int]]) -> None:
+    scores, labels, weights = map(np.array, zip(*rows, strict=True))
+    repeated = auroc(np.repeat(scores, weights), np.repeat(labels, weights))
+    assert auroc(scores, labels, weights) == pytest.approx(repeated, abs=1e-12)
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0], [1, 1, 1]])
+def test_one_class_alone_has_no_ranking(labels: list[int]) -> None:
+    scores = [1.0, 2.0, 3.0]
+    assert auroc(scores, labels) is None
+    assert average_precision(scores, labels) is None
+    assert bootstrap_auroc(scores, labels, ["a", "b", "c"]) is None
+
+
+def test_no_scores_at_all_have_no_ranking() -> None:
+    assert auroc([], []) is None
+    assert average_precision([], []) is None
+    assert bootstrap_auroc([], [], []) is None
+
+
+def test_a_nan_score_is_refused_with_its_number() -> None:
+    with pytest.raises(ImageError, match="number 1 is NaN"):
+        auroc([0.0, np.nan], [0, 1])
+
+
+@pytest.mark.parametrize("labels", [[0, 2], [0], [0, 1, 1]])
+def test_labels_that_do_not_fit_are_refused(labels: list[int]) -> None:
+    with pytest.raises(DatasetError):
+        auroc([0.0, 1.0], labels)
+
+
+@pytest.mark.parametrize("case", json.loads(fixtures.FIXTURES.read_text("utf-8"))["cases"])
+def test_image_auroc_agrees_with_adeval(case: dict[str, object]) -> None:
+    # Counted in 1,000 strips of equal width: exact, but for the corner below the largest value,
+    # where a strip holds one value, and off by half of the strip's background where it holds more.
+    scores, labels = fixtures.scores_and_labels(case["seed"], case["levels"], case["strength"])
+    width = np.ptp(scores) / 1000
+    good = scores[~labels]
+    crowd = max(np.mean((good >= low) & (good <= low + width)) for low in good)
+    assert auroc(scores, labels) == pytest.approx(case["image_auroc_strips"], abs=crowd / 2)
+
+
+def test_the_bootstrap_is_repeatable_and_holds_the_estimate() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 50)
+    scores = rng.normal(size=100) + labels
+    first = bootstrap_auroc(scores, labels, np.arange(100), draws=300)
+    assert first == bootstrap_auroc(scores, labels, np.arange(100), draws=300)
+    assert first != bootstrap_auroc(scores, labels, np.arange(100), draws=300, seed=1)
+    estimate = auroc(scores, labels)
+    assert first is not None
+    assert estimate is not None
+    assert first[0] < estimate < first[1]
+
+
+def test_five_copies_of_every_image_make_no_interval_narrower() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 40)
+    scores = rng.normal(size=80) + labels
+    parts = np.arange(80)
+    single = bootstrap_auroc(scores, labels, parts, draws=300)
+    copied = bootstrap_auroc(
+        np.repeat(scores, 5), np.repeat(labels, 5), np.repeat(parts, 5), draws=300
+    )
+    assert copied == pytest.approx(single, abs=1e-12)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000))
+def test_parts_with_good_and_defective_views_alone_still_have_an_interval(seed: int) -> None:
+    scores = np.random.default_rng(seed).normal(size=8)
+    interval = bootstrap_auroc(scores, [0, 1] * 4, [1, 1, 2, 2, 3, 3, 4, 4], draws=50)
+    assert interval is not None
+    assert 0 <= interval[0] <= interval[1] <= 1
+
+
+def test_a_part_scores_as_its_worst_view_and_is_defective_if_any_view_is() -> None:
+    parts = ["b", "a", "b", "a"]
+    samples = sample_scores([0.2, 0.4, 0.9, 0.1], parts, [0, 0, 1, 0])
+    assert samples.parts.tolist() == ["a", "b"]
+    assert samples.scores.tolist() == [0.4, 0.9]
+    assert samples.labels.tolist() == [False, True]
+
+
+def test_views_can_be_averaged_by_name_and_by_no_other_name() -> None:
+    samples = sample_scores([0.0, 1.0, -3.0], [7, 7, 8], [0, 1, 0], "mean")
+    assert samples.scores.tolist() == [0.5, -3.0]
+    with pytest.raises(DatasetError, match="'median'"):
+        sample_scores([0.0], [1], [0], "median")  # type: ignore[arg-type]
