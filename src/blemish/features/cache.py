@@ -1,0 +1,148 @@
+"""Features on disk: float16 rows in append-only shards that survive a kill at any byte.
+
+Every writer appends to a shard of its own, so no lock is needed; an index entry is written after
+its row and carries a checksum, so a row cut short by a kill is found and computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import struct
+import time
+import uuid
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+Half = npt.NDArray[np.float16]
+
+DEFAULT_LIMIT = 8 * 2**30  # bytes
+_ENTRY = struct.Struct("<32sIIQI")  # image key, crop, crops of the image, offset, checksum
+
+
+def default_folder() -> Path:
+    """`BLEMISH_CACHE`, or the user's cache folder on this system."""
+    if named := os.environ.get("BLEMISH_CACHE"):
+        return Path(named)
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "blemish" / "cache"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "blemish"
+
+
+def image_key(path: Path) -> bytes:
+    """sha256 of a file's bytes: the same picture under another name is the same key."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where the row of one crop lies, and how many crops its image has."""
+
+    shard: Path
+    offset: int
+    crops: int
+    checksum: int
+
+
+class Shelf:
+    """The cached rows of one recipe: (image key, crop) -> float16 [width]."""
+
+    def __init__(self, folder: Path, width: int) -> None:
+        self.folder = folder
+        self.width = width
+        folder.mkdir(parents=True, exist_ok=True)
+        self._entries: dict[tuple[bytes, int], Entry] = {}
+        for index in sorted(folder.glob("*.index")):
+            self._load(index)
+        self._shard = folder / f"{uuid.uuid4().hex}.rows"
+        self._rows: BinaryIO | None = None
+        self._index: BinaryIO | None = None
+
+    def crops(self, key: bytes) -> int:
+        """How many crops of that image are here; 0 unless all of them are, and whole."""
+        first = self._entries.get((key, 0))
+        if first is None:
+            return 0
+        return first.crops if all(self._whole(key, crop) for crop in range(first.crops)) else 0
+
+    def get(self, key: bytes, crop: int) -> Half:
+        """The row of one crop; `crops` has said that it is here."""
+        return np.array(self._map(self._entries[key, crop]))  # a copy lets go of the file's pages
+
+    def put(self, key: bytes, crop: int, crops: int, row: Half) -> None:
+        """Append a row, then the index entry that makes it count."""
+        if self._rows is None or self._index is None:
+            self._rows = self._shard.open("ab")
+            self._index = self._shard.with_suffix(".index").open("ab")
+        entry = Entry(self._shard, self._rows.tell(), crops, zlib.crc32(row.data))
+        self._rows.write(row.data)
+        self._rows.flush()
+        self._index.write(_ENTRY.pack(key, crop, crops, entry.offset, entry.checksum))
+        self._index.flush()
+        self._entries[key, crop] = entry
+
+    def close(self) -> None:
+        """Close this writer's shard; reading goes on."""
+        for file in (self._rows, self._index):
+            if file is not None:
+                file.close()
+        self._rows = self._index = None
+
+    def _load(self, index: Path) -> None:
+        data = index.read_bytes()
+        whole = len(data) - len(data) % _ENTRY.size
+        for key, crop, crops, offset, checksum in _ENTRY.iter_unpack(data[:whole]):
+            self._entries[key, crop] = Entry(index.with_suffix(".rows"), offset, crops, checksum)
+        index.touch()  # last use, for the size limit
+
+    def _map(self, entry: Entry) -> Half:
+        return np.memmap(entry.shard, np.float16, "r", entry.offset, (self.width,))
+
+    def _whole(self, key: bytes, crop: int) -> bool:
+        entry = self._entries.get((key, crop))
+        try:
+            return entry is not None and zlib.crc32(self._map(entry).data) == entry.checksum
+        except (OSError, ValueError):  # cleared, or cut short
+            return False
+
+
+def size(folder: Path) -> int:
+    """Bytes that the cache takes."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def shelves(folder: Path) -> Iterator[tuple[Path, int, float]]:
+    """Each shelf's folder, its bytes, and when it was last used (seconds since 1970)."""
+    for shelf in sorted(path for path in folder.glob("*") if path.is_dir()):
+        used = max((index.stat().st_mtime for index in shelf.glob("*.index")), default=0.0)
+        yield shelf, size(shelf), used
+
+
+def trim(folder: Path, limit: int = DEFAULT_LIMIT, *, keep: Path | None = None) -> None:
+    """Delete the shelves used longest ago until the cache is within `limit` bytes."""
+    found = sorted(shelves(folder), key=lambda shelf: shelf[2])
+    total = sum(bytes_ for _, bytes_, _ in found)
+    for shelf, bytes_, used in found:
+        # One that was in use a minute ago may belong to a run beside this one.
+        if total <= limit or shelf == keep or time.time() - used < 60:
+            continue
+        shutil.rmtree(shelf, ignore_errors=True)
+        total -= bytes_
+
+
+def clear(folder: Path) -> int:
+    """Delete every shelf and say how many bytes that freed; nothing else in the folder goes."""
+    freed = 0
+    for shelf, bytes_, _ in list(shelves(folder)):
+        if any(shelf.glob("*.index")) or not any(shelf.iterdir()):
+            shutil.rmtree(shelf, ignore_errors=True)
+            freed += bytes_
+    return freed

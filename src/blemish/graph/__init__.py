@@ -1,0 +1,1 @@
+"""Small ONNX builders: embedding, smoothing, neighbours, score, and joining head and backbone."""

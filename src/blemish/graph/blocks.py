@@ -1,0 +1,132 @@
+"""The pieces that detectors' heads are made of; each adds nodes and returns an output's name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from blemish.graph.builder import Graph
+
+Grid = tuple[int, int]
+
+
+def embed(
+    graph: Graph, layers: Sequence[tuple[str, tuple[int, int, int]]], grid: Grid, pool: int = 1
+) -> str:
+    """Patch embedding [n, C, h, w]: layers averaged over pool x pool cells, brought to one grid.
+
+    `layers` are (name, (c, h, w)). A finer layer is averaged down, a coarser one is interpolated
+    bilinearly, then the channels are stacked (METHODS 0.1, the variant without channel pooling).
+    """
+    parts = []
+    for name, (_, height, width) in layers:
+        x = name
+        if pool > 1:
+            x = graph.add(
+                "AveragePool",
+                x,
+                kernel_shape=[pool, pool],
+                pads=[pool // 2] * 4,
+                count_include_pad=0,
+            )
+        if (height, width) != grid:
+            if height >= grid[0]:
+                step = [height // grid[0], width // grid[1]]
+                x = graph.add("AveragePool", x, kernel_shape=step, strides=step)
+            else:
+                x = resize(graph, x, (height, width), grid)
+        parts.append(x)
+    return graph.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
+
+
+def resize(graph: Graph, x: str, size: Grid, grid: Grid) -> str:
+    """[n, c, *size] -> [n, c, *grid], bilinear, pixel centres aligned."""
+    scales = graph.constant(np.array([1, 1, grid[0] / size[0], grid[1] / size[1]]))
+    return graph.add(
+        "Resize", x, "", scales, mode="linear", coordinate_transformation_mode="half_pixel"
+    )
+
+
+def resize_map(graph: Graph, map_: str, size: Grid, grid: Grid) -> str:
+    """[n, *size] -> [n, *grid], bilinear, pixel centres aligned."""
+    if size == grid:
+        return map_
+    channel = graph.constant(np.array([1]))
+    x = resize(graph, graph.add("Unsqueeze", map_, channel), size, grid)
+    return graph.add("Squeeze", x, channel)
+
+
+def smooth(graph: Graph, map_: str, sigma: float) -> str:
+    """Gaussian smoothing of a map [n, h, w]; `sigma` in cells, cut at 3 sigma, edges repeated."""
+    if sigma <= 0:
+        return map_
+    radius = max(1, round(3 * sigma))
+    line = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    line /= line.sum()
+    x = graph.add("Unsqueeze", map_, graph.constant(np.array([1])))
+    x = graph.add("Pad", x, graph.constant(np.array([0, 0, radius, radius] * 2)), mode="edge")
+    x = graph.add("Conv", x, graph.constant(line.reshape(1, 1, -1, 1)))
+    x = graph.add("Conv", x, graph.constant(line.reshape(1, 1, 1, -1)))
+    return graph.add("Squeeze", x, graph.constant(np.array([1])))
+
+
+def inside(graph: Graph, valid: str, grid: Grid, size: Grid) -> str:
+    """The cells, bool [n, h, w], into which the box `valid` of the model's input reaches."""
+    height, width = grid
+    top, left, bottom, right = (
+        graph.add(
+            "Reshape",
+            graph.add("Gather", valid, graph.constant(np.array(edge)), axis=1),
+            graph.constant(np.array([-1, 1, 1])),
+        )
+        for edge in range(4)
+    )
+    first_row = np.arange(height).reshape(1, height, 1) * (size[0] / height)
+    first_column = np.arange(width).reshape(1, 1, width) * (size[1] / width)
+    rows, columns = graph.constant(first_row), graph.constant(first_column)
+
+    below = graph.add("Greater", graph.constant(first_row + size[0] / height), top)
+    beside = graph.add("Greater", graph.constant(first_column + size[1] / width), left)
+    rows_in = graph.add("And", graph.add("Less", rows, bottom), below)
+    columns_in = graph.add("And", graph.add("Less", columns, right), beside)
+    return graph.add("And", rows_in, columns_in)
+
+
+def peak(graph: Graph, map_: str, inside_: str, top: int = 1) -> str:
+    """Score [n]: the mean of the `top` largest values of the map among the cells inside."""
+    lowest = graph.constant(np.array(-1e9))
+    flat = graph.add("Flatten", graph.add("Where", inside_, map_, lowest), axis=1)
+    if top == 1:
+        axes = graph.constant(np.array([1]))
+        return graph.add("Squeeze", graph.add("ReduceMax", flat, axes=[1], keepdims=1), axes)
+    values, _ = graph.add_many("TopK", flat, graph.constant(np.array([top])), outputs=2, axis=1)
+    real = graph.add("Greater", values, graph.constant(np.array(-1e8)))
+    one, zero = graph.constant(np.array(1.0)), graph.constant(np.array(0.0))
+    axes = graph.constant(np.array([1]))
+    total = graph.add("ReduceSum", graph.add("Where", real, values, zero), axes, keepdims=0)
+    count = graph.add("ReduceSum", graph.add("Where", real, one, zero), axes, keepdims=0)
+    return graph.add("Div", total, count)
+
+
+def patches(graph: Graph, x: str) -> str:
+    """[n, C, h, w] -> [n, h * w, C]."""
+    flat = graph.add("Reshape", x, graph.constant(np.array([0, 0, -1])))
+    return graph.add("Transpose", flat, perm=[0, 2, 1])
+
+
+def cells(graph: Graph, x: str, grid: Grid) -> str:
+    """[n, h * w] -> [n, h, w]."""
+    return graph.add("Reshape", x, graph.constant(np.array([0, *grid])))
+
+
+def nearest(graph: Graph, x: str, bank: npt.NDArray[np.float32]) -> str:
+    """Distance [n, P] from every patch [n, P, C] to the nearest row of the bank [m, C]."""
+    squares = (bank.astype(np.float64) ** 2).sum(1)
+    cross = graph.add("MatMul", x, graph.constant(np.ascontiguousarray(-2 * bank.T)))
+    partial = graph.add("Add", cross, graph.constant(squares))
+    least = graph.add("ReduceMin", partial, axes=[2], keepdims=0)
+    norm = graph.add("ReduceSumSquare", x, axes=[2], keepdims=0)
+    squared = graph.add("Relu", graph.add("Add", least, norm))
+    return graph.add("Sqrt", squared)

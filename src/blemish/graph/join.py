@@ -1,0 +1,54 @@
+"""Join a backbone and a detector's head into the one graph that everything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, numpy_helper
+
+from blemish.graph.builder import Graph, model, serialize, tensor
+
+Head = Callable[[Graph], tuple[str, str]]
+"""Adds a detector's nodes after the layers; returns the names of map [n, h, w] and score [n]."""
+
+
+def join(backbone: Path, layers: Sequence[str], height: int, width: int, head: Head) -> bytes:
+    """The whole detector as an ONNX model.
+
+    Inputs: `image` uint8 [n, height, width, 3] and, optional, `valid` float32 [n, 4], the box (top,
+    left, bottom, right) that the picture fills (default: all of it). Outputs: `map` float32
+    [n, h, w] and `score` float32 [n]. The head reads the backbone's layers and `valid` by name.
+    """
+    graph = Graph("head.")
+    map_name, score_name = head(graph)
+    graph.add("Identity", map_name, to="map")
+    graph.add("Identity", score_name, to="score")
+    nodes, initializers = _prune(onnx.load(backbone).graph, set(layers))
+    graph.nodes = nodes + graph.nodes
+    graph.initializers = initializers + graph.initializers
+    # An input that also has an initialiser need not be fed.
+    whole = np.array([[0, 0, height, width]], np.float32)
+    graph.initializers.append(numpy_helper.from_array(whole, "valid"))
+    inputs = [
+        tensor("image", ("n", height, width, 3), TensorProto.UINT8),
+        tensor("valid", ("m", 4)),
+    ]
+    return serialize(
+        model(graph, inputs, [tensor("map", ("n", "h", "w")), tensor("score", ("n",))])
+    )
+
+
+def _prune(
+    graph: onnx.GraphProto, wanted: Iterable[str]
+) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """The nodes and initialisers that the wanted values need."""
+    needed = set(wanted)
+    nodes: list[onnx.NodeProto] = []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            nodes.append(node)
+    return nodes[::-1], [values for values in graph.initializer if values.name in needed]
