@@ -1,0 +1,9 @@
+"""`python -m blemish`."""
+
+from __future__ import annotations
+
+import sys
+
+from blemish.cli import main
+
+sys.exit(main())

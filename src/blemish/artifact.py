@@ -1,0 +1,101 @@
+"""The `.blemish` file: a zip of `model.onnx`, `card.json`, `golden/` and every member's sha256.
+
+Opening checks the schema and every hash and refuses what it does not know; there is no pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from blemish.errors import ArtifactError
+from blemish.files import replacing
+
+SCHEMA = 1
+_MODEL, _CARD, _HASHES = "model.onnx", "card.json", "sha256"
+_DATE = (1980, 1, 1, 0, 0, 0)  # the same artifact is the same bytes on every day
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model with its card, and the sha256 of the file as the model's identity."""
+
+    model: bytes
+    card: dict[str, Any]
+    golden: dict[str, bytes]
+    sha256: str
+    path: Path
+
+
+def write_artifact(
+    path: Path, model: bytes, card: dict[str, Any], golden: dict[str, bytes] | None = None
+) -> None:
+    """Write the file so that at any moment either the old or the new one is there, whole.
+
+    `golden` are further members, under `golden/`. Raises ArtifactError when the disk is full or
+    the folder cannot be written.
+    """
+    members = {
+        _MODEL: model,
+        _CARD: json.dumps({"schema": SCHEMA, **card}, indent=1, allow_nan=False).encode(),
+        **(golden or {}),
+    }
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in members.items()}
+    members[_HASHES] = json.dumps(hashes, indent=1).encode()
+    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in members.items():
+            archive.writestr(zipfile.ZipInfo(name, _DATE), data)
+
+
+def open_artifact(path: Path | str) -> Artifact:
+    """Read and verify a `.blemish` file.
+
+    Raises ArtifactError for a missing, foreign or damaged file and for a newer schema.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
+    members = _members(path, data)
+    try:
+        hashes = json.loads(members[_HASHES])
+        fields = json.loads(members[_CARD])
+        schema = fields["schema"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{path} is damaged: its card cannot be read; copy it again") from error
+    if not isinstance(schema, int) or schema > SCHEMA:
+        raise ArtifactError(
+            f"{path} has schema {schema}, but this version of blemish knows up to {SCHEMA}; "
+            "update blemish"
+        )
+    if set(hashes) != set(members) - {_HASHES}:
+        raise ArtifactError(f"{path} is damaged: a member is missing or foreign; copy it again")
+    for name in hashes:
+        if hashlib.sha256(members[name]).hexdigest() != hashes[name]:
+            raise ArtifactError(
+                f"{path} is damaged: {name} does not match its sha256; copy the file again"
+            )
+    golden = {name: data for name, data in members.items() if name.startswith("golden/")}
+    return Artifact(members[_MODEL], fields, golden, hashlib.sha256(data).hexdigest(), path)
+
+
+def _members(path: Path, data: bytes) -> dict[str, bytes]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = set(archive.namelist())
+            if not names >= {_MODEL, _CARD, _HASHES}:
+                raise ArtifactError(
+                    f"{path} is a zip but no blemish model: it holds "
+                    f"{', '.join(sorted(names)[:5]) or 'nothing'}"
+                )
+            return {name: archive.read(name) for name in names}
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        damaged = data[:2] == b"PK"
+        what = "is damaged or cut short; copy it again" if damaged else "is no blemish model"
+        raise ArtifactError(f"{path} {what}") from error

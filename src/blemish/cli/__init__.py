@@ -1,0 +1,80 @@
+"""The command line: one file per verb; a verb parses and prints, and decides nothing.
+
+A verb's file has `HELP`, `arguments(parser)` and `run(options) -> exit code`; the file's name is
+the verb. Heavy imports wait until a verb runs, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import pkgutil
+import sys
+from collections.abc import Sequence
+
+import blemish
+from blemish.errors import BlemishError
+
+log = logging.getLogger("blemish")
+
+
+def verbs() -> list[str]:
+    """Every verb there is a file for."""
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in names if not name.startswith("_"))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="blemish",
+        description="Find defects on manufactured parts, at a false-reject rate that is proven.",
+    )
+    top.add_argument("--version", action="version", version=f"blemish {blemish.__version__}")
+    commands = top.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name in verbs():
+        module = importlib.import_module(f"{__name__}.{name}")
+        command = commands.add_parser(name, help=module.HELP, description=module.HELP)
+        command.add_argument("--debug", action="store_true", help="show a traceback on errors")
+        command.add_argument("--quiet", action="store_true", help="no progress display")
+        module.arguments(command)
+        command.set_defaults(run=module.run)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 0 is success, 1 a failed gate, 2 bad input."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a Windows console may not know every file name
+            stream.reconfigure(errors="backslashreplace")
+    options = parser().parse_args(_with_json_file(list(sys.argv[1:] if argv is None else argv)))
+    try:
+        return int(options.run(options))
+    except BlemishError as error:
+        if options.debug:
+            raise
+        print(f"blemish: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("blemish: stopped; train --resume goes on where a training stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if options.debug:
+            raise
+        name = f"{error.filename}: " if error.filename else ""
+        print(f"blemish: {name}{error.strerror or error}", file=sys.stderr)
+    return 2
+
+
+def _with_json_file(argv: list[str]) -> list[str]:
+    """`inspect --json MODEL PATH` means standard output: only - and *.json are files to write."""
+    if argv[:1] != ["inspect"] or "--json" not in argv:
+        return argv
+    after = argv.index("--json") + 1
+    named = after < len(argv) and (argv[after] == "-" or argv[after].endswith(".json"))
+    return argv if named else [*argv[:after], "-", *argv[after:]]

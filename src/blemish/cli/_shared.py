@@ -1,0 +1,124 @@
+"""Arguments that several verbs take, the progress line, and JSON output."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from blemish.errors import BlemishError
+
+if TYPE_CHECKING:
+    from blemish.calibration.promise import Promise
+    from blemish.dataset import Dataset
+    from blemish.detectors.base import Progress
+
+
+def add_data(parser: argparse.ArgumentParser, name: str = "DATA") -> None:
+    """Add the data argument and what says how to read it."""
+    parser.add_argument(name.lower(), metavar=name, type=Path, help="a folder, .csv or .parquet")
+    parser.add_argument("--category", metavar="C", help="one category of a set with several")
+    parser.add_argument("--layout", metavar="L", help="read DATA as this layout")
+    add_parts(parser)
+
+
+def add_parts(parser: argparse.ArgumentParser) -> None:
+    """Add the two ways to say which images show one part."""
+    parts = parser.add_mutually_exclusive_group()
+    parts.add_argument("--parts", metavar="FILE", type=Path, help="CSV: file, part, view, label")
+    parts.add_argument(
+        "--part-pattern", metavar="REGEX", help="named groups `part` and `view`, on the path"
+    )
+
+
+def add_promise(parser: argparse.ArgumentParser) -> None:
+    """Add the promise on the false-reject rate."""
+    parser.add_argument("--max-fpr", metavar="P", default="1%", help="default: 1%%")
+    parser.add_argument("--confidence", metavar="P", default="95%", help="default: 95%%")
+    parser.add_argument(
+        "--strict", action="store_true", help="exit 1 when the good parts cannot prove the promise"
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add `--json FILE`."""
+    parser.add_argument("--json", metavar="FILE", help="write the figures; - is standard output")
+
+
+def open_data(options: argparse.Namespace, path: Path | None = None) -> Dataset:
+    """The data set that the options name."""
+    from blemish.dataset import open_dataset
+
+    return open_dataset(
+        path or options.data,
+        layout=getattr(options, "layout", None),
+        category=getattr(options, "category", None),
+        parts=options.parts,
+        part_pattern=options.part_pattern,
+    )
+
+
+def promise(options: argparse.Namespace) -> Promise:
+    """The promise that the options name."""
+    from blemish.calibration.promise import Promise
+
+    return Promise.from_text(options.max_fpr, options.confidence)
+
+
+def duration(text: str) -> float:
+    """Seconds from "90", "90s", "10m" or "1.5h"."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
+    try:
+        seconds = float(number) * unit
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise BlemishError(f"--budget {text} is no time; write it like 90s, 10m or 1.5h")
+    return seconds
+
+
+def write_json(values: Any, target: str | None) -> None:
+    """Write figures as JSON to a file, or to standard output for "-"; nothing for None."""
+    if target is None:
+        return
+    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if target == "-":
+        sys.stdout.write(text)
+        return
+    from blemish.files import replacing
+
+    with replacing(Path(target)) as file:
+        file.write(text.encode("utf-8"))
+
+
+class ProgressLine:
+    """One line on standard error that says what is done and how long the rest will take."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.silent = options.quiet or not sys.stderr.isatty()
+        self.what = ""
+        self.started = self.shown = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        """Show the progress, a few times a second."""
+        now = time.monotonic()
+        if progress.what != self.what:
+            self.end()
+            self.what, self.started, self.shown = progress.what, now, 0.0
+        last = progress.done >= progress.total
+        if self.silent or (now - self.shown < 0.2 and not last):
+            return
+        self.shown = now
+        left = (now - self.started) / max(progress.done, 1) * (progress.total - progress.done)
+        text = f"{progress.what}: {progress.done} of {progress.total}, {left:.0f} s left"
+        print(f"\r{text:<78}", end="", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """Finish the line."""
+        if self.what and not self.silent:
+            print(file=sys.stderr)
+        self.what = ""

@@ -1,0 +1,38 @@
+"""`blemish calibrate`: set a model's threshold anew on good parts it has not seen."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from blemish.cli import _shared as shared
+
+HELP = "set a model's threshold anew on good parts that it has not seen"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("model", metavar="MODEL", type=Path)
+    shared.add_data(parser, "GOOD")
+    shared.add_promise(parser)
+    parser.add_argument("-o", "--out", metavar="MODEL2", type=Path, help="default: MODEL itself")
+    shared.add_json(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Recalibrate; 1 when --strict and the promise is not proven."""
+    from blemish.training import recalibrate
+
+    progress = shared.ProgressLine(options)
+    trained = recalibrate(
+        options.model,
+        shared.open_data(options, options.good).good(),
+        shared.promise(options),
+        options.out or options.model,
+        progress=progress,
+    )
+    progress.end()
+    shared.write_json(trained.card["calibration"], options.json)
+    if options.json != "-":
+        print(f"{trained.path}: {trained.calibration.sentence()}")
+    return int(options.strict and trained.calibration.provisional)

@@ -1,0 +1,72 @@
+"""`blemish evaluate`: how well a model tells good from defective on a labelled test set."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from blemish.cli import _shared as shared
+
+HELP = "measure a model on a labelled test set, and write a report"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("model", metavar="MODEL", type=Path)
+    shared.add_data(parser)
+    shared.add_json(parser)
+    parser.add_argument("--report", metavar="DIR", type=Path, help="write DIR/report.html")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Evaluate, print the figures, write what was asked for."""
+    from blemish.evaluation import evaluate
+    from blemish.inspector import Inspector
+
+    progress = shared.ProgressLine(options)
+    evaluation = evaluate(
+        Inspector.open(options.model), shared.open_data(options), progress=progress
+    )
+    progress.end()
+    shared.write_json(evaluation.figures, options.json)
+    if options.json != "-":
+        print("\n".join(summary(evaluation.figures)))
+    if options.report is not None:
+        from blemish.report import write_report
+
+        path = write_report(evaluation, options.report)
+        if options.json != "-":
+            print(f"report: {path}")
+    return 0
+
+
+def summary(figures: dict[str, Any]) -> list[str]:
+    """The figures as a few lines for a person."""
+    image, pixel, decision = figures["image"], figures["pixel"], figures["decision"]
+    lines = [
+        f"images: {image['n_good']} good, {image['n_defective']} defective; "
+        f"AUROC {_number(image['auroc'])}, average precision {_number(image['average_precision'])}",
+        f"pixels: AUROC {_number(pixel['auroc'])}, AUPRO {_number(pixel['aupro'])}",
+    ]
+    if figures["sample"]:
+        lines.append(f"parts: AUROC {_number(figures['sample']['auroc'])} (largest of the views)")
+    good, defective = decision["tn"] + decision["fp"], decision["fn"] + decision["tp"]
+    lines.append(
+        f"at threshold {decision['threshold']:.4g}: {decision['fp']} of {good} good parts rejected"
+        f"{_interval(decision['fpr_interval'])}, {decision['tp']} of {defective} defective parts "
+        f"caught{_interval(decision['recall_interval'])}"
+    )
+    if decision["incomplete"]:
+        lines.append(f"{decision['incomplete']} parts lack a view and were not passed")
+    return lines
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _interval(interval: list[float] | None) -> str:
+    if interval is None:
+        return ""
+    return f" (95 % interval {100 * interval[0]:.1f} to {100 * interval[1]:.1f} %)"

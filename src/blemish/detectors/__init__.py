@@ -1,0 +1,100 @@
+"""Detectors, one file each: the file's name is the detector's name, and adding one touches no list.
+
+A module holds one dataclass with a `fit` method, and may hold `PRESETS`, settings by preset name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any, cast
+
+from blemish.detectors.base import Detector
+from blemish.errors import BlemishError
+
+_CONTRACT = {"base", "conformance"}
+
+
+def detector_names() -> list[str]:
+    """Every detector there is a file for."""
+    return sorted(
+        module.name
+        for module in pkgutil.iter_modules(__path__)
+        if module.name not in _CONTRACT and not module.name.startswith("_")
+    )
+
+
+def open_detector(
+    name: str, settings: Mapping[str, str] | None = None, *, preset: str | None = None
+) -> Detector:
+    """The detector of that name with its preset's settings, then `settings` as `KEY=VALUE` texts.
+
+    Raises BlemishError for a name, a preset, a setting or a value that does not exist.
+    """
+    if name not in detector_names():
+        known = ", ".join(detector_names())
+        raise BlemishError(f"there is no detector {name!r}; there are: {known}")
+    module = importlib.import_module(f"{__name__}.{name}")
+    detector = _detector_class(module)()
+    presets: dict[str, dict[str, Any]] = getattr(module, "PRESETS", {})
+    if preset is not None:
+        if preset not in presets:
+            known = ", ".join(presets) or "none"
+            raise BlemishError(f"detector {name} has no preset {preset!r}; it has: {known}")
+        detector = replace(detector, **presets[preset])
+    detector = replace(detector, **_parse(name, detector, settings or {}))
+    return cast("Detector", detector)
+
+
+def describe(name: str) -> str:
+    """The first line of a detector's own description."""
+    return (importlib.import_module(f"{__name__}.{name}").__doc__ or "").splitlines()[0]
+
+
+def _detector_class(module: types.ModuleType) -> type[Any]:
+    for value in vars(module).values():
+        if (
+            isinstance(value, type)
+            and value.__module__ == module.__name__
+            and hasattr(value, "fit")
+        ):
+            return value
+    raise BlemishError(f"{module.__name__} holds no class with a fit method")
+
+
+def _parse(name: str, detector: Any, settings: Mapping[str, str]) -> dict[str, Any]:
+    kinds = typing.get_type_hints(type(detector))
+    known = {field.name for field in fields(detector)}
+    parsed: dict[str, Any] = {}
+    for key, text in settings.items():
+        if key not in known:
+            choices = ", ".join(sorted(known))
+            raise BlemishError(f"detector {name} has no setting {key!r}; it has: {choices}")
+        try:
+            parsed[key] = _value(kinds[key], text)
+        except ValueError:
+            raise BlemishError(
+                f"setting {key} of detector {name} cannot be {text!r}; "
+                f"its default is {getattr(detector, key)!r}"
+            ) from None
+    return parsed
+
+
+def _value(kind: Any, text: str) -> Any:
+    """A setting's text as a value of its field's type."""
+    if type(None) in typing.get_args(kind):
+        if text.lower() in {"none", ""}:
+            return None
+        kind = next(arg for arg in typing.get_args(kind) if arg is not type(None))
+    if kind is bool:
+        choices = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if text.lower() not in choices:
+            raise ValueError(text)
+        return choices[text.lower()]
+    if typing.get_origin(kind) is tuple:
+        return tuple(_value(typing.get_args(kind)[0], part) for part in text.split(","))
+    return kind(text)

@@ -1,0 +1,156 @@
+"""PaDiM: a Gaussian of the features at every position (Defard et al., ICPR workshops 2020).
+
+Departures from the paper: all channels are kept instead of a random subset, and each position's
+covariance is shrunk towards the one pooled over all positions, which a few hundred images need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from blemish.dataset import Dataset
+from blemish.detectors._embedding import Embedding
+from blemish.detectors.base import Clock, FittedDetector, Progress, ShowProgress, need_images
+from blemish.features.backbone import BUNDLED
+from blemish.features.stream import FeatureStream
+from blemish.graph import blocks
+from blemish.graph.builder import Graph
+from blemish.graph.join import join
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Padim:
+    """Settings of PaDiM.
+
+    `grid_stride`: input pixels per position; `prior`: how many images the pooled covariance counts
+    for; `regularization`: share of the mean pooled variance added to the diagonal (the paper's
+    epsilon I); `sigma`: smoothing of the map in cells; `top`: the score is the mean of so many of
+    the map's largest values.
+    """
+
+    backbone: str = BUNDLED
+    layers: tuple[str, ...] = ("block4", "block10", "block14")
+    grid_stride: int = 16
+    pool: int = 1
+    prior: float = 100.0
+    regularization: float = 0.01
+    sigma: float = 0.0
+    top: int = 3
+
+    def fit(
+        self,
+        data: Dataset,
+        *,
+        features: FeatureStream,
+        seed: int,
+        budget: float | None = None,
+        progress: ShowProgress | None = None,
+        checkpoint: Path | None = None,
+    ) -> FittedDetector:
+        """One pass: sums of x and x xT per position, so memory does not grow with the images.
+
+        Nothing is drawn at random, and the only slow part, the features, lies in the cache: there
+        is nothing for a checkpoint to hold.
+        """
+        need_images(data)
+        embedding = Embedding.of(features, self.grid_stride, self.pool)
+        grid = embedding.grid
+        moments = learn_moments(embedding, features, data.images, Clock(budget), progress)
+        mean, whitening = moments.whitening(self.prior, self.regularization)
+
+        def head(graph: Graph) -> tuple[str, str]:
+            distance = mahalanobis(graph, embedding.nodes(graph), mean, whitening)
+            map_ = blocks.smooth(graph, blocks.cells(graph, distance, grid), self.sigma)
+            inside = blocks.inside(graph, "valid", grid, embedding.size)
+            return map_, blocks.peak(graph, map_, inside, self.top)
+
+        model = join(features.backbone.path, self.layers, *embedding.size, head)
+        return FittedDetector(model, *embedding.size, facts={"positions": grid[0] * grid[1]})
+
+
+def learn_moments(
+    embedding: Embedding,
+    features: FeatureStream,
+    images: Sequence[Path],
+    clock: Clock,
+    progress: ShowProgress | None,
+) -> Moments:
+    """The moments of every position over all images, in one pass."""
+    moments = Moments(embedding.grid, embedding.channels)
+    done = 0
+    for x, inside, image in embedding.stream(features, images):
+        clock.check(f"learning positions, {done} of {len(images)} images done")
+        moments.add(x, inside)
+        done = image + 1
+        if progress:
+            progress(Progress("learning positions", done, len(images)))
+    return moments
+
+
+class Moments:
+    """Count, sum and scatter of the features at every position, added up batch by batch."""
+
+    def __init__(self, grid: tuple[int, int], channels: int) -> None:
+        positions = grid[0] * grid[1]
+        self.count = np.zeros(positions, np.float32)
+        self.sum = np.zeros((positions, channels), np.float32)
+        self.squares = np.zeros((positions, channels, channels), np.float32)
+        self.origin: Floats | None = None
+
+    def add(self, x: Floats, inside: Floats) -> None:
+        """Add features [n, C, h, w] where `inside` [n, h * w] is 1."""
+        flat = x.reshape(*x.shape[:2], -1).transpose(2, 0, 1)  # position, image, channel
+        weight = inside.T[..., None]
+        if self.origin is None:
+            # A mean to start from keeps the float32 sums of squares small.
+            self.origin = flat.mean(1, keepdims=True)
+        centred = (flat - self.origin) * weight
+        self.count += inside.sum(0)
+        self.sum += centred.sum(1)
+        self.squares += centred.transpose(0, 2, 1) @ centred
+
+    def whitening(self, prior: float, regularization: float) -> tuple[Floats, Floats]:
+        """Mean [P, C] and matrix W [P, C, C] such that |W (x - mean)| is the Mahalanobis distance.
+
+        The covariance is (scatter + prior * pooled) / (count + prior), plus a share of the mean
+        pooled variance on the diagonal; a position without images has the pooled one.
+        """
+        assert self.origin is not None
+        count = self.count[:, None]
+        total = self.count.sum()
+        overall = self.sum.sum(0) / total
+        mean = (self.sum + overall) / (count + 1)
+        own = self.sum / np.maximum(count, 1)
+        scatter = self.squares
+        scatter -= self.sum[:, :, None] * own[:, None, :]
+        pooled = scatter.sum(0, dtype=np.float64).astype(np.float32) / total
+        scatter += prior * pooled
+        scatter /= (count + prior)[..., None]
+        channels = np.arange(len(pooled))
+        scatter[:, channels, channels] += regularization * pooled.diagonal().mean()
+        whitening = np.empty_like(scatter)
+        for start in range(0, len(scatter), 64):  # in blocks: the inverse works on copies
+            block = slice(start, start + 64)
+            whitening[block] = np.linalg.inv(np.linalg.cholesky(scatter[block]))
+        return mean + self.origin[:, 0], whitening
+
+
+def mahalanobis(graph: Graph, x: str, mean: Floats, whitening: Floats) -> str:
+    """Distance [n, P] of the features x [n, C, h, w] at every position, per root of C channels."""
+    channels = mean.shape[1]
+    flat = graph.add("Reshape", x, graph.constant(np.array([0, 0, -1])))
+    rows = graph.add("Transpose", flat, perm=[2, 0, 1])  # position, image, channel
+    centred = graph.add("Sub", rows, graph.constant(mean[:, None]))
+    # Half precision halves the file; the runtime widens it once, when the model is opened.
+    scaled = (whitening.transpose(0, 2, 1) / np.sqrt(channels)).astype(np.float16)
+    white = graph.add("MatMul", centred, graph.widen(scaled))
+    distance = graph.add("ReduceL2", white, axes=[2], keepdims=0)
+    return graph.add("Transpose", distance, perm=[1, 0])

@@ -1,0 +1,191 @@
+"""PatchCore: distance to the nearest patch of a memory bank (Roth et al., CVPR 2022).
+
+Departures from the paper: the bank is an r-net chosen while features stream by instead of exact
+greedy k-centre (`features/memory_bank.py` says how), channels are not pooled (METHODS 0.1, simple
+variant), and the image score is not re-weighted, as in the official code.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from blemish.dataset import Dataset
+from blemish.detectors._embedding import Embedding
+from blemish.detectors.base import Clock, FittedDetector, Progress, ShowProgress, need_images
+from blemish.errors import BudgetExceeded, DatasetError
+from blemish.features.backbone import BUNDLED
+from blemish.features.memory_bank import MemoryBank
+from blemish.features.stream import FeatureStream
+from blemish.files import replacing
+from blemish.graph import blocks
+from blemish.graph.builder import Graph
+from blemish.graph.join import join
+
+Floats = npt.NDArray[np.float32]
+
+IMAGES_A_STEP = 8
+ROOM = (0.9, 1.0)  # of the bank in each pass; the second keeps what slipped while the radius grew
+SECONDS_BETWEEN_CHECKPOINTS = 15.0
+
+
+@dataclass(frozen=True)
+class Patchcore:
+    """Settings of PatchCore.
+
+    `grid_stride`: input pixels per patch; `pool`: side of the neighbourhood that is averaged;
+    `bank`: how many patches are kept at most, or, where it is above 0, `coreset`: their share of
+    all patches (the paper's 0.01 and 0.1); `whiten`: distances in units of the patches' overall
+    covariance; `sigma`: smoothing of the map in cells; `top`: the score is the mean of so many of
+    the largest distances (the paper's 1).
+    """
+
+    backbone: str = BUNDLED
+    layers: tuple[str, ...] = ("block4", "block10")
+    grid_stride: int = 8
+    pool: int = 3
+    bank: int = 2000
+    coreset: float = 0.0
+    whiten: bool = False
+    sigma: float = 0.0
+    top: int = 1
+
+    def fit(
+        self,
+        data: Dataset,
+        *,
+        features: FeatureStream,
+        seed: int,
+        budget: float | None = None,
+        progress: ShowProgress | None = None,
+        checkpoint: Path | None = None,
+    ) -> FittedDetector:
+        """Three passes over the cached features: mean and covariance, the bank, its gaps.
+
+        Nothing is drawn at random: the order of the images decides which patch comes first.
+        """
+        need_images(data)
+        embedding = Embedding.of(features, self.grid_stride, self.pool)
+        clock = Clock(budget)
+        space = learn_space(embedding, features, data.images, self.whiten, clock, progress)
+        size = round(self.coreset * space.patches) if self.coreset > 0 else self.bank
+        if size < 1:
+            raise DatasetError(
+                f"a memory bank of {size} patches is empty: {self.coreset:g} of {space.patches}"
+            )
+        bank = grow_bank(embedding, features, data.images, space, size, clock, progress, checkpoint)
+
+        def head(graph: Graph) -> tuple[str, str]:
+            distance = bank_distance(graph, embedding.nodes(graph), space, bank.patches)
+            map_ = blocks.cells(graph, distance, embedding.grid)
+            inside = blocks.inside(graph, "valid", embedding.grid, embedding.size)
+            # The score comes from the raw distances, the smoothing is for the eye (METHODS 0.3).
+            score = blocks.peak(graph, map_, inside, self.top)
+            return blocks.smooth(graph, map_, self.sigma), score
+
+        model = join(features.backbone.path, self.layers, *embedding.size, head)
+        facts = {"patches": space.patches, "bank": bank.count, "radius": float(bank.radius)}
+        return FittedDetector(model, *embedding.size, facts=facts)
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """Where distances are taken: (x - mean) @ axes, learnt from `patches` patches."""
+
+    mean: Floats
+    axes: Floats | None
+    patches: int
+
+    def apply(self, x: Floats) -> Floats:
+        """Patches [p, C] in this space."""
+        centred: Floats = x - self.mean
+        return centred if self.axes is None else np.asarray(centred @ self.axes, np.float32)
+
+
+def learn_space(
+    embedding: Embedding,
+    features: FeatureStream,
+    images: Sequence[Path],
+    whiten: bool,
+    clock: Clock,
+    progress: ShowProgress | None,
+) -> Space:
+    """The mean of all patches, which keeps float32 distances exact, and whitening if wanted."""
+    channels = embedding.channels
+    count, total = 0, np.zeros(channels)
+    squares = np.zeros((channels, channels))
+    done = 0
+    for x, inside, image in embedding.stream(features, images):
+        clock.check(f"reading features, {done} of {len(images)} images done")
+        rows = x.reshape(*x.shape[:2], -1).transpose(0, 2, 1)[inside > 0]
+        count += len(rows)
+        total += rows.sum(0, dtype=np.float64)
+        if whiten:
+            squares += rows.T @ rows
+        done = image + 1
+        if progress:
+            progress(Progress("reading features", done, len(images)))
+    mean = total / max(count, 1)
+    axes = None
+    if whiten:
+        values, vectors = np.linalg.eigh(squares / max(count, 1) - np.outer(mean, mean))
+        axes = (vectors / np.sqrt(np.maximum(values, 0) + 0.01 * values.mean())).astype(np.float32)
+    return Space(mean.astype(np.float32), axes, count)
+
+
+def grow_bank(
+    embedding: Embedding,
+    features: FeatureStream,
+    images: Sequence[Path],
+    space: Space,
+    size: int,
+    clock: Clock,
+    progress: ShowProgress | None,
+    checkpoint: Path | None,
+) -> MemoryBank:
+    """The memory bank of all patches; goes on from `checkpoint`, and leaves one when time is up."""
+    bank, done = MemoryBank.empty(size, embedding.channels), 0
+    if checkpoint is not None and (checkpoint / "bank.npz").exists():
+        with np.load(checkpoint / "bank.npz") as kept:
+            bank.restore(kept["patches"], float(kept["radius"]))
+            done = int(kept["done"])
+
+    def keep() -> None:
+        if checkpoint is not None:
+            with replacing(checkpoint / "bank.npz") as file:
+                np.savez(file, patches=bank.patches, radius=bank.radius, done=done)
+
+    steps = range(0, len(images), IMAGES_A_STEP)
+    total, kept_at = len(ROOM) * len(images), time.monotonic()
+    for number, start in enumerate(list(steps) * len(ROOM)):
+        if number < done:
+            continue
+        bank.room = max(1, round(size * ROOM[number // len(steps)]))
+        try:
+            clock.check(f"choosing the memory bank, step {number} of {len(ROOM) * len(steps)}")
+        except BudgetExceeded:
+            keep()
+            raise
+        if time.monotonic() - kept_at > SECONDS_BETWEEN_CHECKPOINTS:
+            keep()
+            kept_at = time.monotonic()
+        for patches in embedding.patches(features, images[start : start + IMAGES_A_STEP]):
+            bank.absorb(space.apply(patches))
+        done = number + 1
+        if progress:
+            progress(Progress("choosing the memory bank", min(done * IMAGES_A_STEP, total), total))
+    return bank
+
+
+def bank_distance(graph: Graph, x: str, space: Space, bank: Floats) -> str:
+    """Distance [n, P] of the embedding x [n, C, h, w] to the nearest patch of the bank."""
+    patches = blocks.patches(graph, x)
+    centred = graph.add("Sub", patches, graph.constant(space.mean))
+    if space.axes is not None:
+        centred = graph.add("MatMul", centred, graph.constant(space.axes))
+    return blocks.nearest(graph, centred, bank)

@@ -1,0 +1,232 @@
+"""Run a model over a labelled data set: scores, decisions by part, and every figure of them."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blemish.calibration.views import decide, part_score
+from blemish.dataset import Dataset, Row, ensure_sound
+from blemish.detectors.base import Progress, ShowProgress
+from blemish.errors import DatasetError
+from blemish.images import read_mask, read_rgb
+from blemish.inspector import Inspector
+from blemish.metrics.decision import Confusion, confusion, oracle_f1_threshold
+from blemish.metrics.image import auroc, average_precision, bootstrap_auroc
+from blemish.metrics.pixel import PixelScores
+from blemish.metrics.sample import sample_scores
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """One image of the test set and its score."""
+
+    image: Path
+    mask: Path | None
+    category: str
+    label: str
+    defect: str | None
+    part: str
+    view: str | None
+    score: float
+
+
+@dataclass(frozen=True)
+class PartResult:
+    """One part: the largest score of its images, and the decision; `images` are indices."""
+
+    part: str
+    label: str
+    defects: tuple[str, ...]
+    score: float
+    decision: str
+    images: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a model did on a test set; `figures` is what `evaluate --json` writes."""
+
+    images: list[ImageResult]
+    parts: list[PartResult]
+    figures: dict[str, Any]
+    card: dict[str, Any]
+    inspector: Inspector
+
+    def look(
+        self, index: int
+    ) -> tuple[npt.NDArray[np.uint8], Floats, npt.NDArray[np.bool_] | None]:
+        """Picture [H, W, 3], map [H, W] and mask [H, W] of one image, computed again."""
+        image = self.images[index]
+        rgb = read_rgb(image.image, self.inspector.recipe.window)
+        mask = None if image.mask is None else read_mask(image.mask, rgb.shape[:2])
+        return rgb, self.inspector.look(rgb).map, mask
+
+
+def evaluate(
+    inspector: Inspector, data: Dataset, *, progress: ShowProgress | None = None
+) -> Evaluation:
+    """Score the test images of `data`, decide on its parts, and compute the figures.
+
+    Maps go to disk as they come, so memory does not grow with the images. Raises DatasetError
+    without labelled test images, and for a mask of another size.
+    """
+    ensure_sound(data, training=False)
+    rows = [row for row in data.split("test").rows() if row.label is not None]
+    if not rows:
+        raise DatasetError(
+            f"{data.root} has no labelled test images; put them into test/good and test/<defect>"
+        )
+    with_masks = any(row.mask is not None for row in rows)
+    images, started, inspecting = [], time.monotonic(), 0.0
+    with PixelScores() as pixels:
+        for done, row in enumerate(rows, 1):
+            start = time.perf_counter()
+            look = inspector.look(row.image)
+            inspecting += time.perf_counter() - start
+            images.append(_result(row, look.score))
+            # A defect without a mask says nothing about pixels: they are not background.
+            if with_masks and (row.label == "good" or row.mask is not None):
+                mask = _mask(row, look.shape)
+                pixels.add(look.map, mask, name=str(row.image))
+            if progress:
+                progress(Progress("evaluating", done, len(rows)))
+        pixel = {"auroc": pixels.auroc(), "aupro": pixels.aupro()} if with_masks else None
+    parts = _parts(images, inspector)
+    figures = {
+        "image": _image_figures(images),
+        "pixel": pixel or {"auroc": None, "aupro": None},
+        "sample": _sample_figures(images, data.has_parts),
+        "decision": _decision_figures(parts, inspector),
+        "oracle_f1": _oracle_figures(parts),
+        "defects": _recall_by_defect(parts),
+        "seconds": time.monotonic() - started,
+        "images_per_second": len(images) / max(inspecting, 1e-9),
+        "data": {"name": data.name, "fingerprint": data.fingerprint(), **data.counts()},
+        "model": inspector.name,
+    }
+    return Evaluation(images, parts, figures, dict(inspector.card), inspector)
+
+
+def _result(row: Row, score: float) -> ImageResult:
+    return ImageResult(
+        row.image, row.mask, row.category, row.label or "", row.defect, row.part, row.view, score
+    )
+
+
+def _mask(row: Row, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    return np.zeros(shape, bool) if row.mask is None else read_mask(row.mask, shape)
+
+
+def _parts(images: list[ImageResult], inspector: Inspector) -> list[PartResult]:
+    members: dict[str, list[int]] = {}
+    for index, image in enumerate(images):
+        members.setdefault(image.part, []).append(index)
+    return [
+        _part(name, indices, [images[i] for i in indices], inspector)
+        for name, indices in members.items()
+    ]
+
+
+def _part(
+    name: str, indices: list[int], images: list[ImageResult], inspector: Inspector
+) -> PartResult:
+    scores: dict[str, float] = {}
+    for image in images:
+        view = image.view or ""
+        scores[view] = max(image.score, scores.get(view, -math.inf))
+    defects = sorted({image.defect for image in images if image.defect})
+    return PartResult(
+        name,
+        "defective" if any(image.label == "defective" for image in images) else "good",
+        tuple(defects),
+        part_score(scores.values()),
+        decide(scores, inspector.threshold, inspector.required_views),
+        tuple(indices),
+    )
+
+
+def _labels(results: list[ImageResult] | list[PartResult]) -> npt.NDArray[np.bool_]:
+    return np.array([result.label == "defective" for result in results])
+
+
+def _scores(results: list[ImageResult] | list[PartResult]) -> npt.NDArray[np.float64]:
+    return np.array([result.score for result in results])
+
+
+def _image_figures(images: list[ImageResult]) -> dict[str, Any]:
+    scores, labels = _scores(images), _labels(images)
+    groups = np.array([image.part for image in images])
+    interval = bootstrap_auroc(scores, labels, groups) if len(images) else None
+    return {
+        "auroc": auroc(scores, labels),
+        "auroc_interval": interval,
+        "average_precision": average_precision(scores, labels),
+        "n_good": int((~labels).sum()),
+        "n_defective": int(labels.sum()),
+    }
+
+
+def _sample_figures(images: list[ImageResult], has_parts: bool) -> dict[str, Any] | None:
+    if not has_parts:
+        return None
+    groups = np.array([image.part for image in images])
+    figures: dict[str, Any] = {}
+    for aggregation in ("max", "mean"):
+        samples = sample_scores(_scores(images), groups, _labels(images), aggregation)
+        figures[aggregation] = auroc(samples.scores, samples.labels)
+    return {"auroc": figures["max"], "aggregation": "max", "auroc_mean": figures["mean"]}
+
+
+def _decision_figures(parts: list[PartResult], inspector: Inspector) -> dict[str, Any]:
+    """Counts of the parts that were decided on; those that lack a view stand beside them."""
+    decided = [part for part in parts if part.decision != "incomplete"]
+    calibration = inspector.card["calibration"]
+    promise = {
+        key: calibration[key]
+        for key in (
+            "max_fpr",
+            "confidence",
+            "upper_bound",
+            "good_parts",
+            "provisional",
+            "parts_needed",
+            "method",
+        )
+    }
+    counts = confusion(_scores(decided), _labels(decided), inspector.threshold)
+    return {
+        "threshold": inspector.threshold,
+        "promise": promise,
+        "unit": "part",
+        "incomplete": len(parts) - len(decided),
+        **counts.to_json(),
+    }
+
+
+def _oracle_figures(parts: list[PartResult]) -> dict[str, Any] | None:
+    """The threshold with the best F1 on this very test set: for comparison with papers only."""
+    scores, labels = _scores(parts), _labels(parts)
+    if labels.all() or not labels.any():
+        return None
+    threshold = oracle_f1_threshold(scores, labels)
+    counts: Confusion = confusion(scores, labels, threshold)
+    return {"threshold": threshold if math.isfinite(threshold) else None, **counts.to_json()}
+
+
+def _recall_by_defect(parts: list[PartResult]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for part in parts:
+        for defect in part.defects:
+            entry = found.setdefault(defect, {"parts": 0, "rejected": 0})
+            entry["parts"] += 1
+            entry["rejected"] += part.decision == "reject"
+    return dict(sorted(found.items()))

@@ -1,0 +1,108 @@
+"""Write a model for programs without blemish: plain ONNX, or OpenVINO after it has agreed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from blemish.artifact import Artifact, open_artifact
+from blemish.errors import ArtifactError, BlemishError
+from blemish.features.session import open_session
+from blemish.files import replacing
+from blemish.golden import RAW, pixels_of, replay
+from blemish.images import crops, read_eight_bit
+from blemish.inspector import Inspector
+
+TOLERANCE = 1e-3  # of the largest score; half of the last digit that a threshold is printed with
+FORMATS = ("onnx", "openvino")
+
+Pixels = npt.NDArray[np.uint8]
+Feed = dict[str, npt.NDArray[Any]]
+
+
+def export(model: Path, to: str, folder: Path, images: Sequence[Path] = ()) -> list[Path]:
+    """Write the model, its card and its golden pictures into `folder`; returns the files.
+
+    "openvino" runs generated pictures, and `images` of the user's, through both runtimes first.
+    Raises ArtifactError when they disagree, and BlemishError when OpenVINO is not installed.
+    """
+    if to not in FORMATS:
+        raise BlemishError(f"cannot export to {to!r}; choose {' or '.join(FORMATS)}")
+    artifact = open_artifact(model)
+    inspector = Inspector.of(artifact)
+    replay(inspector, artifact.golden, artifact.card["golden_score"])
+    files = {"card.json": json.dumps(artifact.card, indent=1).encode(), **artifact.golden}
+    if to == "onnx":
+        files["model.onnx"] = artifact.model
+    else:
+        files.update(_openvino(artifact, _feeds(inspector, artifact, images)))
+    for name, data in files.items():
+        with replacing(folder / name) as file:
+            file.write(data)
+    return [folder / name for name in files]
+
+
+def _feeds(inspector: Inspector, artifact: Artifact, images: Sequence[Path]) -> list[Feed]:
+    """What both runtimes are shown: the golden picture, changed in ways that move scores, and
+    the user's own images.
+    """
+    raw = pixels_of(artifact.golden[RAW], inspector.recipe)
+    noise = np.random.default_rng(0).integers(0, 256, raw.shape, dtype=np.uint8)
+    shown: list[Pixels] = [raw, raw[::-1].copy(), noise, np.zeros_like(raw), np.full_like(raw, 255)]
+    shown += [np.asarray(cv2.GaussianBlur(raw, (0, 0), sigma)) for sigma in (1.0, 3.0)]
+    shown += [read_eight_bit(path, inspector.recipe.window) for path in images]
+    return [
+        {"image": crop.tensor[None], "valid": crop.valid[None]}
+        for pixels in shown
+        for crop in list(crops(pixels, inspector.recipe))[:4]
+    ]
+
+
+def _openvino(artifact: Artifact, feeds: list[Feed]) -> dict[str, bytes]:
+    """The model as OpenVINO files, once both runtimes have agreed on every feed."""
+    try:
+        import openvino
+    except ImportError:
+        raise BlemishError(
+            "OpenVINO is not installed; install it with: pip install 'blemish[openvino]'"
+        ) from None
+    proto = onnx.load_from_string(artifact.model)
+    if artifact.card["recipe"]["resize"] == "pad":
+        # OpenVINO would freeze an input that has a default; padded pictures need to feed it.
+        kept = [values for values in proto.graph.initializer if values.name != "valid"]
+        del proto.graph.initializer[:]
+        proto.graph.initializer.extend(kept)
+    core = openvino.Core()
+    network = core.read_model(proto.SerializeToString())
+    compiled = core.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    names = {name for port in compiled.inputs for name in port.names}
+    session = open_session(artifact.model)
+    worst = 0.0
+    for feed in feeds:
+        expected = session.run(["score", "map"], feed)
+        found = compiled({name: value for name, value in feed.items() if name in names})
+        for name, value in zip(("score", "map"), expected, strict=True):
+            gap = np.abs(found[name] - value).max() / max(1.0, float(np.abs(value).max()))
+            worst = max(worst, float(gap))
+    if not worst <= TOLERANCE:
+        raise ArtifactError(
+            f"{artifact.path} was not exported: OpenVINO differs from ONNX Runtime by {worst:.2g} "
+            f"of the largest value, more than {TOLERANCE:g}"
+        )
+    return _serialized(openvino, network)
+
+
+def _serialized(openvino: Any, network: Any) -> dict[str, bytes]:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.xml"
+        openvino.save_model(network, str(path), compress_to_fp16=False)
+        return {file.name: file.read_bytes() for file in sorted(Path(folder).iterdir())}

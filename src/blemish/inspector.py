@@ -1,0 +1,211 @@
+"""Open a model and inspect images and parts; needs numpy, ONNX Runtime and OpenCV, nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from blemish.artifact import Artifact, open_artifact
+from blemish.calibration.views import decide, missing_views, part_score
+from blemish.errors import ArtifactError
+from blemish.features.session import open_session
+from blemish.images import Crop, Recipe, crops, read_eight_bit, stitch, unfit
+
+Floats = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Region:
+    """One connected place above the map threshold, in the original image's pixels.
+
+    `box` is (top, left, bottom, right), the end exclusive; `peak` is (row, column) of the largest
+    value, `value`.
+    """
+
+    box: tuple[int, int, int, int]
+    area: int
+    peak: tuple[int, int]
+    value: float
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What the model says of one image: its score, and its anomaly map on demand.
+
+    `peak` is the largest value of the model's own map, before it is brought to the image's pixels.
+    """
+
+    score: float
+    peak: float
+    shape: tuple[int, int]
+    _stitch: Callable[[], Floats]
+
+    @cached_property
+    def map(self) -> Floats:
+        """The anomaly map in the image's pixels, float32 [H, W]."""
+        return self._stitch()
+
+
+@dataclass(frozen=True, eq=False)
+class ViewResult:
+    """One image of a part."""
+
+    image: str
+    view: str | None
+    score: float
+    look: Look
+    regions: tuple[Region, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the map."""
+        regions = [
+            {"box": r.box, "area": r.area, "peak": r.peak, "value": r.value} for r in self.regions
+        ]
+        return {"image": self.image, "view": self.view, "score": self.score, "regions": regions}
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """The decision on one part: "pass", "reject" or "incomplete" (a view is missing)."""
+
+    part: str
+    decision: str
+    score: float
+    threshold: float
+    views: tuple[ViewResult, ...]
+    missing: tuple[str, ...]
+    model: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdict without maps, ready for JSON."""
+        return {
+            "part": self.part,
+            "decision": self.decision,
+            "score": self.score,
+            "threshold": self.threshold,
+            "views": [view.to_json() for view in self.views],
+            "missing_views": list(self.missing),
+            "model": self.model,
+        }
+
+
+class Inspector:
+    """A model ready to inspect."""
+
+    def __init__(
+        self, model: bytes, card: Mapping[str, Any], name: str = "", *, threads: int | None = None
+    ) -> None:
+        self.card = card
+        self.name = name
+        self.recipe = Recipe.from_json(card["recipe"])
+        self._session = open_session(model, threads=threads)
+
+    @classmethod
+    def open(cls, path: Path | str, *, threads: int | None = None) -> Inspector:
+        """Open a `.blemish` file. Raises ArtifactError for one that cannot be trusted."""
+        return cls.of(open_artifact(path), threads=threads)
+
+    @classmethod
+    def of(cls, artifact: Artifact, *, threads: int | None = None) -> Inspector:
+        """An inspector for an artifact that is already open."""
+        try:
+            return cls(artifact.model, artifact.card, artifact.sha256, threads=threads)
+        except KeyError as error:
+            raise ArtifactError(f"{artifact.path}: its card lacks {error}") from error
+
+    @property
+    def threshold(self) -> float:
+        """A part is rejected if and only if its score is larger."""
+        return float(self.card["calibration"]["threshold"])
+
+    @property
+    def required_views(self) -> tuple[str, ...]:
+        """Views without which no part passes; none for a product with one picture a part."""
+        return tuple(self.card["calibration"]["required_views"])
+
+    def look(self, image: Path | Pixels) -> Look:
+        """Score one image: a file, or uint8 [H, W] or [H, W, 3] RGB.
+
+        Raises ImageError for a file that cannot be read or has another depth than the training.
+        """
+        pixels = read_eight_bit(image, self.recipe.window) if isinstance(image, Path) else image
+        shape = (pixels.shape[0], pixels.shape[1])
+        pieces: list[tuple[Crop, Floats]] = []
+        score = peak = -np.inf
+        for crop in crops(pixels, self.recipe):
+            # One crop at a time: memory stays bounded, and the score is that of any batch.
+            feed = {"image": crop.tensor[None], "valid": crop.valid[None]}
+            map_, crop_score = self._session.run(["map", "score"], feed)
+            score = max(score, float(crop_score[0]))
+            cells = _covered(map_[0], crop, self.recipe)
+            peak = max(peak, float(cells.max()))
+            pieces.append((crop, map_[0]))
+
+        def whole() -> Floats:
+            maps = [unfit(map_, crop.valid, self.recipe, crop.shape) for crop, map_ in pieces]
+            return stitch(maps, [crop.box for crop, _ in pieces], shape)
+
+        return Look(score, peak, shape, whole)
+
+    def inspect(
+        self, images: Path | Pixels | Sequence[tuple[str | None, Path | Pixels]], part: str = ""
+    ) -> Verdict:
+        """Decide on one part from its image, or from its (view, image) pairs.
+
+        Raises ImageError as `look` does.
+        """
+        pairs = images if isinstance(images, Sequence) else [(None, images)]
+        views = tuple(self._inspect_view(view, image) for view, image in pairs)
+        scores: dict[str, float] = {}
+        for result in views:
+            key = result.view or ""
+            scores[key] = max(result.score, scores.get(key, -np.inf))
+        required = self.required_views
+        return Verdict(
+            part=part or (views[0].image if views else ""),
+            decision=decide(scores, self.threshold, required),
+            score=part_score(scores.values()),
+            threshold=self.threshold,
+            views=views,
+            missing=missing_views(scores, required),
+            model=self.name,
+        )
+
+    def _inspect_view(self, view: str | None, image: Path | Pixels) -> ViewResult:
+        look = self.look(image)
+        above = look.score > self.threshold
+        level = min(self.card["calibration"]["map_threshold"], 0.8 * look.peak)
+        found = regions(look.map, level) if above else ()
+        return ViewResult(
+            str(image) if isinstance(image, Path) else "", view, look.score, look, found
+        )
+
+
+def regions(map_: Floats, level: float) -> tuple[Region, ...]:
+    """The 8-connected places of a map [H, W] above `level`, the one with the highest peak first."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((map_ > level).astype(np.uint8))
+    found = []
+    for label in range(1, count):
+        left, top, width, height, area = (int(value) for value in stats[label])
+        window = map_[top : top + height, left : left + width]
+        inside = np.where(labels[top : top + height, left : left + width] == label, window, -np.inf)
+        row, column = divmod(int(inside.argmax()), width)
+        box = (top, left, top + height, left + width)
+        value = float(inside[row, column])
+        found.append(Region(box, area, (top + row, left + column), value))
+    return tuple(sorted(found, key=lambda region: -region.value))
+
+
+def _covered(map_: Floats, crop: Crop, recipe: Recipe) -> Floats:
+    """The cells of a model's map [h, w] that the picture reaches into."""
+    rows = int(np.ceil(crop.valid[2] * map_.shape[0] / recipe.height))
+    columns = int(np.ceil(crop.valid[3] * map_.shape[1] / recipe.width))
+    return map_[:rows, :columns]

@@ -1,0 +1,294 @@
+"""Split, fit, calibrate, write: the one owner of that sequence."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import platform
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+import blemish
+from blemish.artifact import open_artifact, write_artifact
+from blemish.calibration.held_out import HeldOut, calibrate_parts
+from blemish.calibration.promise import Calibration, Method, Promise, parts_needed
+from blemish.dataset import Dataset, ensure_sound, folds, hold_out
+from blemish.detectors import open_detector
+from blemish.detectors.base import Clock, Detector, FittedDetector, Progress, ShowProgress
+from blemish.errors import BlemishError, CalibrationError, DatasetError
+from blemish.features.backbone import open_backbone
+from blemish.features.cache import default_folder
+from blemish.features.session import default_threads
+from blemish.features.stream import FeatureStream
+from blemish.files import replacing
+from blemish.golden import golden_members
+from blemish.images import Recipe, find_window
+from blemish.inspector import Inspector
+
+log = logging.getLogger("blemish")
+
+DEFAULT_DETECTOR = "duet"
+LEAST_HELD_OUT = 0.2
+LATENCY_IMAGES = 20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training is asked for.
+
+    `size` is the side of the model's square input in pixels; `tile` the side of a tile in original
+    pixels; `hold_out` the share of good parts kept for the threshold (None: as many as the promise
+    needs, if that is at most half of them, and never less than a fifth); `cross_fit` the number of
+    folds for an estimated threshold instead, or 0; `cache` the folder for features.
+    """
+
+    detector: str = DEFAULT_DETECTOR
+    preset: str | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+    size: int = 256
+    resize: str = "squash"
+    tile: int | None = None
+    promise: Promise = field(default_factory=Promise)
+    hold_out: float | None = None
+    cross_fit: int = 0
+    seed: int = 0
+    cache: Path | None = field(default_factory=default_folder)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to."""
+
+    path: Path
+    calibration: Calibration
+    card: dict[str, Any]
+    seconds: float
+
+
+def train(
+    data: Dataset,
+    path: Path,
+    plan: Plan,
+    *,
+    budget: float | None = None,
+    resume: bool = False,
+    progress: ShowProgress | None = None,
+) -> Trained:
+    """Learn from the good parts of `data`, set the threshold on held-out ones, write the model.
+
+    Raises BudgetExceeded when `budget` seconds are over; what was done stays in the folder
+    `PATH.resume`, and the same call with `resume` ends at the same model. Raises DatasetError for
+    data that cannot be trained on.
+    """
+    clock = Clock(budget)
+    detector = open_detector(plan.detector, plan.settings, preset=plan.preset)
+    _one_category(data)
+    ensure_sound(data)
+    rows, held_rows = divide(data, plan)
+    recipe = make_recipe(data, plan)
+    checkpoint = _open_checkpoint(path, _key(data, detector, plan), resume)
+    clock.check("reading the data set")
+    features = FeatureStream(
+        open_backbone(detector.backbone), detector.layers, recipe, folder=plan.cache
+    )
+
+    def fit(rows: Dataset, name: str) -> FittedDetector:
+        return detector.fit(
+            rows,
+            features=features,
+            seed=plan.seed,
+            budget=clock.left,
+            progress=progress,
+            checkpoint=checkpoint / name,
+        )
+
+    method: Method = "held-out"
+    held: list[HeldOut] = []
+    if plan.cross_fit:
+        method = "cross-fitted estimate"
+        for number, (others, left_out) in enumerate(folds(rows, plan.cross_fit, plan.seed)):
+            fold = Inspector(fit(others, f"fold{number}").graph, {"recipe": recipe.to_json()})
+            held += score_images(fold, left_out, clock, progress)
+    fitted = fit(rows, "fit")
+    inspector = Inspector(fitted.graph, {"recipe": recipe.to_json()})
+    if not plan.cross_fit:
+        held += score_images(inspector, held_rows, clock, progress)
+    calibration, details = calibrate_parts(held, plan.promise, method)
+    latency, shape = _try_out(inspector, rows)
+    golden, expected = golden_members(inspector, shape)
+    card = {
+        "detector": {"name": plan.detector, "settings": dataclasses.asdict(detector)},
+        "backbone": {"name": features.backbone.name, "sha256": features.backbone.sha256},
+        "data": _describe(data, rows, held_rows, plan),
+        "recipe": recipe.to_json(),
+        "calibration": {**calibration.to_json(), **details},
+        "fit": fitted.facts,
+        "latency_ms": latency,
+        "machine": _machine(),
+        "versions": _versions(),
+        "golden_score": expected,
+    }
+    write_artifact(path, fitted.graph, card, golden)
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    return Trained(path, calibration, card, clock.elapsed)
+
+
+def recalibrate(
+    model: Path,
+    good: Dataset,
+    promise: Promise,
+    out: Path,
+    *,
+    progress: ShowProgress | None = None,
+) -> Trained:
+    """Set the threshold of a model anew, on good parts that it was not trained on.
+
+    Raises CalibrationError when an image of `good` has a part that the model learnt from.
+    """
+    clock = Clock(None)
+    artifact = open_artifact(model)
+    parts = set(good.parts)
+    if seen := sorted(parts & set(artifact.card["data"]["trained_parts"])):
+        raise CalibrationError(
+            f"{seen[0]} and {len(seen) - 1} other parts of {good.root} were used to train {model}; "
+            "the threshold needs good parts that the model has not seen"
+        )
+    held = score_images(Inspector.of(artifact), good, clock, progress)
+    calibration, details = calibrate_parts(list(held), promise)
+    card = {
+        **artifact.card,
+        "calibration": {**calibration.to_json(), **details},
+        "data": {**artifact.card["data"], "held_out": _counts(good), "recalibrated_on": good.name},
+    }
+    write_artifact(out, artifact.model, card, artifact.golden)
+    return Trained(out, calibration, card, clock.elapsed)
+
+
+def divide(data: Dataset, plan: Plan) -> tuple[Dataset, Dataset]:
+    """The good rows to learn from, and the good rows, of other parts, that set the threshold.
+
+    A validation split in the data is used whole. With `cross_fit` the second table is empty.
+    """
+    good, validation = data.split("train").good(), data.split("validation").good()
+    if plan.cross_fit:
+        both = data.with_table(good.table.vstack(validation.table))
+        return both, both.take([])
+    if len(validation):
+        return good, validation
+    parts = len(good.parts)
+    if parts < 3:
+        raise DatasetError(
+            f"{data.root} has {parts} good part(s) to learn from; at least 3 are needed, of which "
+            "one sets the threshold, better 50 or more"
+        )
+    needed = parts_needed(plan.promise.max_fpr, plan.promise.confidence) / parts
+    share = plan.hold_out or max(LEAST_HELD_OUT, needed if needed <= 0.5 else 0.0)
+    return hold_out(good, share, plan.seed)
+
+
+def make_recipe(data: Dataset, plan: Plan) -> Recipe:
+    """The preprocessing of all good images of `data`, with one window for 16-bit data."""
+    multiple = 32
+    if plan.size < multiple or plan.size % multiple or plan.size > 2048:
+        raise BlemishError(f"--size {plan.size} must be a multiple of {multiple}, at most 2048")
+    known = data.split("train").images + data.split("validation").images
+    return Recipe(plan.size, plan.size, plan.resize, find_window(known), plan.tile)
+
+
+def score_images(
+    inspector: Inspector, rows: Dataset, clock: Clock, progress: ShowProgress | None
+) -> Iterator[HeldOut]:
+    """Score the images of a table one after the other."""
+    for done, row in enumerate(rows.rows(), 1):
+        clock.check(f"scoring held-out parts, {done - 1} of {len(rows)} done")
+        look = inspector.look(row.image)
+        yield HeldOut(row.part, row.view, look.score, look.peak)
+        if progress:
+            progress(Progress("scoring held-out good images", done, len(rows)))
+
+
+def _one_category(data: Dataset) -> None:
+    if len(data.categories) > 1:
+        raise DatasetError(
+            f"{data.root} holds {len(data.categories)} categories "
+            f"({', '.join(data.categories[:5])}, ...), and a model learns one: "
+            "choose it with --category"
+        )
+
+
+def _key(data: Dataset, detector: Detector, plan: Plan) -> str:
+    """What a resumed training must have in common with the one that it goes on with."""
+    values = [
+        data.fingerprint(),
+        plan.detector,
+        dataclasses.asdict(detector),
+        {**dataclasses.asdict(plan), "cache": None},
+    ]
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _open_checkpoint(path: Path, key: str, resume: bool) -> Path:
+    """The folder for what a fit leaves behind; emptied unless it is to be resumed."""
+    folder = path.with_name(path.name + ".resume")
+    note = folder / "key"
+    if folder.exists() and not resume:
+        shutil.rmtree(folder)
+        log.warning("an unfinished training of %s was dropped (--resume would continue it)", path)
+    if resume and note.exists() and note.read_text(encoding="utf-8") != key:
+        raise BlemishError(
+            f"{folder} is of a training with other data or settings; give the same ones, or drop "
+            "--resume to start anew"
+        )
+    with replacing(note) as file:
+        file.write(key.encode())
+    return folder
+
+
+def _counts(rows: Dataset) -> dict[str, int]:
+    return {"images": len(rows), "parts": len(rows.parts)}
+
+
+def _describe(data: Dataset, rows: Dataset, held: Dataset, plan: Plan) -> dict[str, Any]:
+    return {
+        "name": data.name,
+        "layout": data.layout,
+        "fingerprint": data.fingerprint(),
+        "terms": data.terms,
+        "trained_on": _counts(rows),
+        "held_out": _counts(held),
+        "held_out_by": "validation split" if len(data.split("validation")) else "seeded hold-out",
+        "trained_parts": rows.parts,
+        "seed": plan.seed,
+    }
+
+
+def _try_out(inspector: Inspector, rows: Dataset) -> tuple[dict[str, float], tuple[int, int]]:
+    """Milliseconds from file to score on a few training images, and the first one's shape."""
+    times, shape = [], (1, 1)
+    for image in rows.images[:LATENCY_IMAGES]:
+        start = time.perf_counter()
+        shape = inspector.look(image).shape
+        times.append(1000 * (time.perf_counter() - start))
+    return {"p50": float(np.median(times)), "max": float(np.max(times))}, shape
+
+
+def _machine() -> str:
+    return f"{platform.system()} {platform.machine()}, {default_threads()} threads"
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "blemish": blemish.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "onnxruntime": onnxruntime.__version__,
+    }
