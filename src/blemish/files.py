@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import tempfile
+import uuid
 from pathlib import Path
 from typing import IO
 
@@ -22,13 +22,10 @@ class replacing(contextlib.AbstractContextManager[IO[bytes]]):  # noqa: N801 - r
         """Open the file beside the old one."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(
-                prefix=f".{self.path.name}.", suffix=".part", dir=self.path.parent
-            )
+            self._temporary = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}.part")
+            self._file = self._temporary.open("xb")
         except OSError as error:
             raise self._refusal(error) from error
-        self._temporary = Path(name)
-        self._file = os.fdopen(handle, "wb")
         return self._file
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:

@@ -105,7 +105,8 @@ class Calibration:
             )
         return (
             f"With {confidence}, {bound} of good parts are rejected: the threshold was set on "
-            f"{parts} held out of training, leaving at most {self.rank} above it. {condition}"
+            f"{parts} held out of training, of which {self.rank or 'none'} may lie above it. "
+            f"{condition}"
         )
 
 

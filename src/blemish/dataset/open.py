@@ -31,7 +31,7 @@ def open_dataset(
     root = Path(os.path.abspath(path))  # noqa: PTH100 (a link keeps its own name)
     dataset = find_layout(root, layout).read(root)
     dataset = with_parts(dataset, None if parts is None else Path(parts), part_pattern)
-    dataset = replace(dataset, terms=_terms(dataset.root))
+    dataset = replace(dataset, terms=_terms(dataset.root) or dataset.terms)
     return dataset if category is None else dataset.category(category)
 
 

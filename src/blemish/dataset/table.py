@@ -41,7 +41,7 @@ class Dataset:
 
     `table` has the columns `COLUMNS`, all strings. `image` and `mask` are relative to `root` with
     forward slashes; `part` is never null: an image without part information is its own part.
-    `terms` is the first line of the licence found beside the images.
+    `terms` is the first line of the licence found beside the images, or what the layout knows.
     """
 
     root: Path

@@ -31,10 +31,8 @@ class Embedding:
     pool: int
 
     @classmethod
-    def of(
-        cls, features: FeatureStream, stride: int, pool: int, layers: Sequence[str] | None = None
-    ) -> Embedding:
-        """The embedding of a stream's layers (all, or those named), a patch every `stride` pixels.
+    def of(cls, features: FeatureStream, stride: int, pool: int) -> Embedding:
+        """The embedding of a stream's layers, a patch every `stride` pixels.
 
         Raises BlemishError for a stride that does not divide the model's input.
         """
@@ -43,8 +41,7 @@ class Embedding:
             raise BlemishError(
                 f"grid_stride {stride} does not divide the model's input of {size[0]} x {size[1]}"
             )
-        shapes = {name: features.shapes[name] for name in layers or features.shapes}
-        return cls(shapes, (size[0] // stride, size[1] // stride), size, pool)
+        return cls(features.shapes, (size[0] // stride, size[1] // stride), size, pool)
 
     @property
     def channels(self) -> int:
@@ -66,7 +63,7 @@ class Embedding:
         graph.add("Identity", self.nodes(graph), to="embedding")
         session = open_session(feature_model(graph, self.layers, "embedding"))
         for batch in features.batches(images):
-            (x,) = session.run(None, {name: batch.layers[name] for name in self.layers})
+            (x,) = session.run(None, batch.layers)
             yield x, cells_inside(batch.valid, self.grid, self.size), int(batch.image[-1])
 
     def patches(self, features: FeatureStream, images: Sequence[Path]) -> Iterator[Floats]:

@@ -1,8 +1,8 @@
 """Duet: PaDiM and PatchCore on one pass of the backbone, their maps joined (ours, no paper).
 
-A Gaussian per position knows what belongs where and ranks whole images well; a memory bank knows
-patches wherever they lie and marks the place well. Each distance is taken in units of its median
-on training images, and the map is their root mean square.
+A Gaussian per position knows what belongs where; a memory bank knows patches wherever they lie.
+Each distance is taken in units of its median on training images, and the map is their harmonic
+mean, which stays near the smaller one: a place is anomalous when both say so.
 """
 
 from __future__ import annotations
@@ -35,21 +35,19 @@ SCALE_IMAGES = 64  # spread over the training set, for the medians
 class Duet:
     """Settings of Duet.
 
-    The Gaussians read all `layers` every `position_stride` pixels (`prior`, `regularization` as in
-    PaDiM); the bank holds `bank` patches of `bank_layers` every `patch_stride` pixels, averaged
-    over `pool` x `pool` cells; `top`: the score is the mean of so many of the map's largest values.
+    Both parts read `layers` every `grid_stride` pixels. The Gaussians take `prior` and
+    `regularization` as in PaDiM; the bank holds `bank` patches averaged over `pool` x `pool` cells;
+    `top`: the score is the mean of so many of the map's largest values.
     """
 
     backbone: str = BUNDLED
-    layers: tuple[str, ...] = ("block4", "block10", "block14")
-    position_stride: int = 16
+    layers: tuple[str, ...] = ("block4", "block10")
+    grid_stride: int = 8
     prior: float = 100.0
     regularization: float = 0.01
-    bank_layers: tuple[str, ...] = ("block4", "block10")
-    patch_stride: int = 8
     pool: int = 3
     bank: int = 2000
-    top: int = 3
+    top: int = 5
 
     def fit(
         self,
@@ -64,8 +62,8 @@ class Duet:
         """One pass for the Gaussians, then three for the bank, all over the cached features."""
         need_images(data)
         clock, images = Clock(budget), data.images
-        places = Embedding.of(features, self.position_stride, 1)
-        patches = Embedding.of(features, self.patch_stride, self.pool, self.bank_layers)
+        places = Embedding.of(features, self.grid_stride, 1)
+        patches = Embedding.of(features, self.grid_stride, self.pool)
         moments = learn_moments(places, features, images, clock, progress)
         mean, whitening = moments.whitening(self.prior, self.regularization)
         space = learn_space(patches, features, images, False, clock, progress)
@@ -76,20 +74,16 @@ class Duet:
             by_patch = bank_distance(graph, patches.nodes(graph), space, bank.patches)
             gaussian = blocks.cells(graph, by_place, places.grid)
             nearest = blocks.cells(graph, by_patch, patches.grid)
-            return blocks.resize_map(graph, gaussian, places.grid, patches.grid), nearest
+            return gaussian, nearest
 
         units = _medians(distances, patches, features, images)
 
         def head(graph: Graph) -> tuple[str, str]:
-            squares = [
-                graph.add("Mul", scaled, scaled)
+            gaussian, nearest = (
+                graph.add("Div", map_, graph.constant(np.array(unit)))
                 for map_, unit in zip(distances(graph), units, strict=True)
-                for scaled in [graph.add("Div", map_, graph.constant(np.array(unit)))]
-            ]
-            mean_square = graph.add(
-                "Mul", graph.add("Add", *squares), graph.constant(np.array(0.5))
             )
-            map_ = graph.add("Sqrt", mean_square)
+            map_ = harmonic_mean(graph, gaussian, nearest)
             inside = blocks.inside(graph, "valid", patches.grid, patches.size)
             return map_, blocks.peak(graph, map_, inside, self.top)
 
@@ -102,6 +96,14 @@ class Duet:
             "units": list(units),
         }
         return FittedDetector(model, *places.size, facts=facts)
+
+
+def harmonic_mean(graph: Graph, a: str, b: str) -> str:
+    """2 a b / (a + b) of two maps of distances; 0 where both are 0."""
+    tiny = graph.constant(np.array(1e-12))
+    total = graph.add("Add", graph.add("Add", a, b), tiny)
+    product = graph.add("Mul", graph.add("Mul", a, b), graph.constant(np.array(2.0)))
+    return graph.add("Div", product, total)
 
 
 def _medians(

@@ -49,15 +49,6 @@ def resize(graph: Graph, x: str, size: Grid, grid: Grid) -> str:
     )
 
 
-def resize_map(graph: Graph, map_: str, size: Grid, grid: Grid) -> str:
-    """[n, *size] -> [n, *grid], bilinear, pixel centres aligned."""
-    if size == grid:
-        return map_
-    channel = graph.constant(np.array([1]))
-    x = resize(graph, graph.add("Unsqueeze", map_, channel), size, grid)
-    return graph.add("Squeeze", x, channel)
-
-
 def smooth(graph: Graph, map_: str, sigma: float) -> str:
     """Gaussian smoothing of a map [n, h, w]; `sigma` in cells, cut at 3 sigma, edges repeated."""
     if sigma <= 0:

@@ -1,0 +1,8 @@
+"""The report that a person opens: one HTML file that needs no network and no other file."""
+
+from __future__ import annotations
+
+from blemish.report.heatmap import write_heatmaps
+from blemish.report.page import write_report
+
+__all__ = ["write_heatmaps", "write_report"]

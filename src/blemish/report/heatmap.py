@@ -1,0 +1,43 @@
+"""A heat map over every inspected picture, in the picture's own pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from blemish.files import replacing
+from blemish.images import read_rgb
+from blemish.inspector import Inspector, Verdict
+from blemish.report.pictures import ColourScale, overlay
+
+
+def write_heatmaps(verdict: Verdict, inspector: Inspector, folder: Path) -> list[Path]:
+    """Write `<part>_<image>.png` for each image file of a part; returns the files.
+
+    One colour scale for all pictures of a model: nothing at half the map threshold, brightest at
+    twice. Regions are outlined and their peaks marked. Raises ArtifactError when the folder cannot
+    be written.
+    """
+    level = float(inspector.card["calibration"]["map_threshold"])
+    scale = ColourScale(0.5 * level, 2 * level)
+    files = []
+    for result in verdict.views:
+        image = Path(result.image)
+        bgr = overlay(read_rgb(image, inspector.recipe.window), result.look.map, scale)
+        for region in result.regions:
+            top, left, bottom, right = region.box
+            cv2.rectangle(bgr, (left, top), (right - 1, bottom - 1), (255, 255, 255), 1)
+            cv2.drawMarker(bgr, region.peak[::-1], (255, 255, 255), cv2.MARKER_CROSS, 12)
+        name = image.stem if verdict.part in ("", image.name) else f"{verdict.part}_{image.stem}"
+        path = folder / f"{_plain(name)}.png"
+        with replacing(path) as file:
+            file.write(np.asarray(cv2.imencode(".png", bgr)[1]).tobytes())
+        files.append(path)
+    return files
+
+
+def _plain(name: str) -> str:
+    """A part's name as a file name on any system."""
+    return "".join("_" if char in '<>:"/\\|?*' or ord(char) < 32 else char for char in name)

@@ -1,0 +1,135 @@
+"""The report's tables: every figure of the evaluation, and what the model's card says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from blemish.report.words import number, percentage, text
+
+LONG = 12  # a list or mapping of more plain values than this is shown by its length
+NOTHING = "\u2013"
+
+RANKING = (
+    ("Image AUROC", "image", "auroc", "how often a defective image scores above a good one"),
+    ("Image average precision", "image", "average_precision", "mean precision over all recalls"),
+    ("Pixel AUROC", "pixel", "auroc", "the same for pixels; large defects weigh most"),
+    ("AUPRO", "pixel", "aupro", "overlap with each marked region, up to 30 % false pixels"),
+    ("Sample AUROC", "sample", "auroc", "the same for parts, by their highest view"),
+)
+COUNTS = (
+    ("Good, passed", "tn"),
+    ("Good, rejected", "fp"),
+    ("Defective, passed", "fn"),
+    ("Defective, rejected", "tp"),
+)
+RATES = (("Recall", "recall"), ("False-reject rate", "fpr"), ("Precision", "precision"))
+COEFFICIENTS = (("MCC", "mcc"), ("F1", "f1"))
+
+
+def ranking_table(figures: Mapping[str, Any]) -> str:
+    """What the scores are worth at every threshold, from the figures of an evaluation."""
+    rows = []
+    for name, group, key, meaning in RANKING:
+        values = figures.get(group) or {}
+        low_high = _between(values.get(f"{key}_interval"), lambda share: f"{share:.3f}")
+        rows.append(
+            f'<tr><th scope="row">{text(name)}</th><td class="n">{_figure(values.get(key))}</td>'
+            f'<td class="n">{low_high}</td><td class="small">{text(meaning)}</td></tr>'
+        )
+    head = "<th>Figure</th><th class=n>Value</th><th class=n>95 % interval</th><th>Meaning</th>"
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def decision_table(figures: Mapping[str, Any]) -> str:
+    """Counts and rates at the calibrated threshold and at the oracle one, side by side."""
+    columns = [figures.get("decision") or {}, figures.get("oracle_f1") or {}]
+
+    def row(name: str, cells: Iterator[str]) -> str:
+        return f'<tr><th scope="row">{text(name)}</th>{"".join(cells)}</tr>'
+
+    def cell(value: str) -> str:
+        return f'<td class="n">{value}</td>'
+
+    rows = [row("Threshold", (cell(_threshold(column)) for column in columns))]
+    rows += [row(name, (cell(_count(c.get(key))) for c in columns)) for name, key in COUNTS]
+    rows += [row(name, (cell(_rate(c, key)) for c in columns)) for name, key in RATES]
+    rows += [row(name, (cell(_figure(c.get(key))) for c in columns)) for name, key in COEFFICIENTS]
+    head = "<th>At the threshold</th><th class=n>Calibrated</th><th class=n>Oracle</th>"
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def settings_tables(card: Mapping[str, Any]) -> str:
+    """Every entry of a model's card, nested ones by their path; long lists by their length."""
+    sections = []
+    for key, value in card.items():
+        rows = "".join(
+            f'<tr><th scope="row">{text(_words(path) or _words(key))}</th>'
+            f"<td>{text(shown)}</td></tr>"
+            for path, shown in _flat(value)
+        )
+        sections.append(f"<section><h3>{text(_words(key))}</h3><table>{rows}</table></section>")
+    return "".join(sections)
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """The plain values in a JSON value, each with its path."""
+    if isinstance(value, Mapping) and (len(value) <= LONG or any(map(_nested, value.values()))):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{path} \u203a {key}" if path else str(key))
+    elif isinstance(value, Mapping) or _is_list(value):
+        plain = len(value) <= LONG and not any(map(_nested, value))
+        shown = ", ".join(map(_plain, value)) or "none"
+        yield path, shown if plain else f"{len(value):,} entries, in the model file"
+    else:
+        yield path, _plain(value)
+
+
+def _nested(value: Any) -> bool:
+    return isinstance(value, Mapping) or _is_list(value)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def _words(key: str) -> str:
+    words = key.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def _figure(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.3f}"
+
+
+def _count(value: int | None) -> str:
+    return NOTHING if value is None else f"{value:,}"
+
+
+def _threshold(column: Mapping[str, Any]) -> str:
+    value = column.get("threshold")
+    if value is None:
+        return "below every score" if column else NOTHING
+    return number(value)
+
+
+def _rate(column: Mapping[str, Any], key: str) -> str:
+    value = column.get(key)
+    if value is None:
+        return NOTHING
+    low_high = _between(column.get(f"{key}_interval"), percentage)
+    return f"{percentage(value)}\u00a0%" + (
+        f' <span class="small">({low_high})</span>' * bool(low_high)
+    )
+
+
+def _between(ends: Sequence[float] | None, show: Any) -> str:
+    return "" if ends is None else f"{show(ends[0])} to {show(ends[1])}"
