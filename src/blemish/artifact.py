@@ -95,7 +95,9 @@ def _members(path: Path, data: bytes) -> dict[str, bytes]:
                     f"{', '.join(sorted(names)[:5]) or 'nothing'}"
                 )
             return {name: archive.read(name) for name in names}
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except ArtifactError:
+        raise
+    except Exception as error:  # damaged directories surface in zipfile as almost any type
         damaged = data[:2] == b"PK"
         what = "is damaged or cut short; copy it again" if damaged else "is no blemish model"
         raise ArtifactError(f"{path} {what}") from error

@@ -22,11 +22,12 @@ from blemish.artifact import open_artifact, write_artifact
 from blemish.calibration.held_out import HeldOut, calibrate_parts
 from blemish.calibration.promise import Calibration, Method, Promise, parts_needed
 from blemish.dataset import Dataset, ensure_sound, folds, hold_out
+from blemish.dataset.words import name_some
 from blemish.detectors import open_detector
 from blemish.detectors.base import Clock, Detector, FittedDetector, Progress, ShowProgress
-from blemish.errors import BlemishError, CalibrationError, DatasetError
+from blemish.errors import ArtifactError, BlemishError, CalibrationError, DatasetError
 from blemish.features.backbone import open_backbone
-from blemish.features.cache import default_folder
+from blemish.features.cache import default_folder, image_key
 from blemish.features.session import default_threads
 from blemish.features.stream import FeatureStream
 from blemish.files import replacing
@@ -89,6 +90,8 @@ def train(
     `PATH.resume`, and the same call with `resume` ends at the same model. Raises DatasetError for
     data that cannot be trained on.
     """
+    if path.is_dir():
+        raise ArtifactError(f"{path} is a folder; name a file for the model, with -o MODEL.blemish")
     clock = Clock(budget)
     detector = open_detector(plan.detector, plan.settings, preset=plan.preset)
     _one_category(data)
@@ -152,18 +155,24 @@ def recalibrate(
 ) -> Trained:
     """Set the threshold of a model anew, on good parts that it was not trained on.
 
-    Raises CalibrationError when an image of `good` has a part that the model learnt from.
+    Raises CalibrationError when an image of `good` has a part that the model learnt from, or is one
+    that it learnt from, and when `good` lacks a view without which the model passes no part.
     """
     clock = Clock(None)
     artifact = open_artifact(model)
-    parts = set(good.parts)
-    if seen := sorted(parts & set(artifact.card["data"]["trained_parts"])):
+    if seen := _seen(artifact.card["data"], good):
         raise CalibrationError(
-            f"{seen[0]} and {len(seen) - 1} other parts of {good.root} were used to train {model}; "
+            f"{name_some(seen)} of {good.root} were used to train {model}; "
             "the threshold needs good parts that the model has not seen"
         )
     held = score_images(Inspector.of(artifact), good, clock, progress)
     calibration, details = calibrate_parts(list(held), promise)
+    required = artifact.card["calibration"]["required_views"]
+    if set(required) - set(details["required_views"]):
+        raise CalibrationError(
+            f"{good.root} must show parts from the views {', '.join(required)}, as {model} does: "
+            "say which images are one part with --parts or --part-pattern"
+        )
     card = {
         **artifact.card,
         "calibration": {**calibration.to_json(), **details},
@@ -171,6 +180,24 @@ def recalibrate(
     }
     write_artifact(out, artifact.model, card, artifact.golden)
     return Trained(out, calibration, card, clock.elapsed)
+
+
+def _seen(trained: dict[str, Any], good: Dataset) -> list[str]:
+    """The parts of `good` that were trained on: by the part's own name, or by the picture."""
+    parts, pictures = set(trained["trained_parts"]), set(trained.get("trained_images", ()))
+    named = good.table["part"] != good.table["image"]  # else the name is but the path
+    return sorted(
+        {
+            row.part
+            for row, is_named in zip(good.rows(), named, strict=True)
+            if (is_named and row.part in parts) or _picture(row.image) in pictures
+        }
+    )
+
+
+def _picture(path: Path) -> str:
+    """What a picture is known by, whatever its name and place."""
+    return image_key(path)[:8].hex()
 
 
 def divide(data: Dataset, plan: Plan) -> tuple[Dataset, Dataset]:
@@ -265,10 +292,17 @@ def _describe(data: Dataset, rows: Dataset, held: Dataset, plan: Plan) -> dict[s
         "terms": data.terms,
         "trained_on": _counts(rows),
         "held_out": _counts(held),
-        "held_out_by": "validation split" if len(data.split("validation")) else "seeded hold-out",
+        "held_out_by": _held_out_by(data, plan),
         "trained_parts": rows.parts,
+        "trained_images": sorted(_picture(image) for image in rows.images),
         "seed": plan.seed,
     }
+
+
+def _held_out_by(data: Dataset, plan: Plan) -> str:
+    if plan.cross_fit:
+        return f"cross-fitting in {plan.cross_fit} folds"
+    return "validation split" if len(data.split("validation")) else "seeded hold-out"
 
 
 def _try_out(inspector: Inspector, rows: Dataset) -> tuple[dict[str, float], tuple[int, int]]:

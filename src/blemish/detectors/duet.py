@@ -31,6 +31,9 @@ Floats = npt.NDArray[np.float32]
 SCALE_IMAGES = 64  # spread over the training set, for the medians
 
 
+PRESETS: dict[str, dict[str, object]] = {"cpu": {}}  # the defaults: the bundled backbone
+
+
 @dataclass(frozen=True)
 class Duet:
     """Settings of Duet.
@@ -47,7 +50,7 @@ class Duet:
     regularization: float = 0.01
     pool: int = 3
     bank: int = 2000
-    top: int = 5
+    top: int = 10
 
     def fit(
         self,
@@ -59,7 +62,7 @@ class Duet:
         progress: ShowProgress | None = None,
         checkpoint: Path | None = None,
     ) -> FittedDetector:
-        """One pass for the Gaussians, then three for the bank, all over the cached features."""
+        """One pass for the Gaussians, then three or more for the bank, over the cached features."""
         need_images(data)
         clock, images = Clock(budget), data.images
         places = Embedding.of(features, self.grid_stride, 1)

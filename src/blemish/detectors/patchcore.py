@@ -30,8 +30,11 @@ from blemish.graph.join import join
 Floats = npt.NDArray[np.float32]
 
 IMAGES_A_STEP = 8
-ROOM = (0.9, 1.0)  # of the bank in each pass; the second keeps what slipped while the radius grew
+FIRST_ROOM = 0.85  # of the bank in the first pass; the rest is for what slips as the radius grows
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
+
+
+PRESETS: dict[str, dict[str, object]] = {"cpu": {}}  # the defaults: the bundled backbone
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class Patchcore:
         progress: ShowProgress | None = None,
         checkpoint: Path | None = None,
     ) -> FittedDetector:
-        """Three passes over the cached features: mean and covariance, the bank, its gaps.
+        """One pass over the cached features for mean and covariance, two or more for the bank.
 
         Nothing is drawn at random: the order of the images decides which patch comes first.
         """
@@ -148,37 +151,45 @@ def grow_bank(
     progress: ShowProgress | None,
     checkpoint: Path | None,
 ) -> MemoryBank:
-    """The memory bank of all patches; goes on from `checkpoint`, and leaves one when time is up."""
-    bank, done = MemoryBank.empty(size, embedding.channels), 0
+    """The memory bank of all patches; goes on from `checkpoint`, and leaves one when time is up.
+
+    The passes over the images end with the first in which the radius did not grow.
+    """
+    bank, done, before = MemoryBank.empty(size, embedding.channels), 0, 0.0
     if checkpoint is not None and (checkpoint / "bank.npz").exists():
         with np.load(checkpoint / "bank.npz") as kept:
-            bank.restore(kept["patches"], float(kept["radius"]))
-            done = int(kept["done"])
+            bank.restore(kept["patches"], kept["gaps"], float(kept["radius"]))
+            done, before = int(kept["done"]), float(kept["before"])
 
     def keep() -> None:
         if checkpoint is not None:
             with replacing(checkpoint / "bank.npz") as file:
-                np.savez(file, patches=bank.patches, radius=bank.radius, done=done)
+                values = {"gaps": bank.gaps[: bank.count], "radius": bank.radius}
+                np.savez(file, patches=bank.patches, done=done, before=before, **values)
 
     steps = range(0, len(images), IMAGES_A_STEP)
-    total, kept_at = len(ROOM) * len(images), time.monotonic()
-    for number, start in enumerate(list(steps) * len(ROOM)):
-        if number < done:
-            continue
-        bank.room = max(1, round(size * ROOM[number // len(steps)]))
+    kept_at = time.monotonic()
+    while done < len(steps) or done % len(steps) or bank.radius > before:
+        turn, step = divmod(done, len(steps))
         try:
-            clock.check(f"choosing the memory bank, step {number} of {len(ROOM) * len(steps)}")
+            clock.check(f"choosing the memory bank, step {step} of {len(steps)} of pass {turn + 1}")
         except BudgetExceeded:
             keep()
             raise
         if time.monotonic() - kept_at > SECONDS_BETWEEN_CHECKPOINTS:
             keep()
             kept_at = time.monotonic()
-        for patches in embedding.patches(features, images[start : start + IMAGES_A_STEP]):
+        if step == 0:
+            before = bank.radius
+        bank.room = size if turn else max(1, round(size * FIRST_ROOM))
+        some = images[steps[step] : steps[step] + IMAGES_A_STEP]
+        for patches in embedding.patches(features, some):
             bank.absorb(space.apply(patches))
-        done = number + 1
+        done += 1
         if progress:
-            progress(Progress("choosing the memory bank", min(done * IMAGES_A_STEP, total), total))
+            seen = turn * len(images) + steps[step] + len(some)
+            total = max(2, turn + 1) * len(images)
+            progress(Progress("choosing the memory bank", seen, total))
     return bank
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
@@ -15,6 +15,8 @@ from blemish.report.pictures import ColourScale, overlay
 
 def write_heatmaps(verdict: Verdict, inspector: Inspector, folder: Path) -> list[Path]:
     """Write `<part>_<image>.png` for each image file of a part; returns the files.
+
+    A part that is named after its only image gives `<part>.png`, without the image's suffix.
 
     One colour scale for all pictures of a model: nothing at half the map threshold, brightest at
     twice. Regions are outlined and their peaks marked. Raises ArtifactError when the folder cannot
@@ -30,12 +32,19 @@ def write_heatmaps(verdict: Verdict, inspector: Inspector, folder: Path) -> list
             top, left, bottom, right = region.box
             cv2.rectangle(bgr, (left, top), (right - 1, bottom - 1), (255, 255, 255), 1)
             cv2.drawMarker(bgr, region.peak[::-1], (255, 255, 255), cv2.MARKER_CROSS, 12)
-        name = image.stem if verdict.part in ("", image.name) else f"{verdict.part}_{image.stem}"
-        path = folder / f"{_plain(name)}.png"
+        path = folder / f"{_plain(_name(verdict.part, image))}.png"
         with replacing(path) as file:
             file.write(np.asarray(cv2.imencode(".png", bgr)[1]).tobytes())
         files.append(path)
     return files
+
+
+def _name(part: str, image: Path) -> str:
+    if part in ("", str(image)):
+        return image.stem
+    if PurePosixPath(part).name == image.name:
+        return part.removesuffix(image.suffix)
+    return f"{part}_{image.stem}"
 
 
 def _plain(name: str) -> str:
