@@ -19,7 +19,7 @@ from blemish.errors import DatasetError
 EXPECTS = "labels.csv with lines like 'images/cell0001.png 1.0 mono'"
 
 TRAIN_LIST = Path(__file__).with_name("elpv_train.txt")
-TERMS = "ELPV solar cells: CC BY-NC-SA 4.0, for non-commercial use only"
+TERMS = "CC BY-NC-SA 4.0, for non-commercial use only"
 _LINE = r"^(?<image>images/[^/\s]+\.png)\s+(?<probability>[01](?:\.\d+)?)\s+(?<category>\w+)\s*$"
 
 

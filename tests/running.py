@@ -1,0 +1,61 @@
+"""The command line as the tests see it: in this process, or in one of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import blemish
+
+Cli = Callable[..., "Run"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a command left: its exit code, standard output, and the lines on standard error."""
+
+    code: int
+    out: str
+    err: list[str]
+
+    def refusal(self, *words: object) -> str:
+        """The one sentence of a refusal, which names all of `words`."""
+        assert self.code == 2, (self.code, self.out, self.err)
+        assert len(self.err) == 1, self.err
+        [sentence] = self.err
+        assert sentence.startswith("blemish: ")
+        for word in words:
+            assert str(word) in sentence, sentence
+        return sentence
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The variables of a process that finds this very package."""
+    source = str(Path(blemish.__file__).parents[1])
+    path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", **more}
+
+
+def started(
+    argv: Sequence[object], *, code: str | None = None, **more: str
+) -> subprocess.Popen[str]:
+    """`python -m blemish ARGV`, or `python -c CODE ARGV`, under way."""
+    program = ["-m", "blemish"] if code is None else ["-c", code]
+    return subprocess.Popen(
+        [sys.executable, *program, *map(str, argv)],
+        env=environment(**more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+
+
+def finished(argv: Sequence[object], *, code: str | None = None, **more: str) -> Run:
+    """`started`, and waited for."""
+    process = started(argv, code=code, **more)
+    out, err = process.communicate(timeout=300)
+    return Run(process.returncode, out, err.splitlines())
