@@ -1,0 +1,176 @@
+"""The `.blemish` file: whole or refused, and never half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from blemish.artifact import Artifact, open_artifact, write_artifact
+from blemish.errors import ArtifactError
+from blemish.files import replacing
+from blemish.golden import RAW, TENSOR, replay
+from blemish.inspector import Inspector
+
+MODEL = b"a network" * 9
+CARD = {"golden_score": 1.5, "recipe": {"tile": None}, "terms": "für Übungen"}
+GOLDEN = {"golden/raw.png": b"\x89PNG raw", "golden/tensor.png": b"\x89PNG tensor"}
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    write_artifact(tmp_path / "tiny.blemish", MODEL, CARD, GOLDEN)
+    return tmp_path / "tiny.blemish"
+
+
+def content(artifact: Artifact) -> tuple[object, ...]:
+    return artifact.model, artifact.card, artifact.golden
+
+
+def test_what_was_written_is_read(tiny: Path) -> None:
+    artifact = open_artifact(tiny)
+    assert content(artifact) == (MODEL, {"schema": 1, **CARD}, GOLDEN)
+    assert artifact.path == tiny
+    with zipfile.ZipFile(tiny) as archive:
+        assert set(archive.namelist()) == {"model.onnx", "card.json", "sha256", *GOLDEN}
+
+
+def test_the_same_model_is_the_same_file(tiny: Path, tmp_path: Path) -> None:
+    write_artifact(tmp_path / "again.blemish", MODEL, CARD, GOLDEN)
+    assert (tmp_path / "again.blemish").read_bytes() == tiny.read_bytes()
+    assert open_artifact(tiny).sha256 == open_artifact(tmp_path / "again.blemish").sha256
+
+
+def test_no_changed_byte_changes_what_is_read(tiny: Path, tmp_path: Path) -> None:
+    """A changed byte is refused, or lies where nothing is read, such as the date of a member."""
+    data, expected = tiny.read_bytes(), content(open_artifact(tiny))
+    changed, refused = tmp_path / "changed.blemish", 0
+    for place in range(len(data)):
+        for flip in (8, 0xFF):
+            other = data[place] ^ flip
+            changed.write_bytes(data[:place] + bytes([other]) + data[place + 1 :])
+            try:
+                found = content(open_artifact(changed))
+            except ArtifactError:
+                refused += 1
+            else:
+                assert found == expected, (place, flip)
+    assert refused > len(data)
+
+
+@pytest.mark.parametrize("member", ["model.onnx", "card.json", "sha256", *GOLDEN])
+def test_every_changed_byte_of_a_member_is_refused(tiny: Path, tmp_path: Path, member: str) -> None:
+    data, changed = tiny.read_bytes(), tmp_path / "changed.blemish"
+    with zipfile.ZipFile(tiny) as archive:
+        size, start = archive.getinfo(member).file_size, data.index(archive.read(member))
+    for place in range(start, start + size):
+        changed.write_bytes(data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
+        with pytest.raises(ArtifactError, match=r"changed\.blemish is damaged"):
+            open_artifact(changed)
+
+
+def test_a_file_cut_short_anywhere_is_refused(tiny: Path, tmp_path: Path) -> None:
+    data, cut = tiny.read_bytes(), tmp_path / "cut.blemish"
+    for length in range(len(data)):
+        cut.write_bytes(data[:length])
+        with pytest.raises(ArtifactError, match=r"cut\.blemish"):
+            open_artifact(cut)
+
+
+def members(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def rewrite(path: Path, contents: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in contents.items():
+            archive.writestr(name, data)
+
+
+@pytest.mark.parametrize("schema", [2, 99, "1", None])
+def test_a_newer_schema_is_refused_before_its_hashes_are_read(tiny: Path, schema: object) -> None:
+    card = json.dumps({"schema": schema}).encode()
+    rewrite(tiny, members(tiny) | {"card.json": card})
+    with pytest.raises(ArtifactError, match=r"tiny\.blemish has schema .*; update blemish"):
+        open_artifact(tiny)
+
+
+@pytest.mark.parametrize(
+    "change", [{"card.json": b"[1]"}, {"card.json": b"{"}, {"sha256": b"\xff"}]
+)
+def test_a_card_that_is_none(tiny: Path, change: dict[str, bytes]) -> None:
+    rewrite(tiny, members(tiny) | change)
+    with pytest.raises(ArtifactError, match="its card cannot be read; copy it again"):
+        open_artifact(tiny)
+
+
+def test_a_member_too_many_or_too_few(tiny: Path) -> None:
+    whole = members(tiny)
+    rewrite(tiny, whole | {"run.pickle": b"\x80"})
+    with pytest.raises(ArtifactError, match="a member is missing or foreign"):
+        open_artifact(tiny)
+    rewrite(tiny, {name: data for name, data in whole.items() if name != "golden/raw.png"})
+    with pytest.raises(ArtifactError, match="a member is missing or foreign"):
+        open_artifact(tiny)
+    rewrite(tiny, {name: data for name, data in whole.items() if name != "model.onnx"})
+    with pytest.raises(ArtifactError, match="no blemish model: it holds"):
+        open_artifact(tiny)
+
+
+@pytest.mark.parametrize("member", ["model.onnx", "golden/raw.png"])
+def test_a_member_that_was_exchanged(tiny: Path, member: str) -> None:
+    """The zip itself is sound; only the hash tells."""
+    rewrite(tiny, members(tiny) | {member: b"another"})
+    with pytest.raises(ArtifactError, match=f"{member} does not match its sha256"):
+        open_artifact(tiny)
+
+
+def test_a_card_that_lacks_what_inspection_needs(tiny: Path) -> None:
+    write_artifact(tiny, MODEL, {"calibration": {}}, {})
+    with pytest.raises(ArtifactError, match=r"tiny\.blemish: its card lacks 'recipe'"):
+        Inspector.open(tiny)
+
+
+def test_an_error_while_writing_leaves_the_old_file_and_nothing_else(tiny: Path) -> None:
+    before = tiny.read_bytes()
+
+    def write_half() -> None:
+        with replacing(tiny) as file:
+            file.write(b"half of")
+            raise KeyError("stop")
+
+    with pytest.raises(KeyError, match="stop"):
+        write_half()
+    assert tiny.read_bytes() == before
+    assert list(tiny.parent.iterdir()) == [tiny]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
+def test_others_may_read_the_model_as_any_other_file(tiny: Path) -> None:
+    plain = tiny.with_name("plain")
+    plain.touch()
+    assert stat.S_IMODE(tiny.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+
+
+# The picture that every client can replay.
+
+
+def test_a_model_replays_its_golden_picture(model: Path) -> None:
+    artifact = open_artifact(model)
+    assert set(artifact.golden) == {RAW, TENSOR}
+    replay(Inspector.of(artifact), artifact.golden, artifact.card["golden_score"])
+
+
+def test_a_replay_tells_another_network_and_another_preprocessing(model: Path) -> None:
+    artifact = open_artifact(model)
+    expected = artifact.card["golden_score"]
+    with pytest.raises(ArtifactError, match="its runtime computes something else"):
+        replay(Inspector.of(artifact), artifact.golden, expected * 1.01)
+    card = artifact.card | {"recipe": artifact.card["recipe"] | {"resize": "pad"}}
+    with pytest.raises(ArtifactError, match="no longer gives the tensor"):
+        replay(Inspector(artifact.model, card), artifact.golden, expected)

@@ -1,0 +1,222 @@
+"""A full disk, a cache that cannot be written, a kill, an odd path: no work is lost."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from image_bytes import encoded
+from plates import plate, save_dented, save_good, save_set
+from running import Cli, finished, started
+
+from blemish.artifact import open_artifact
+from blemish.features import cache
+
+QUICK = ("--size", 64, "--detector", "patchcore", "--set", "bank=50")
+
+
+# The disk.
+
+
+def test_a_full_disk_while_the_model_is_flushed(
+    cli: Cli, plates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flush = os.fsync
+
+    def full(handle: int) -> None:
+        if os.fstat(handle).st_size > 100_000:  # the model, not what a training keeps on its way
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        flush(handle)
+
+    monkeypatch.setattr("os.fsync", full)
+    the_old_model_survives(cli, plates, tmp_path, monkeypatch)
+
+
+def test_a_full_disk_while_the_model_is_written(
+    cli: Cli, plates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = zipfile.ZipFile.writestr
+
+    def full(archive: zipfile.ZipFile, info: zipfile.ZipInfo, data: bytes) -> None:
+        if info.filename == "card.json":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(archive, info, data)
+
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", full)
+    the_old_model_survives(cli, plates, tmp_path, monkeypatch)
+
+
+def the_old_model_survives(
+    cli: Cli, plates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "m.blemish"
+    model.write_bytes(b"the old model")
+    run = cli("train", plates, "-o", model, *QUICK)
+    run.refusal(model, "the disk is full; free some space", "intact")
+    assert model.read_bytes() == b"the old model"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.blemish", "m.blemish.resume"]
+    monkeypatch.undo()
+    assert cli("train", plates, "-o", model, *QUICK, "--resume").code == 0
+    assert open_artifact(model).card["data"]["trained_on"]["images"] == 16
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.blemish"]
+
+
+def test_a_full_disk_while_features_are_kept(
+    cli: Cli, plates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(cache.Shelf, "put", full)
+    run = cli(
+        "train", plates, "-o", tmp_path / "m.blemish", *QUICK, "--cache", tmp_path / "shelves"
+    )
+    assert run.code == 0
+    [warning] = run.err
+    assert str(tmp_path / "shelves") in warning
+    assert "training goes on without it" in warning
+
+
+def test_a_cache_folder_that_cannot_be_written(plates: Path, tmp_path: Path) -> None:
+    place = tmp_path / "cache"
+    place.write_text("a file where the folder should be", encoding="utf-8")
+    argv = ["train", plates, *QUICK, "-o"]
+    for out, run in {
+        "named": finished([*argv, tmp_path / "named", "--cache", place]),
+        "by environment": finished([*argv, tmp_path / "by environment"], BLEMISH_CACHE=str(place)),
+    }.items():
+        assert run.code == 0
+        [warning] = run.err
+        assert str(place) in warning
+        assert "name another with BLEMISH_CACHE" in warning
+        assert open_artifact(tmp_path / out).card["data"]["trained_on"]["images"] == 16
+    assert place.read_text(encoding="utf-8").startswith("a file")
+
+
+@pytest.mark.skipif(
+    os.name == "nt" or getattr(os, "geteuid", int)() == 0, reason="needs a user without all rights"
+)
+def test_a_read_only_cache_folder(plates: Path, tmp_path: Path) -> None:
+    place = tmp_path / "cache"
+    place.mkdir(mode=0o500)
+    out = tmp_path / "m.blemish"
+    run = finished(["train", plates, "-o", out, *QUICK, "--cache", place])
+    assert run.code == 0
+    assert len(run.err) == 1
+    assert str(place) in run.err[0]
+
+
+def test_a_place_for_the_model_that_cannot_be_written(
+    cli: Cli, plates: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    run = cli("train", plates, "-o", tmp_path / "file" / "m.blemish", *QUICK)
+    run.refusal(tmp_path / "file", "choose another place")
+
+
+# A training that is killed.
+
+SLOWLY = """
+import sys, time
+from blemish.cli import main
+from blemish.detectors import patchcore
+from blemish.features.stream import FeatureStream
+
+def slow(function, seconds):
+    def slowly(*arguments):
+        time.sleep(seconds)
+        return function(*arguments)
+    return slowly
+
+FeatureStream._compute = slow(FeatureStream._compute, 0.02)
+patchcore.MemoryBank.absorb = slow(patchcore.MemoryBank.absorb, 0.2)
+patchcore.SECONDS_BETWEEN_CHECKPOINTS = 0
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def killed(process: subprocess.Popen[str], in_the_middle: Callable[[], bool]) -> None:
+    """Kill a process as soon as there is evidence that it is in the middle of its work."""
+    last = time.monotonic() + 120
+    while not in_the_middle():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < last
+        time.sleep(0.005)
+    assert process.poll() is None
+    process.kill()  # SIGKILL, or TerminateProcess on Windows
+    process.communicate()
+    assert process.returncode != 0
+
+
+@pytest.mark.parametrize("middle", ["features", "bank"])
+def test_a_training_that_is_killed_goes_on_to_the_same_model(
+    cli: Cli, tmp_path: Path, middle: str
+) -> None:
+    good = save_good(tmp_path / "good", range(32))
+    model, shelves = tmp_path / "m.blemish", tmp_path / "cache"
+    argv = [good, "--detector", "patchcore", "--set", "bank=200", "--size", 64, "--cache"]
+    train = ["train", "-o", model, *argv, shelves]
+    evidence = {
+        "features": lambda: any(f.stat().st_size > 200 for f in shelves.rglob("*.index")),
+        "bank": (tmp_path / "m.blemish.resume/fit/bank.npz").exists,
+    }
+    killed(started(train, code=SLOWLY), evidence[middle])
+    assert not model.exists()
+
+    resumed = cli(*train, "--resume")
+    assert (resumed.code, resumed.err) == (0, [])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "good", "m.blemish"]
+    straight = cli("train", "-o", tmp_path / "straight.blemish", *argv, tmp_path / "other cache")
+    assert straight.code == 0
+    after, expected = open_artifact(model), open_artifact(tmp_path / "straight.blemish")
+    assert after.model == expected.model
+    assert after.card["calibration"] == expected.card["calibration"]
+
+
+def test_resuming_with_other_data_or_settings(cli: Cli, plates: Path, tmp_path: Path) -> None:
+    model = tmp_path / "m.blemish"
+    assert cli("train", plates, "-o", model, *QUICK, "--budget", "0.001s").code == 2
+    run = cli("train", plates, "-o", model, *QUICK, "--seed", 1, "--resume")
+    run.refusal(tmp_path / "m.blemish.resume", "give the same ones, or drop --resume")
+    other = save_good(tmp_path / "other", range(50, 60))
+    cli("train", other, "-o", model, *QUICK, "--resume").refusal("drop --resume")
+    run = cli("train", plates, "-o", model, *QUICK)
+    assert run.code == 0
+    [warning] = run.err
+    assert "an unfinished training of" in warning
+
+
+# A path that is not plain.
+
+
+def test_a_path_with_spaces_and_umlauts(cli: Cli, tmp_path: Path) -> None:
+    home = tmp_path / "Prüfplatz 3, Halle Süd"
+    root = save_set(home / "gute Stücke", train=8, good=2, dents=0)
+    save_dented(root, [200, 201])
+    (root / "test/dent").rename(root / "test/Größe übel")
+    (root / "ground_truth/dent").rename(root / "ground_truth/Größe übel")
+    model = home / "das Modell ä.blemish"
+    assert cli("train", root, "-o", model, *QUICK, "--cache", home / "Zwischenspeicher ö").code == 0
+    run = cli("evaluate", model, root, "--json", home / "ä.json", "--report", home / "Bericht ü")
+    assert run.code == 0
+    figures = json.loads((home / "ä.json").read_text(encoding="utf-8"))
+    assert figures["defects"]["Größe übel"]["parts"] == 2
+    assert figures["pixel"]["auroc"] > 0.5
+    maps = home / "Wärmebilder"
+    run = cli("inspect", model, root / "test", "--heatmaps", maps, "--json", "-")
+    assert "Größe übel" in run.out
+    assert len([path for path in maps.rglob("*") if path.is_file()]) == 4
+    assert cli("export", model, "--to", "onnx", "-o", home / "für die Linie").code == 0
+    cut = root / "test/good/kürzer.png"
+    cut.write_bytes(encoded(plate(1), "PNG")[:2000])
+    cli("inspect", model, cut).refusal(cut)
+    # A terminal that knows no umlauts gets a name that can still be told.
+    plain = finished(["inspect", model, cut], PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    plain.refusal("Pr\\xfcfplatz 3, Halle S\\xfcd", "k\\xfcrzer.png")
