@@ -165,16 +165,22 @@ def test_a_part_without_an_image_is_an_error(inspector: Inspector) -> None:
 # Regions.
 
 
+def test_the_halo_of_a_clear_defect_is_not_part_of_its_region() -> None:
+    map_ = np.full((20, 30), 0.6, np.float32)  # all of it above the level
+    map_[8:12, 10:14] = 4.0
+    assert regions(map_, 0.5) == (Region((8, 10, 12, 14), 16, (8, 10), 4.0),)
+
+
 def test_regions_are_connected_places_the_worst_first() -> None:
     map_ = np.zeros((20, 30), np.float32)
     map_[2:5, 3:9] = 1.0
-    map_[3, 7] = 2.0
+    map_[3, 7] = 1.25
     map_[10, 10] = map_[11, 11] = 3.0  # touching at a corner is one place
     map_[12, 12] = 4.0
     map_[18:20, 28:30] = 0.5  # not above the level
     assert regions(map_, 0.5) == (
         Region((10, 10, 13, 13), 3, (12, 12), 4.0),
-        Region((2, 3, 5, 9), 18, (3, 7), 2.0),
+        Region((2, 3, 5, 9), 18, (3, 7), 1.25),
     )
     assert regions(map_, 9.0) == ()
 

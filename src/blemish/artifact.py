@@ -49,7 +49,9 @@ def write_artifact(
     members[_HASHES] = json.dumps(hashes, indent=1).encode()
     with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, data in members.items():
-            archive.writestr(zipfile.ZipInfo(name, _DATE), data)
+            member = zipfile.ZipInfo(name, _DATE)
+            member.create_system = 3  # the same bytes on every system
+            archive.writestr(member, data)
 
 
 def open_artifact(path: Path | str) -> Artifact:

@@ -26,8 +26,9 @@ Pixels = npt.NDArray[np.uint8]
 class Region:
     """One connected place above the map threshold, in the original image's pixels.
 
-    `box` is (top, left, bottom, right), the end exclusive; `peak` is (row, column) of the largest
-    value, `value`.
+    It is the part of that place above halfway between the threshold and its own peak, because a
+    clear defect lifts the map around it as well. `box` is (top, left, bottom, right), the end
+    exclusive; `peak` is (row, column) of the largest value, `value`.
     """
 
     box: tuple[int, int, int, int]
@@ -131,12 +132,15 @@ class Inspector:
         """Views without which no part passes; none for a product with one picture a part."""
         return tuple(self.card["calibration"]["required_views"])
 
-    def look(self, image: Path | Pixels) -> Look:
+    def look(self, image: Path | str | Pixels) -> Look:
         """Score one image: a file, or uint8 [H, W] or [H, W, 3] RGB.
 
         Raises ImageError for a file that cannot be read or has another depth than the training.
         """
-        pixels = read_eight_bit(image, self.recipe.window) if isinstance(image, Path) else image
+        if isinstance(image, Path | str):
+            pixels = read_eight_bit(image, self.recipe.window)
+        else:
+            pixels = image
         shape = (pixels.shape[0], pixels.shape[1])
         pieces: list[tuple[Crop, Floats]] = []
         score = peak = -np.inf
@@ -191,17 +195,30 @@ class Inspector:
 
 def regions(map_: Floats, level: float) -> tuple[Region, ...]:
     """The 8-connected places of a map [H, W] above `level`, the one with the highest peak first."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((map_ > level).astype(np.uint8))
+    above = (map_ > level).astype(np.uint8)
+    first_column, first_row, columns, rows = cv2.boundingRect(above)
+    if columns == 0:
+        return ()
+    # Most of a map lies below the level; labelling that costs far more than looking at it.
+    inner = np.s_[first_row : first_row + rows, first_column : first_column + columns]
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(above[inner])
     found = []
     for label in range(1, count):
-        left, top, width, height, area = (int(value) for value in stats[label])
-        window = map_[top : top + height, left : left + width]
-        inside = np.where(labels[top : top + height, left : left + width] == label, window, -np.inf)
-        row, column = divmod(int(inside.argmax()), width)
-        box = (top, left, top + height, left + width)
-        value = float(inside[row, column])
-        found.append(Region(box, area, (top + row, left + column), value))
+        left, top, width, height, _ = (int(value) for value in stats[label])
+        box = np.s_[top : top + height, left : left + width]
+        values = np.where(labels[box] == label, map_[inner][box], -np.inf)
+        found.append(_core(values, level, top + first_row, left + first_column))
     return tuple(sorted(found, key=lambda region: -region.value))
+
+
+def _core(values: Floats, level: float, top: int, left: int) -> Region:
+    """The region of one place: `values` [h, w] lie at (top, left), -inf where it does not reach."""
+    row, column = divmod(int(values.argmax()), values.shape[1])
+    value = float(values[row, column])
+    core = (values > (level + value) / 2).astype(np.uint8)
+    x, y, width, height = cv2.boundingRect(core)
+    box = (top + y, left + x, top + y + height, left + x + width)
+    return Region(box, int(core.sum()), (top + row, left + column), value)
 
 
 def _covered(map_: Floats, crop: Crop, recipe: Recipe) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -25,7 +26,7 @@ from blemish.dataset import Dataset, ensure_sound, folds, hold_out
 from blemish.dataset.words import name_some
 from blemish.detectors import open_detector
 from blemish.detectors.base import Clock, Detector, FittedDetector, Progress, ShowProgress
-from blemish.errors import ArtifactError, BlemishError, CalibrationError, DatasetError
+from blemish.errors import ArtifactError, BlemishError, CalibrationError, DatasetError, ImageError
 from blemish.features.backbone import open_backbone
 from blemish.features.cache import default_folder, image_key
 from blemish.features.session import default_threads
@@ -98,50 +99,49 @@ def train(
     ensure_sound(data)
     rows, held_rows = divide(data, plan)
     recipe = make_recipe(data, plan)
-    checkpoint = _open_checkpoint(path, _key(data, detector, plan), resume)
-    clock.check("reading the data set")
-    features = FeatureStream(
-        open_backbone(detector.backbone), detector.layers, recipe, folder=plan.cache
-    )
-
-    def fit(rows: Dataset, name: str) -> FittedDetector:
-        return detector.fit(
-            rows,
-            features=features,
-            seed=plan.seed,
-            budget=clock.left,
-            progress=progress,
-            checkpoint=checkpoint / name,
+    with _checkpoint(path, _key(data, detector, plan), resume) as checkpoint:
+        clock.check("reading the data set")
+        features = FeatureStream(
+            open_backbone(detector.backbone), detector.layers, recipe, folder=plan.cache
         )
 
-    method: Method = "held-out"
-    held: list[HeldOut] = []
-    if plan.cross_fit:
-        method = "cross-fitted estimate"
-        for number, (others, left_out) in enumerate(folds(rows, plan.cross_fit, plan.seed)):
-            fold = Inspector(fit(others, f"fold{number}").graph, {"recipe": recipe.to_json()})
-            held += score_images(fold, left_out, clock, progress)
-    fitted = fit(rows, "fit")
-    inspector = Inspector(fitted.graph, {"recipe": recipe.to_json()})
-    if not plan.cross_fit:
-        held += score_images(inspector, held_rows, clock, progress)
-    calibration, details = calibrate_parts(held, plan.promise, method)
-    latency, shape = _try_out(inspector, rows)
-    golden, expected = golden_members(inspector, shape)
-    card = {
-        "detector": {"name": plan.detector, "settings": dataclasses.asdict(detector)},
-        "backbone": {"name": features.backbone.name, "sha256": features.backbone.sha256},
-        "data": _describe(data, rows, held_rows, plan),
-        "recipe": recipe.to_json(),
-        "calibration": {**calibration.to_json(), **details},
-        "fit": fitted.facts,
-        "latency_ms": latency,
-        "machine": _machine(),
-        "versions": _versions(),
-        "golden_score": expected,
-    }
-    write_artifact(path, fitted.graph, card, golden)
-    shutil.rmtree(checkpoint, ignore_errors=True)
+        def fit(rows: Dataset, name: str) -> FittedDetector:
+            return detector.fit(
+                rows,
+                features=features,
+                seed=plan.seed,
+                budget=clock.left,
+                progress=progress,
+                checkpoint=checkpoint / name,
+            )
+
+        method: Method = "held-out"
+        held: list[HeldOut] = []
+        if plan.cross_fit:
+            method = "cross-fitted estimate"
+            for number, (others, left_out) in enumerate(folds(rows, plan.cross_fit, plan.seed)):
+                fold = Inspector(fit(others, f"fold{number}").graph, {"recipe": recipe.to_json()})
+                held += score_images(fold, left_out, clock, progress)
+        fitted = fit(rows, "fit")
+        inspector = Inspector(fitted.graph, {"recipe": recipe.to_json()})
+        if not plan.cross_fit:
+            held += score_images(inspector, held_rows, clock, progress)
+        calibration, details = calibrate_parts(held, plan.promise, method)
+        latency, shape = _try_out(inspector, rows)
+        golden, expected = golden_members(inspector, shape)
+        card = {
+            "detector": {"name": plan.detector, "settings": dataclasses.asdict(detector)},
+            "backbone": {"name": features.backbone.name, "sha256": features.backbone.sha256},
+            "data": _describe(data, rows, held_rows, plan),
+            "recipe": recipe.to_json(),
+            "calibration": {**calibration.to_json(), **details},
+            "fit": fitted.facts,
+            "latency_ms": latency,
+            "machine": _machine(),
+            "versions": _versions(),
+            "golden_score": expected,
+        }
+        write_artifact(path, fitted.graph, card, golden)
     return Trained(path, calibration, card, clock.elapsed)
 
 
@@ -255,6 +255,7 @@ def _one_category(data: Dataset) -> None:
 def _key(data: Dataset, detector: Detector, plan: Plan) -> str:
     """What a resumed training must have in common with the one that it goes on with."""
     values = [
+        blemish.__version__,
         data.fingerprint(),
         plan.detector,
         dataclasses.asdict(detector),
@@ -263,8 +264,12 @@ def _key(data: Dataset, detector: Detector, plan: Plan) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def _open_checkpoint(path: Path, key: str, resume: bool) -> Path:
-    """The folder for what a fit leaves behind; emptied unless it is to be resumed."""
+@contextlib.contextmanager
+def _checkpoint(path: Path, key: str, resume: bool) -> Iterator[Path]:
+    """The folder for what a fit leaves behind, emptied unless it is to be resumed.
+
+    It goes when the training is done, and when bad input ends it: then nothing can be resumed.
+    """
     folder = path.with_name(path.name + ".resume")
     note = folder / "key"
     if folder.exists() and not resume:
@@ -277,7 +282,12 @@ def _open_checkpoint(path: Path, key: str, resume: bool) -> Path:
         )
     with replacing(note) as file:
         file.write(key.encode())
-    return folder
+    try:
+        yield folder
+    except (DatasetError, ImageError, CalibrationError):
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _counts(rows: Dataset) -> dict[str, int]:

@@ -6,6 +6,7 @@ A module holds one dataclass with a `fit` method, and may hold `PRESETS`, settin
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
 import types
 import typing
@@ -47,6 +48,7 @@ def open_detector(
             raise BlemishError(f"detector {name} has no preset {preset!r}; it has: {known}")
         detector = replace(detector, **presets[preset])
     detector = replace(detector, **_parse(name, detector, settings or {}))
+    _refuse_nonsense(name, detector)
     return cast("Detector", detector)
 
 
@@ -82,6 +84,22 @@ def _parse(name: str, detector: Any, settings: Mapping[str, str]) -> dict[str, A
                 f"its default is {getattr(detector, key)!r}"
             ) from None
     return parsed
+
+
+def _refuse_nonsense(name: str, detector: Any) -> None:
+    """Counts are 1 or more, a neighbourhood has a centre, shares and weights are finite."""
+    for setting in fields(detector):
+        value, rule = getattr(detector, setting.name), ""
+        if isinstance(value, int) and not isinstance(value, bool) and value < 1:
+            rule = "be at least 1"
+        elif setting.name == "pool" and value % 2 == 0:
+            rule = "be odd"
+        elif isinstance(value, float) and not 0 <= value < math.inf:
+            rule = "be finite and not below 0"
+        elif setting.name == "regularization" and value == 0:
+            rule = "be above 0"
+        if rule:
+            raise BlemishError(f"setting {setting.name}={value} of detector {name} must {rule}")
 
 
 def _value(kind: Any, text: str) -> Any:

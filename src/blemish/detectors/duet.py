@@ -7,6 +7,7 @@ mean, which stays near the smaller one: a place is anomalous when both say so.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,7 @@ class Duet:
             )
             map_ = harmonic_mean(graph, gaussian, nearest)
             inside = blocks.inside(graph, "valid", patches.grid, patches.size)
-            return map_, blocks.peak(graph, map_, inside, self.top)
+            return map_, blocks.peak(graph, map_, inside, min(self.top, math.prod(patches.grid)))
 
         model = join(features.backbone.path, self.layers, *places.size, head)
         facts = {

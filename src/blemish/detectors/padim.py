@@ -6,6 +6,7 @@ covariance is shrunk towards the one pooled over all positions, which a few hund
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,7 @@ class Padim:
             distance = mahalanobis(graph, embedding.nodes(graph), mean, whitening)
             map_ = blocks.smooth(graph, blocks.cells(graph, distance, grid), self.sigma)
             inside = blocks.inside(graph, "valid", grid, embedding.size)
-            return map_, blocks.peak(graph, map_, inside, self.top)
+            return map_, blocks.peak(graph, map_, inside, min(self.top, math.prod(grid)))
 
         model = join(features.backbone.path, self.layers, *embedding.size, head)
         return FittedDetector(model, *embedding.size, facts={"positions": grid[0] * grid[1]})

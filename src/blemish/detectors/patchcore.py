@@ -7,6 +7,7 @@ variant), and the image score is not re-weighted, as in the official code.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ class Patchcore:
             map_ = blocks.cells(graph, distance, embedding.grid)
             inside = blocks.inside(graph, "valid", embedding.grid, embedding.size)
             # The score comes from the raw distances, the smoothing is for the eye (METHODS 0.3).
-            score = blocks.peak(graph, map_, inside, self.top)
+            score = blocks.peak(graph, map_, inside, min(self.top, math.prod(embedding.grid)))
             return blocks.smooth(graph, map_, self.sigma), score
 
         model = join(features.backbone.path, self.layers, *embedding.size, head)
@@ -164,8 +165,14 @@ def grow_bank(
     def keep() -> None:
         if checkpoint is not None:
             with replacing(checkpoint / "bank.npz") as file:
-                values = {"gaps": bank.gaps[: bank.count], "radius": bank.radius}
-                np.savez(file, patches=bank.patches, done=done, before=before, **values)
+                np.savez(
+                    file,
+                    patches=bank.patches,
+                    gaps=bank.gaps[: bank.count],
+                    radius=bank.radius,
+                    done=done,
+                    before=before,
+                )
 
     steps = range(0, len(images), IMAGES_A_STEP)
     kept_at = time.monotonic()

@@ -3,8 +3,9 @@
 Greedy k-centre (PatchCore's coreset) ends with picks that lie more than r apart while every patch
 lies within r of one. Any set with these two properties is an r-net, and it can be had in bounded
 memory: keep a patch when it lies further than r from all kept ones; when the bank is full, let r
-grow and thin the bank by the same rule. A patch whose representative was thinned away may end up
-to 2 r away, so a second pass keeps those that are further than r.
+grow until some of the kept ones lie within r of one kept before, and drop these. A patch whose
+representative was dropped may end up to 2 r away, so a second pass keeps those that are further
+than r; if r had to grow in it as well, it takes another.
 """
 
 from __future__ import annotations
@@ -16,16 +17,21 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
-GROWTH = 1.02  # of the radius, whenever the bank is full
+DROP = 0.05  # share of a full bank that makes room for others
 _BLOCK_BYTES = 64 * 2**20
+_ROUNDING = 1e-5  # of a patch's squared length: what float32 may leave of the distance to its copy
 
 
 @dataclass
 class MemoryBank:
-    """At most `room` patches, more than `radius` apart, in the first rows; grown by `absorb`."""
+    """At most `room` patches, more than `radius` apart, in the first rows; grown by `absorb`.
+
+    `gaps` are lower limits of each patch's distance to those kept before it.
+    """
 
     rows: Floats
     squares: Floats
+    gaps: Floats
     room: int
     count: int = 0
     radius: float = 0.0
@@ -33,7 +39,8 @@ class MemoryBank:
     @classmethod
     def empty(cls, size: int, channels: int) -> MemoryBank:
         """A bank with room for `size` patches."""
-        return cls(np.empty((size, channels), np.float32), np.empty(size, np.float32), size)
+        rows = np.empty((size, channels), np.float32)
+        return cls(rows, np.empty(size, np.float32), np.empty(size, np.float32), size)
 
     @property
     def patches(self) -> Floats:
@@ -44,28 +51,29 @@ class MemoryBank:
         """Distance from each row of x [p, C] to the nearest kept patch; infinite when none is."""
         if self.count == 0:
             return np.full(len(x), np.inf, np.float32)
-        squares = np.einsum("pc,pc->p", x, x)
         nearest = np.full(len(x), np.inf, np.float32)
-        step = max(1, _BLOCK_BYTES // (4 * len(x)))
+        step = max(1, _BLOCK_BYTES // (4 * max(1, len(x))))
         for start in range(0, self.count, step):
             block = slice(start, min(start + step, self.count))
             partial = x @ self.rows[block].T
             partial *= -2
             partial += self.squares[block]
             np.minimum(nearest, partial.min(1), out=nearest)
+        squares = _squares(x)
         nearest += squares
-        return np.sqrt(np.maximum(nearest, 0, out=nearest), out=nearest)
+        return _root(nearest, squares)
 
     def absorb(self, x: Floats) -> None:
         """Keep those rows of x [p, C] that lie further than `radius` from all kept."""
         for start in range(0, len(x), 4096):
             self._absorb(x[start : start + 4096])
 
-    def restore(self, patches: Floats, radius: float) -> None:
+    def restore(self, patches: Floats, gaps: Floats, radius: float) -> None:
         """Go on from patches kept before."""
         self.count, self.radius = len(patches), radius
         self.rows[: self.count] = patches
-        self.squares[: self.count] = np.einsum("pc,pc->p", patches, patches)
+        self.squares[: self.count] = _squares(patches)
+        self.gaps[: self.count] = gaps
 
     def _absorb(self, x: Floats) -> None:
         distance = self.distances(x)
@@ -75,52 +83,56 @@ class MemoryBank:
             if not len(x):
                 return
             if self.count >= self.room:
-                self._thin()
-                distance = self.distances(x)
+                self._make_room(float(distance.max()))
+                near = distance <= self.radius  # though what they are near to may have been dropped
+                distance[near] = self.distances(x[near])
                 continue
-            squares = np.einsum("pc,pc->p", x, x)
+            squares = _squares(x)
             # Rows within the radius are dropped only now and then: copying costs more than they do.
             for _ in range(min(max(16, len(x) // 16), self.room - self.count)):
                 pick = int(distance.argmax())
                 if distance[pick] <= self.radius:
                     break
-                self._keep(x[pick], squares[pick])
-                gap = squares + (squares[pick] - 2 * (x @ x[pick]))
-                np.minimum(distance, np.sqrt(np.maximum(gap, 0)), out=distance)
-                distance[pick] = 0  # not the rounding error that its own gap may leave
+                self.rows[self.count] = x[pick]
+                self.squares[self.count] = squares[pick]
+                self.gaps[self.count] = distance[pick]
+                self.count += 1
+                to_pick = squares + (squares[pick] - 2 * (x @ x[pick]))
+                np.minimum(distance, _root(to_pick, squares), out=distance)
 
-    def _keep(self, patch: Floats, square: np.floating) -> None:
-        self.rows[self.count] = patch
-        self.squares[self.count] = square
-        self.count += 1
+    def _make_room(self, farthest: float) -> None:
+        """Let the radius reach patches that wait, `farthest` at most, or drop a few kept ones."""
+        least = max(1, round(DROP * self.count)) - 1
+        gaps = self.gaps[: self.count]
+        self.radius = min(farthest, float(np.partition(gaps, least)[least]))
+        alive = np.ones(self.count, bool)
+        suspects = np.flatnonzero(gaps <= self.radius)
+        step = max(1, _BLOCK_BYTES // (4 * self.count))
+        for start in range(0, len(suspects), step):
+            self._drop(suspects[start : start + step], alive)
+        kept = np.flatnonzero(alive)
+        self.count = len(kept)
+        for values in (self.rows, self.squares, self.gaps):
+            values[: self.count] = values[kept]
 
-    def _thin(self) -> None:
-        """Grow the radius and drop kept patches that lie within it of one kept before them."""
-        if self.radius == 0:
-            self.radius = self._first_radius()
-        while self.count >= self.room:
-            self.radius *= GROWTH
-            old, squares = self.patches.copy(), self.squares[: self.count].copy()
-            self.count = 0
-            for start in range(0, len(old), 512):
-                self._thin_block(old[start : start + 512], squares[start : start + 512])
+    def _drop(self, suspects: npt.NDArray[np.intp], alive: npt.NDArray[np.bool_]) -> None:
+        """Drop those suspects that lie within the radius of one before them that is alive."""
+        products = self.rows[suspects] @ self.rows[: suspects[-1]].T
+        for suspect, product in zip(suspects, products, strict=True):
+            before, square = slice(suspect), self.squares[suspect]
+            gaps = self.squares[before] + (square - 2 * product[before])
+            gap = _root(gaps[alive[before]].min(keepdims=True), square)[0]
+            alive[suspect] = gap > self.radius
+            self.gaps[suspect] = gap
 
-    def _thin_block(self, x: Floats, squares: Floats) -> None:
-        alive = self.distances(x) > self.radius
-        gaps = squares[:, None] + squares - 2 * (x @ x.T)
-        near = gaps <= self.radius**2
-        for i in np.flatnonzero(alive):
-            if alive[i]:
-                self._keep(x[i], squares[i])
-                alive &= ~near[i]
 
-    def _first_radius(self) -> float:
-        """The median distance between neighbours in a sample of the kept patches."""
-        sample = self.patches[:: max(1, self.count // 512)].astype(np.float64)
-        squares = (sample**2).sum(1)
-        gaps = squares[:, None] + squares - 2 * sample @ sample.T
-        np.fill_diagonal(gaps, np.inf)
-        return float(np.sqrt(max(np.median(gaps.min(1)), 1e-12)))
+def _squares(x: Floats) -> Floats:
+    return np.asarray(np.einsum("pc,pc->p", x, x), np.float32)
+
+
+def _root(gaps: Floats, squares: Floats | np.floating) -> Floats:
+    """Distances from their squares; two copies of a patch are 0 apart, however float32 rounds."""
+    return np.sqrt(np.where(gaps > _ROUNDING * squares, gaps, 0))
 
 
 def greedy_k_centre(x: Floats, size: int, seed: int = 0) -> tuple[npt.NDArray[np.int64], float]:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import onnxruntime
 
+from blemish.errors import BlemishError
+
 
 def open_session(
     model: bytes | Path | str, *, threads: int | None = None
@@ -24,4 +26,7 @@ def open_session(
 
 def default_threads() -> int:
     """Threads of a session when the caller names none."""
-    return int(os.environ.get("BLEMISH_THREADS", 0)) or os.cpu_count() or 1
+    named = os.environ.get("BLEMISH_THREADS", "0")
+    if not named.isdigit():
+        raise BlemishError(f"BLEMISH_THREADS is {named!r}; set it to a number of threads")
+    return int(named) or os.cpu_count() or 1

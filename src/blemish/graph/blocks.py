@@ -11,6 +11,8 @@ from blemish.graph.builder import Graph
 
 Grid = tuple[int, int]
 
+BANK_BLOCK = 512  # rows of a memory bank that are compared at once
+
 
 def embed(
     graph: Graph, layers: Sequence[tuple[str, tuple[int, int, int]]], grid: Grid, pool: int = 1
@@ -115,9 +117,16 @@ def cells(graph: Graph, x: str, grid: Grid) -> str:
 def nearest(graph: Graph, x: str, bank: npt.NDArray[np.float32]) -> str:
     """Distance [n, P] from every patch [n, P, C] to the nearest row of the bank [m, C]."""
     squares = (bank.astype(np.float64) ** 2).sum(1)
-    cross = graph.add("MatMul", x, graph.constant(np.ascontiguousarray(-2 * bank.T)))
-    partial = graph.add("Add", cross, graph.constant(squares))
-    least = graph.add("ReduceMin", partial, axes=[2], keepdims=0)
+    # |x - b|^2 = |x|^2 + (x, 1) . (-2 b, |b|^2), a few rows of the bank at a time, so that the
+    # products stay in the processor's cache and a large bank takes no more memory.
+    table = np.column_stack([-2 * bank, squares]).T
+    pads = graph.constant(np.array([0, 0, 0, 0, 0, 1]))
+    with_one = graph.add("Pad", x, pads, graph.constant(np.array(1.0)))
+    least = []
+    for start in range(0, len(bank), BANK_BLOCK):
+        block = graph.constant(table[:, start : start + BANK_BLOCK])
+        products = graph.add("MatMul", with_one, block)
+        least.append(graph.add("ReduceMin", products, axes=[2], keepdims=0))
     norm = graph.add("ReduceSumSquare", x, axes=[2], keepdims=0)
-    squared = graph.add("Relu", graph.add("Add", least, norm))
+    squared = graph.add("Relu", graph.add("Add", graph.add("Min", *least), norm))
     return graph.add("Sqrt", squared)
