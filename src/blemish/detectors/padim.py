@@ -141,8 +141,9 @@ class Moments:
         scatter += prior * pooled
         scatter /= (count + prior)[..., None]
         channels = np.arange(len(pooled))
+        variance = pooled.diagonal().mean()
         # Copies of one picture have the variance 0; any unit will do then.
-        scatter[:, channels, channels] += regularization * pooled.diagonal().mean() or 1.0
+        scatter[:, channels, channels] += regularization * variance if variance > 0 else 1.0
         whitening = np.empty_like(scatter)
         for start in range(0, len(scatter), 64):  # in blocks: it works on copies
             block = slice(start, start + 64)

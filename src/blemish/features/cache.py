@@ -62,7 +62,8 @@ class Shelf:
         self._entries: dict[tuple[bytes, int], Entry] = {}
         for index in sorted(folder.glob("*.index")):
             self._load(index)
-        self._shard = folder / f"{uuid.uuid4().hex}.rows"
+        # In the order of time: what was computed again counts, not the damaged row before it.
+        self._shard = folder / f"{time.time_ns():020}-{uuid.uuid4().hex}.rows"
         self._rows: BinaryIO | None = None
         self._index: BinaryIO | None = None
 
@@ -82,7 +83,7 @@ class Shelf:
         if self._rows is None or self._index is None:
             self._rows = self._shard.open("ab")
             self._index = self._shard.with_suffix(".index").open("ab")
-        entry = Entry(self._shard, self._rows.tell(), crops, zlib.crc32(row.data))
+        entry = Entry(self._shard, self._rows.tell(), crops, _checksum(key, crop, crops, row))
         self._rows.write(row.data)
         self._rows.flush()
         self._index.write(_ENTRY.pack(key, crop, crops, entry.offset, entry.checksum))
@@ -109,9 +110,16 @@ class Shelf:
     def _whole(self, key: bytes, crop: int) -> bool:
         entry = self._entries.get((key, crop))
         try:
-            return entry is not None and zlib.crc32(self._map(entry).data) == entry.checksum
+            return entry is not None and entry.checksum == _checksum(
+                key, crop, entry.crops, self._map(entry)
+            )
         except (OSError, ValueError):  # cleared, or cut short
             return False
+
+
+def _checksum(key: bytes, crop: int, crops: int, row: Half) -> int:
+    """Of a row and of what its index entry says about it."""
+    return zlib.crc32(row.data, zlib.crc32(_ENTRY.pack(key, crop, crops, 0, 0)))
 
 
 def size(folder: Path) -> int:

@@ -79,9 +79,13 @@ def stitch(
     """Blend the maps of overlapping tiles into one map of the image, float32 [H, W].
 
     Each map is [h, w] of its box in original pixels (`unfit` to `Crop.shape`). Where tiles overlap
-    their weights fall linearly towards each tile's border and never reach zero.
+    their weights fall linearly towards each tile's border and never reach zero. A single map of the
+    whole image is returned as it is.
     Raises ValueError when maps and boxes do not match in number or leave a pixel uncovered.
     """
+    if list(boxes) == [(0, 0, shape[0], shape[1])]:
+        (whole,) = maps
+        return whole
     total = np.zeros((shape[0], shape[1]), np.float32)
     weights = np.zeros_like(total)
     for map_, (top, left, bottom, right) in zip(maps, boxes, strict=True):

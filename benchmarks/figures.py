@@ -1,0 +1,98 @@
+"""The figures that must be reached: which benchmark measures each, and its limit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Line = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row of the table.
+
+    `place` is the way through a benchmark's line of JSON to the number, with slashes; where several
+    numbers lie there, the largest counts. Without a `limit` the row is for information.
+    """
+
+    what: str
+    benchmark: str
+    place: str
+    limit: float | None = None
+    unit: str = ""
+    at_least: bool = False
+    digits: int = 2
+
+    def verdict(self, line: Line) -> tuple[str, str]:
+        """What was measured, and "held", "missed", "failed: ..." or "skipped: ..."."""
+        value: Any = line
+        for key in ("", *self.place.split("/")):
+            if key:
+                value = value.get(key, {"skipped": "not in this run"})
+            for stop in ("failed", "skipped"):
+                if isinstance(value, Mapping) and stop in value:
+                    return "-", f"{stop}: {value[stop]}"
+        number = max(value.values()) if isinstance(value, Mapping) else float(value)
+        measured = f"{number:.{self.digits}f} {self.unit}".strip()
+        if self.limit is None:
+            return measured, ""
+        held = number >= self.limit if self.at_least else number <= self.limit
+        return measured, "held" if held else "missed"
+
+    def limit_in_words(self) -> str:
+        """The limit with its unit; nothing where there is none."""
+        if self.limit is None:
+            return ""
+        side = "at least" if self.at_least else "at most"
+        return f"{side} {self.limit:.4g} {self.unit}".strip()
+
+
+# 2,000 draws of a promise kept at 95 % confidence: 5 % and two standard errors.
+_BROKEN = 0.05 + 2 * math.sqrt(0.05 * 0.95 / 2000)
+
+FIGURES = (
+    Figure("cold process to first verdict, PaDiM", "first_verdict", "padim/seconds", 2, "s"),
+    Figure("cold process to first verdict, default", "first_verdict", "duet/seconds", 2, "s"),
+    Figure("torch, polars imported by it", "first_verdict", "heavy_imports", 0, digits=0),
+    *(
+        Figure(
+            f"inspect {source}, {detector}, picture {end}: times the bare backbone",
+            "inspect_latency",
+            f"{detector}/to_backbone/{end}_{source.split()[-1]}",
+            limit if source == "a file" else None,
+        )
+        for detector, limit in (("padim", 3), ("patchcore", 3), ("duet", None))
+        for source in ("a file", "an array")
+        for end in ("passed", "rejected")
+    ),
+    *(
+        Figure(
+            f"promise broken, {kind} scores, worst of five sizes",
+            "promise",
+            f"broken/{kind}",
+            _BROKEN,
+            digits=4,
+        )
+        for kind in ("continuous", "tied")
+    ),
+    Figure("train magnetic_tile, default", "train_default", "seconds", 60, "s", digits=1),
+    Figure("the same, peak memory", "train_default", "peak_rss_mb", 1500, "MB", digits=0),
+    Figure("train magnetic_tile, PatchCore 1 %", "patchcore_coreset", "0.01/seconds", 90, "s"),
+    Figure("the same, peak memory", "patchcore_coreset", "0.01/peak_rss_mb", 2000, "MB", digits=0),
+    Figure("train magnetic_tile, PatchCore 10 %", "patchcore_coreset", "0.1/seconds", 480, "s"),
+    Figure("the same, peak memory", "patchcore_coreset", "0.1/peak_rss_mb", 2000, "MB", digits=0),
+    Figure("peak memory at ten times the images", "memory_scaling", "ratio", 1.3, "times"),
+    Figure("covering radius, bank of 1 %: times exact greedy", "covering_radius", "0.01/ratio"),
+    Figure("covering radius, bank of 10 %: times exact greedy", "covering_radius", "0.1/ratio"),
+    Figure("AUPRO and pixel AUROC of 100 maps of 512 x 512", "pixel_metrics", "seconds", 1.5, "s"),
+    Figure("the same, peak memory", "pixel_metrics", "peak_rss_mb", 1000, "MB", digits=0),
+    Figure("`blemish demo`", "demo", "seconds", 120, "s", digits=1),
+    *(
+        Figure(f"image AUROC, {name}", "quality", f"{name}/image/auroc", limit, "", True, 4)
+        for name, limit in (("magnetic_tile", 0.85), ("tire", 0.77), ("elpv mono", 0.96))
+    ),
+    Figure("AUPRO, tire", "quality", "tire/pixel/aupro", 0.85, "", True, 4),
+)
