@@ -40,7 +40,7 @@ def peaks_inside(map_: Floats, box: Box, recipe: Recipe) -> bool:
     row, column = divmod(int(pixels.argmax()), recipe.width)
     down, across = recipe.height / map_.shape[0], recipe.width / map_.shape[1]
     top, left, bottom, right = box
-    return top - down <= row < bottom + down and left - across <= column < right + across
+    return bool(top - down <= row < bottom + down and left - across <= column < right + across)
 
 
 def _weave(rng: np.random.Generator, size: int) -> Floats:

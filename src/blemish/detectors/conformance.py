@@ -317,6 +317,9 @@ def _refusal(kind: type[Exception], call: Callable[[Any], object], value: Any) -
         call(value)
     except kind as error:
         return str(error)
+    except Exception as error:
+        wrong = f"{type(error).__name__} instead of {kind.__name__}"
+        raise AssertionError(f"a bad input ends in {wrong}: {error}") from error
     return None
 
 
