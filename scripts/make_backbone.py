@@ -85,7 +85,7 @@ class Graph:
 
 
 def build(weights: dict[str, np.ndarray]) -> tuple[onnx.ModelProto, list[dict[str, object]]]:
-    """The graph, `image` uint8 [n, H, W, 3] -> float32 [n, c, H/s, W/s] per stage, and its layers."""
+    """The graph, `image` uint8 [n, H, W, 3] -> [n, c, H/s, W/s] per stage, and its layers."""
     graph = Graph(weights)
     graph.constant("zero", np.array(0, "f4"))
     graph.constant("six", np.array(6, "f4"))
