@@ -63,7 +63,7 @@ TABLES = arrays(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(x=TABLES, size=st.integers(1, 40), chunk=st.integers(1, 120))
 def test_every_patch_lies_within_the_radius_of_the_bank(
     x: np.ndarray, size: int, chunk: int
@@ -74,7 +74,7 @@ def test_every_patch_lies_within_the_radius_of_the_bank(
     assert (nearest <= bank.radius * (1 + 1e-4) + ROUNDING * np.linalg.norm(x, axis=1)).all()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(x=TABLES, size=st.integers(1, 40), chunk=st.integers(1, 120))
 def test_the_kept_patches_lie_more_than_the_radius_apart(
     x: np.ndarray, size: int, chunk: int

@@ -32,6 +32,7 @@ Floats = npt.NDArray[np.float32]
 
 IMAGES_A_STEP = 8
 FIRST_ROOM = 0.85  # of the bank in the first pass; the rest is for what slips as the radius grows
+PASSES_AT_MOST = 4  # two are enough unless the images come in an order that misleads
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
 
 
@@ -176,7 +177,8 @@ def grow_bank(
 
     steps = range(0, len(images), IMAGES_A_STEP)
     kept_at = time.monotonic()
-    while done < len(steps) or done % len(steps) or bank.radius > before:
+    most = PASSES_AT_MOST * len(steps)
+    while done < len(steps) or done % len(steps) or (bank.radius > before and done < most):
         turn, step = divmod(done, len(steps))
         try:
             clock.check(f"choosing the memory bank, step {step} of {len(steps)} of pass {turn + 1}")
