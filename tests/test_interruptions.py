@@ -100,17 +100,21 @@ def test_a_cache_folder_that_cannot_be_written(plates: Path, tmp_path: Path) -> 
     assert place.read_text(encoding="utf-8").startswith("a file")
 
 
-@pytest.mark.skipif(
-    os.name == "nt" or getattr(os, "geteuid", int)() == 0, reason="needs a user without all rights"
-)
-def test_a_read_only_cache_folder(plates: Path, tmp_path: Path) -> None:
+def test_a_read_only_cache_folder(
+    cli: Cli, plates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
     place = tmp_path / "cache"
-    place.mkdir(mode=0o500)
-    out = tmp_path / "m.blemish"
-    run = finished(["train", plates, "-o", out, *QUICK, "--cache", place])
+    monkeypatch.setattr(
+        cache.Shelf, "put", refuse
+    )  # root, who runs many test machines, may write there
+    run = cli("train", plates, "-o", tmp_path / "m.blemish", *QUICK, "--cache", place)
     assert run.code == 0
-    assert len(run.err) == 1
-    assert str(place) in run.err[0]
+    [warning] = [line for line in run.err if "features" in line]
+    assert str(place) in warning
+    assert "Permission denied" in warning
 
 
 def test_a_place_for_the_model_that_cannot_be_written(
