@@ -62,7 +62,7 @@ class Case:
     folder: Path
     settings: Mapping[str, str] = field(default_factory=dict)
     size: int = 64
-    count: int = 24
+    count: int = 36  # more patches than a memory bank of 2,000 holds
 
     @cached_property
     def data(self) -> Dataset:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 DROP = 0.05  # share of a full bank that makes room for others
+_BLOCK_ROWS, _BLOCK_COLUMNS = 1024, 2048  # products of 8 MB stay near the core that makes them
 _BLOCK_BYTES = 64 * 2**20
 _ROUNDING = 1e-5  # of a patch's squared length: what float32 may leave of the distance to its copy
 
@@ -52,13 +53,14 @@ class MemoryBank:
         if self.count == 0:
             return np.full(len(x), np.inf, np.float32)
         nearest = np.full(len(x), np.inf, np.float32)
-        step = max(1, _BLOCK_BYTES // (4 * max(1, len(x))))
-        for start in range(0, self.count, step):
-            block = slice(start, min(start + step, self.count))
-            partial = x @ self.rows[block].T
-            partial *= -2
-            partial += self.squares[block]
-            np.minimum(nearest, partial.min(1), out=nearest)
+        doubled = -2 * x  # exact, and cheaper here than once for each product
+        for first in range(0, len(x), _BLOCK_ROWS):
+            part = slice(first, first + _BLOCK_ROWS)
+            for start in range(0, self.count, _BLOCK_COLUMNS):
+                block = slice(start, min(start + _BLOCK_COLUMNS, self.count))
+                partial = doubled[part] @ self.rows[block].T
+                partial += self.squares[block]
+                np.minimum(nearest[part], partial.min(1), out=nearest[part])
         squares = _squares(x)
         nearest += squares
         return _root(nearest, squares)
