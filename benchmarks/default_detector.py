@@ -13,7 +13,6 @@ import argparse
 import itertools
 import json
 import tempfile
-import time
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -79,9 +78,7 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
         tile=256 if run.data == "fabric_04" else None,
         cache=folder / "cache",
     )
-    start = time.monotonic()
     trained = train(data, folder / "model.blemish", plan)
-    seconds = time.monotonic() - start
     figures = evaluate(Inspector.open(trained.path), data).figures
     return {
         "auroc": figures["image"]["auroc"],
@@ -90,8 +87,6 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
         "aupro": figures["pixel"]["aupro"],
         "recall": figures["decision"]["recall"],
         "fpr": figures["decision"]["fpr"],
-        "train_seconds": seconds,
-        "latency_ms": trained.card["latency_ms"]["p50"],
     }
 
 

@@ -24,7 +24,7 @@ from figures import FIGURES, Figure
 from measuring import ROOT, run_child, write_between_marks
 
 PAGE = ROOT / "docs" / "performance.md"
-BUSY = 0.5  # load average above which other work falsifies the times
+BUSY = 10.0  # per cent of the processors; more of other work falsifies the times
 
 # Per benchmark its arguments, and those of a quick run.
 BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
@@ -63,7 +63,7 @@ def table(lines: Mapping[str, Mapping[str, Any]], figures: tuple[Figure, ...]) -
     return rows
 
 
-def machine(load: float) -> list[str]:
+def machine(busy: float) -> list[str]:
     """Where it was measured, as Markdown."""
     memory = psutil.virtual_memory().total / 2**30
     packages = ("blemish", "onnxruntime", "numpy", "opencv-python-headless")
@@ -71,9 +71,9 @@ def machine(load: float) -> list[str]:
     lines = [
         f"- {_processor()}, {os.cpu_count()} logical cores, {memory:.0f} GB, no GPU used",
         f"- {_system()}, Python {platform.python_version()}, {versions}",
-        f"- load average at the start: {load:.2f}",
+        f"- other work before the start: {busy:.0f} % of the processors",
     ]
-    if load > BUSY:
+    if busy > BUSY:
         lines.append("- **the machine was busy with other work: the times are too long**")
     return lines
 
@@ -101,17 +101,17 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.names) - set(BENCHMARKS):
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}")
-    load = psutil.getloadavg()[0]
-    if load > BUSY:
-        print(f"warning: load average {load:.1f}; other work will falsify the times", flush=True)
+    busy = psutil.cpu_percent(interval=5)
+    if busy > BUSY:
+        print(f"warning: other work takes {busy:.0f} % of the processors", flush=True)
     lines = {}
     for name in options.names or BENCHMARKS:
         lines[name] = run(name, quick=options.quick)
         print(json.dumps({"benchmark": name, **lines[name]}), flush=True)
     rows = table(lines, FIGURES)
-    print("\n".join([*rows, "", *machine(load)]))
+    print("\n".join([*rows, "", *machine(busy)]))
     if not options.names and not options.quick:
-        command = ["Made by `make bench` (`python benchmarks/run.py`) on", "", *machine(load)]
+        command = ["Made by `make bench` (`python benchmarks/run.py`) on", "", *machine(busy)]
         write_between_marks(PAGE, ["", *command, "", *rows, ""])
     bad = ("missed", "failed")
     measured = [f.verdict(lines[f.benchmark])[1] for f in FIGURES if f.benchmark in lines]
