@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from plates import save_good
 from running import Cli, finished
 
 import blemish
+import blemish.cli
 from blemish.artifact import open_artifact
 from blemish.cli import main, verbs
 from blemish.errors import ImageError
@@ -31,11 +35,26 @@ def test_the_whole_way_in_a_process_of_its_own(plates: Path, tmp_path: Path) -> 
     mistake.refusal("nothing.png", "does not exist")
 
 
-@pytest.mark.parametrize("verb", verbs())
-def test_every_verb_explains_itself(cli: Cli, verb: str) -> None:
-    run = cli(verb, "--help")
+def commands(package: ModuleType, *before: str) -> Iterator[tuple[str, ...]]:
+    """Every verb, and the verbs of those that have some."""
+    for name in verbs(package):
+        yield (*before, name)
+        module = importlib.import_module(f"{package.__name__}.{name}")
+        if hasattr(module, "__path__"):
+            yield from commands(module, *before, name)
+
+
+@pytest.mark.parametrize("command", commands(blemish.cli), ids=" ".join)
+def test_every_verb_explains_itself(cli: Cli, command: tuple[str, ...]) -> None:
+    run = cli(*command, "--help")
     assert run.code == 0
-    assert f"usage: blemish {verb}" in run.out
+    assert f"usage: blemish {' '.join(command)}" in run.out
+
+
+def test_a_verb_with_verbs_asks_for_one(cli: Cli) -> None:
+    run = cli("data")
+    assert run.code == 2
+    assert "usage: blemish data" in run.err[0]
 
 
 def test_the_version(cli: Cli) -> None:

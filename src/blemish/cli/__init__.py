@@ -1,7 +1,8 @@
 """The command line: one file per verb; a verb parses and prints, and decides nothing.
 
 A verb's file has `HELP`, `arguments(parser)` and `run(options) -> exit code`; the file's name is
-the verb. Heavy imports wait until a verb runs, so that `--help` answers at once.
+the verb. A folder is a verb with verbs of its own, such as `blemish data show`, and has `HELP`.
+Heavy imports wait until a verb runs, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import pkgutil
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 import blemish
 from blemish.errors import BlemishError
@@ -20,9 +22,9 @@ from blemish.errors import BlemishError
 log = logging.getLogger("blemish")
 
 
-def verbs() -> list[str]:
-    """Every verb there is a file for."""
-    names = (module.name for module in pkgutil.iter_modules(__path__))
+def verbs(package: ModuleType) -> list[str]:
+    """Every verb there is a file for in the package."""
+    names = (module.name for module in pkgutil.iter_modules(package.__path__))
     return sorted(name for name in names if not name.startswith("_"))
 
 
@@ -33,15 +35,22 @@ def parser() -> argparse.ArgumentParser:
         description="Find defects on manufactured parts, at a false-reject rate that is proven.",
     )
     top.add_argument("--version", action="version", version=f"blemish {blemish.__version__}")
-    commands = top.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for name in verbs():
-        module = importlib.import_module(f"{__name__}.{name}")
+    _add_verbs(top, sys.modules[__name__])
+    return top
+
+
+def _add_verbs(above: argparse.ArgumentParser, package: ModuleType) -> None:
+    commands = above.add_subparsers(metavar="VERB", required=True)
+    for name in verbs(package):
+        module = importlib.import_module(f"{package.__name__}.{name}")
         command = commands.add_parser(name, help=module.HELP, description=module.HELP)
+        if hasattr(module, "__path__"):
+            _add_verbs(command, module)
+            continue
         command.add_argument("--debug", action="store_true", help="show a traceback on errors")
         command.add_argument("--quiet", action="store_true", help="no progress display")
         module.arguments(command)
         command.set_defaults(run=module.run)
-    return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
