@@ -156,7 +156,7 @@ def test_what_is_no_data_set_says_why(tmp_path: Path) -> None:
         open_dataset(tree(tmp_path / "texts", "a.txt", "b.txt"))
     with pytest.raises(DatasetError, match=r"a\.txt is not a data set\. Looked for .*mvtec"):
         open_dataset(tmp_path / "texts" / "a.txt")
-    with pytest.raises(DatasetError, match="no layout 'zip'; the layouts are elpv, folder, mvtec"):
+    with pytest.raises(DatasetError, match=r"no layout 'zip'; the layouts are .*elpv, .*mvtec"):
         open_dataset(tmp_path, layout="zip")
 
 
