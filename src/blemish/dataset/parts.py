@@ -28,7 +28,7 @@ def with_parts(dataset: Dataset, csv: Path | None, pattern: str | None) -> Datas
         return from_pattern(dataset, pattern)
     if csv is not None:
         return attach(dataset, csv)
-    known = (dataset.table["part"] != dataset.table["image"]).any() or dataset.views
+    known = (dataset.table["part"] != dataset.table["image"]).any()
     if known or not len(dataset):
         return dataset
     if (dataset.root / FILE_NAME).is_file():
