@@ -47,6 +47,13 @@ def listing(root: Path, names: Iterable[str]) -> list[str]:
     return found
 
 
+def absent(root: Path, names: Iterable[str]) -> list[str]:
+    """The names for which there is no file, in their order."""
+    names = list(names)
+    present = set(listing(root, names))
+    return [name for name in names if name not in present]
+
+
 def _start(root: Path) -> str:
     """The text with which every path below `root` starts."""
     return str(root / "_")[:-1]

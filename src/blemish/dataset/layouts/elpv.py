@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from blemish.dataset.paths import listing
+from blemish.dataset.paths import absent
 from blemish.dataset.table import Dataset, conform
 from blemish.dataset.words import name_some
 from blemish.errors import DatasetError
@@ -40,12 +40,11 @@ def read(path: Path) -> Dataset:
     test. Raises DatasetError for a line of another form and for images that are not there.
     """
     labels = read_labels(path).filter(pl.col("probability").is_in([0.0, 1.0]))
-    present = set(listing(path, labels["image"]))
-    absent = [image for image in labels["image"] if image not in present]
-    if absent:
+    missing = absent(path, labels["image"])
+    if missing:
         raise DatasetError(
-            f"{path / 'labels.csv'} names {len(absent)} images that do not exist: "
-            f"{name_some(absent)}; install elpv-dataset again."
+            f"{path / 'labels.csv'} names {len(missing)} images that do not exist: "
+            f"{name_some(missing)}; install elpv-dataset again."
         )
     train = TRAIN_LIST.read_text(encoding="utf-8").split()
     good = pl.col("probability") == 0
