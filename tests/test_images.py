@@ -318,6 +318,22 @@ def test_a_mask_of_another_size_is_refused_with_both_sizes(tmp_path: Path) -> No
         read_mask(tmp_path / "mask.png", (90, 60))
 
 
+def test_a_folder_of_masks_is_their_union(tmp_path: Path) -> None:
+    for number, columns in enumerate(([0], [2, 3])):
+        mask = np.zeros((2, 5), np.uint8)
+        mask[0, columns] = 255 - number
+        (tmp_path / f"{number:03}.png").write_bytes(encoded(mask, "PNG"))
+    union = read_mask(tmp_path, (2, 5))
+    assert union.dtype == np.bool_
+    assert np.argwhere(union).tolist() == [[0, 0], [0, 2], [0, 3]]
+    (tmp_path / "002.png").write_bytes(encoded(GREY, "PNG"))
+    with pytest.raises(ImageError, match=r"002\.png is 90 x 60.*image is 5 x 2"):
+        read_mask(tmp_path, (2, 5))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ImageError, match=r"empty is a folder without an image"):
+        read_mask(tmp_path / "empty", (2, 5))
+
+
 def test_image_files_are_found_in_one_order(tmp_path: Path) -> None:
     names = ["b/2.PNG", "b/10.tiff", "a.JPG", "c.txt", ".hidden.png", ".cache/d.png", "ü ß.bmp"]
     for name in names:

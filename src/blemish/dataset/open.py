@@ -36,9 +36,10 @@ def open_dataset(
 
 
 def _terms(root: Path) -> str | None:
-    """The first line of the licence in `root` that says something."""
+    """The first line of the licence in `root` that says something; a link is not followed."""
     with os.scandir(root) as entries:
-        files = sorted(e.path for e in entries if e.name.lower() in LICENCES and e.is_file())
+        named = [e for e in entries if e.name.lower() in LICENCES]
+    files = sorted(e.path for e in named if e.is_file(follow_symlinks=False))
     for file in files:
         lines = Path(file).read_text(encoding="utf-8", errors="replace").splitlines()
         return next((line.strip() for line in lines if line.strip()), None)

@@ -7,11 +7,18 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from blemish.images.listing import refuse_leaving
+
 
 def relative_paths(paths: Sequence[Path], root: Path) -> list[str]:
     """Paths below `root` as text relative to it."""
     start = len(_start(root))
     return [str(path)[start:].replace(os.sep, "/") for path in paths]
+
+
+def steps_to(folder: Path, root: Path) -> str:
+    """What stands before a name in `folder` when it is relative to `root`; empty for the root."""
+    return "" if folder == root else relative_paths([folder], root)[0] + "/"
 
 
 def below(root: Path, base: Path, names: Iterable[str]) -> list[str | None]:
@@ -20,30 +27,79 @@ def below(root: Path, base: Path, names: Iterable[str]) -> list[str | None]:
     Back-slashes count as slashes. A name that lies outside `root` becomes None.
     """
     start = _start(root)
+    steps = _start(Path(os.path.normpath(base)))
+    near = steps[len(start) :].replace(os.sep, "/") if steps.startswith(start) else None
     found: list[str | None] = []
     for name in names:
-        # Text, because a Path for each of 150,000 names takes seconds.
+        # Text, because a Path for each of 150,000 names takes seconds; even the rest is slow.
+        if near is not None and _is_plain(name):
+            found.append(near + name)
+            continue
         full = os.path.normpath(os.path.join(base, name.replace("\\", "/")))  # noqa: PTH118
         inside = os.path.normcase(full).startswith(os.path.normcase(start))
         found.append(full[len(start) :].replace(os.sep, "/") if inside else None)
     return found
 
 
+def _is_plain(name: str) -> bool:
+    """True for steps down and nothing else: joined to a folder, such a name needs no more care."""
+    odd = "\\" in name or ":" in name or "//" in name or "/." in name
+    return not odd and name[:1] not in ("", "/", ".") and not name.endswith("/")
+
+
 def match_key(name: str) -> str:
     """What two spellings of one file name share: composed umlauts, and case where it is ignored."""
-    return unicodedata.normalize("NFC", os.path.normcase(name)).replace("\\", "/")
+    key = os.path.normcase(name).replace("\\", "/")
+    return key if key.isascii() else unicodedata.normalize("NFC", key)
 
 
-def listing(root: Path, names: Iterable[str]) -> list[str]:
-    """Every file in the folders of these names: one look per folder, none per file."""
+def listing(root: Path, names: Iterable[str], *, folders: bool = False) -> list[str]:
+    """Every file in the folders of these names: one look per folder, none per file.
+
+    With `folders` also what lies there as a folder. Raises DatasetError where a link takes one of
+    the names out of `root`.
+    """
+    names = list(names)
+    holders = {name.rpartition("/")[0] for name in names}
     found: list[str] = []
-    for folder in {name.rpartition("/")[0] for name in names}:
-        start = folder + "/" if folder else ""
+    top = _start(root)
+    links = [step for step in _steps(holders) if os.path.islink(top + step)]  # noqa: PTH114
+    linked: list[str] = []
+    for holder in holders:
+        start = holder + "/" if holder else ""
         try:
-            with os.scandir(root / folder) as entries:
-                found += [start + entry.name for entry in entries if entry.is_file()]
+            with os.scandir(top + holder) as entries:
+                for entry in entries:
+                    if entry.is_symlink():
+                        linked.append(start + entry.name)
+                    if folders or entry.is_file():
+                        found.append(start + entry.name)
         except OSError:
             continue  # a folder that cannot be listed holds none of the names
+    if linked:
+        named = set(map(match_key, names))
+        links += [link for link in linked if match_key(link) in named]
+    for link in links:
+        refuse_leaving(root / link, os.path.realpath(root))
+    return found
+
+
+def sub_folders(path: Path) -> list[Path]:
+    """The folders in a folder, sorted, without hidden ones; none where there is no folder."""
+    if not path.is_dir():
+        return []
+    with os.scandir(path) as entries:  # a folder may hold 100,000 images: no stat for each
+        found = [e.path for e in entries if e.is_dir() and not e.name.startswith(".")]
+    return [Path(folder) for folder in sorted(found)]
+
+
+def _steps(folders: Iterable[str]) -> set[str]:
+    """The folders and every folder above them."""
+    found: set[str] = set()
+    for folder in folders:
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
     return found
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from blemish.images.geometry import Recipe, fit, unfit
-from blemish.images.reading import depth, image_files, read_image, read_mask
+from blemish.images.listing import image_files, image_names, mask_files
+from blemish.images.reading import depth, read_image, read_mask
 from blemish.images.tiles import Box, Crop, crop_boxes, crops, stitch, tile_boxes
 from blemish.images.window import Window, apply_window, find_window, read_eight_bit, read_rgb
 
@@ -19,6 +20,8 @@ __all__ = [
     "find_window",
     "fit",
     "image_files",
+    "image_names",
+    "mask_files",
     "read_eight_bit",
     "read_image",
     "read_mask",

@@ -20,9 +20,8 @@ from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from blemish.errors import DatasetError, ImageError
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
+from blemish.errors import ImageError
+from blemish.images.listing import mask_files
 
 _MAGIC = {
     b"\x89PNG\r\n\x1a\n": "PNG",
@@ -61,26 +60,6 @@ _LOUD_TIFF = frozenset(
 )
 _BAND_PIXELS = 1 << 22
 _COPY_AGAIN = "copy it again from its source or leave it out"
-
-
-def image_files(folder: str | os.PathLike[str]) -> list[Path]:
-    """List the image files under a folder, by suffix, in one order on every machine.
-
-    Recursive; hidden files and folders (a leading dot) are skipped; a suffix in capitals counts.
-    Raises DatasetError when there is no such folder.
-    """
-    root = Path(folder)
-    if not root.is_dir():
-        raise DatasetError(f"{root} is not a folder; give the folder that holds the images")
-    found = []
-    for parent, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            Path(parent, name)
-            for name in names
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
-        ]
-    return sorted(found, key=lambda path: path.relative_to(root).parts)
 
 
 def read_image(path: str | os.PathLike[str]) -> NDArray[Any]:
@@ -126,9 +105,16 @@ def read_mask(path: str | os.PathLike[str], shape: tuple[int, int]) -> NDArray[n
     Foreground lies above half the range (127 of 255, 32767 of 65535, 0.5 in float). A lossless mask
     with no pixel above that holds class indices, as VisA's do, and counts what is not 0; in a JPEG,
     small values are compression noise and stay background. Of colours the largest channel counts.
-    Raises ImageError when the mask is not of `shape`, or as `read_image` does.
+    A folder stands for the union of the masks in it, as in MVTec LOCO.
+    Raises ImageError when a mask is not of `shape`, for a folder without one, or as `read_image`
+    does.
     """
     path = Path(path)
+    if path.is_dir():
+        union = np.zeros(shape, bool)
+        for file in mask_files(path):
+            union |= read_mask(file, shape)
+        return union
     with _opened(path) as (_, kind):
         lossless = kind != "JPEG"
     values = read_image(path)

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import polars as pl
 
-from blemish.dataset.paths import relative_paths
 from blemish.dataset.table import Dataset, conform
 from blemish.errors import DatasetError
-from blemish.images import image_files
+from blemish.images import image_names
 
 EXPECTS = "images of good parts only, in sub-folders or not"
 
@@ -29,7 +28,7 @@ TELLING = frozenset(
 
 def recognises(path: Path) -> bool:
     """True for a folder with images, unless the names of sub-folders say that some are not good."""
-    images = relative_paths(image_files(path), path) if path.is_dir() else []
+    images = image_names(path) if path.is_dir() else []
     folders = [set(f.split("/")) for f in {i.rpartition("/")[0].lower() for i in images}]
     some_called_good = len({GOOD.isdisjoint(steps) for steps in folders}) > 1
     return bool(images) and not some_called_good and all(map(TELLING.isdisjoint, folders))
@@ -37,7 +36,7 @@ def recognises(path: Path) -> bool:
 
 def read(path: Path) -> Dataset:
     """Every image below `path`, labelled good, in the split "train"."""
-    images = relative_paths(image_files(path), path) if path.is_dir() else []
+    images = image_names(path) if path.is_dir() else []
     if not images:
         raise DatasetError(f"{path} is not a folder with images; name one that holds some.")
     frame = pl.DataFrame({"image": images}, schema={"image": pl.String})

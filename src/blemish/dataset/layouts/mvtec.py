@@ -1,17 +1,20 @@
-"""The layout of MVTec AD: a folder per split, in it a folder per kind; masks by name."""
+"""The layout of MVTec AD: a folder per split, in it a folder per kind; masks by name.
+
+Also that of MVTec LOCO (several masks for one image, in a folder of its name), MPDD, RAD, the
+textile set, VisA as it is often converted (its one kind is called bad), and MIAD (unverified).
+"""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import polars as pl
 
-from blemish.dataset.paths import relative_paths
+from blemish.dataset.paths import steps_to, sub_folders
 from blemish.dataset.table import Dataset, conform
 from blemish.dataset.words import SPLIT_WORDS, name_some, split_of
 from blemish.errors import DatasetError
-from blemish.images import image_files
+from blemish.images import image_names
 
 EXPECTS = (
     "train/good, validation/good, test/<defect> and ground_truth/<defect> (ok for good), "
@@ -30,7 +33,8 @@ def recognises(path: Path) -> bool:
 def read(path: Path) -> Dataset:
     """One category, or every category in `path`; the category is its folder's name.
 
-    The mask of test/crack/a.png is ground_truth/crack/a_mask.* or ground_truth/crack/a.*.
+    The mask of test/crack/a.png is ground_truth/crack/a_mask.* or ground_truth/crack/a.*, or the
+    folder ground_truth/crack/a, whose images are masks of one defect each.
     Raises DatasetError for images beside the kinds and for masks that match no image.
     """
     folders = _category_folders(path)
@@ -43,31 +47,20 @@ def read(path: Path) -> Dataset:
 def _category_folders(path: Path) -> list[Path]:
     if _is_category(path):
         return [path]
-    return [f for f in _folders(path) if _is_category(f)]
+    return [f for f in sub_folders(path) if _is_category(f)]
 
 
 def _is_category(path: Path) -> bool:
-    tops = {folder.name.lower(): folder for folder in _folders(path)}
+    tops = {folder.name.lower(): folder for folder in sub_folders(path)}
     if "test" in tops and MASKS in tops:
         return True
     splits = [folder for top, folder in tops.items() if top in SPLIT_WORDS]
-    return any(kind.name.lower() in GOOD for split in splits for kind in _folders(split))
-
-
-def _folders(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return []
-    with os.scandir(path) as entries:  # a folder may hold 100,000 images: no stat for each
-        found = [e.path for e in entries if e.is_dir() and not e.name.startswith(".")]
-    return [Path(folder) for folder in sorted(found)]
+    return any(kind.name.lower() in GOOD for split in splits for kind in sub_folders(split))
 
 
 def _read_category(root: Path, folder: Path) -> pl.DataFrame:
-    paths = image_files(folder)
-    files = pl.DataFrame(
-        {"image": relative_paths(paths, root), "inside": relative_paths(paths, folder)},
-        schema={"image": pl.String, "inside": pl.String},
-    )
+    files = pl.DataFrame({"inside": image_names(folder, root)}, schema={"inside": pl.String})
+    files = files.with_columns(image=pl.lit(steps_to(folder, root)) + pl.col("inside"))
     steps = pl.col("inside").str.extract_groups(r"^[^/]+/(?<kind>[^/]+)/(?<stem>.+)\.[^./]+$")
     top = pl.col("inside").str.extract(r"^([^/]+)/").str.to_lowercase()
     files = files.with_columns(top=top, steps=steps).unnest("steps")
@@ -93,17 +86,18 @@ def _refuse_stray(images: pl.DataFrame, folder: Path) -> None:
 
 def _with_masks(images: pl.DataFrame, masks: pl.DataFrame, folder: Path) -> pl.DataFrame:
     kind = pl.col("kind").str.to_lowercase()
-    masks = masks.select(kind.alias("key"), mask_stem="stem", mask="image")
-    twice = masks.filter(pl.struct("key", "mask_stem").is_duplicated())["mask"].to_list()
-    if twice:
-        raise DatasetError(
-            f"{folder} has several masks for one image: {name_some(twice)}; keep one."
-        )
     images = images.with_columns(
         # Masks belong to the test split; a training image may well have the same number.
         key=pl.when(pl.col("split") == "test").then(kind),
         suffixed=pl.col("stem") + "_mask",
     )
+    masks = masks.select(kind.alias("key"), mask_stem="stem", mask="image")
+    masks = pl.concat([masks, _mask_folders(masks, images)])
+    twice = masks.filter(pl.struct("key", "mask_stem").is_duplicated())["mask"].to_list()
+    if twice:
+        raise DatasetError(
+            f"{folder} has several masks for one image: {name_some(twice)}; keep one."
+        )
     for stem in ("suffixed", "stem"):
         images = images.join(
             masks.rename({"mask_stem": stem, "mask": f"mask_{stem}"}),
@@ -114,6 +108,14 @@ def _with_masks(images: pl.DataFrame, masks: pl.DataFrame, folder: Path) -> pl.D
     images = images.with_columns(mask=pl.coalesce("mask_suffixed", "mask_stem"))
     _refuse_unmatched(images, masks, folder)
     return images.drop("key", "suffixed", "mask_suffixed", "mask_stem", "stem", "kind")
+
+
+def _mask_folders(masks: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
+    """The folders of masks that are named like an image: one row each, as for a mask."""
+    above = pl.col("mask_stem", "mask").str.extract(r"^(.+)/[^/]+$")
+    folders = masks.select("key", above).drop_nulls().unique(maintain_order=True)
+    named = images.select("key", mask_stem="stem")
+    return folders.join(named, on=["key", "mask_stem"], how="semi", maintain_order="left")
 
 
 def _refuse_unmatched(images: pl.DataFrame, masks: pl.DataFrame, folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from blemish.dataset.delimited import as_text, read_delimited
-from blemish.dataset.paths import below, listing, match_key
+from blemish.dataset.located import located
 from blemish.dataset.table import COLUMNS, Dataset, conform, qualify_parts
 from blemish.dataset.words import (
     DEFECTIVE_WORDS,
@@ -50,7 +50,8 @@ def read(path: Path) -> Dataset:
     frame = frame.select(c for c in COLUMNS if c in frame.columns)
     for column in ("image", "mask"):
         if column in frame.columns:
-            frame = frame.with_columns(_located(path, frame[column]))
+            files = located(path, frame[column], path.parent, folders=column == "mask")
+            frame = frame.with_columns(files)
     frame = _with_split(_with_label(conform(frame), frame.columns, path), frame.columns, path)
     table = frame.with_columns(pl.col("category").fill_null(path.stem))
     return Dataset(path.parent, path.stem, "table", qualify_parts(table))
@@ -61,29 +62,6 @@ def _read_parquet(path: Path) -> pl.DataFrame:
         return as_text(pl.read_parquet(path), path)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DatasetError(f"{path} cannot be read as Parquet; write it again.") from error
-
-
-def _located(path: Path, column: pl.Series) -> pl.Series:
-    """The paths as they are spelt on disk, relative to the table's folder."""
-    root = path.parent
-    written = column.drop_nulls().unique(maintain_order=True).to_list()
-    inside = below(root, root, written)
-    outside = [w for w, i in zip(written, inside, strict=True) if i is None]
-    if outside:
-        raise DatasetError(
-            f"{path} names files outside its own folder: {name_some(outside)}; "
-            "put the table into a folder above its images."
-        )
-    names = [name for name in inside if name is not None]
-    on_disk = {match_key(name): name for name in listing(root, names)}
-    missing = [name for name in names if match_key(name) not in on_disk]
-    if missing:
-        raise DatasetError(
-            f"{path} names files that do not exist ({len(missing)}): {name_some(missing)}; "
-            f"paths are relative to {root}."
-        )
-    spelt = {w: on_disk[match_key(name)] for w, name in zip(written, names, strict=True)}
-    return column.replace_strict(spelt, default=None, return_dtype=pl.String)
 
 
 def _with_label(table: pl.DataFrame, given: list[str], path: Path) -> pl.DataFrame:
