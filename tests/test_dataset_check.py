@@ -134,6 +134,38 @@ def test_an_unlabelled_image_in_training(tmp_path: Path) -> None:
     assert (finding.severity, finding.file) == ("warning", "train/good/3.png")
 
 
+def test_names_that_differ_only_in_case(tmp_path: Path) -> None:
+    root = pictures(tmp_path, SOUND | {"train/good/ä.png": (4, 3), "train/good/Ä.PNG": (4, 3)})
+    dataset = open_dataset(root)
+    if len(dataset) < 6:
+        pytest.skip("on this disk the two names are one file")
+    assert findings(dataset) == [
+        Finding(
+            "warning",
+            "train/good/Ä.PNG, train/good/ä.png differ only in case and are one file on Windows "
+            "and macOS; rename one.",
+            "train/good/Ä.PNG",
+        )
+    ]
+
+
+def test_one_of_several_masks_of_another_size(tmp_path: Path) -> None:
+    folder = "ground_truth/dent/4"
+    masks = {f"{folder}/000.png": (4, 3), f"{folder}/001.png": (3, 4)}
+    sound = {n: s for n, s in SOUND.items() if "ground_truth" not in n}
+    dataset = open_dataset(pictures(tmp_path, sound | masks))
+    [finding] = findings(dataset)
+    assert (finding.severity, finding.file) == ("error", folder)
+    assert f"the mask {folder} has 3 x 4 pixels but test/dent/4.jpg" in finding.message
+    before = dataset.fingerprint()
+    (tmp_path / folder / "001.png").write_bytes(b"shorter")
+    assert dataset.fingerprint() != before
+    for name in masks:
+        (tmp_path / name).unlink()
+    [finding] = findings(dataset)
+    assert "4 is a folder without an image" in finding.message
+
+
 def test_a_file_listed_twice(tmp_path: Path) -> None:
     dataset = open_dataset(pictures(tmp_path, SOUND))
     twice = dataset.with_table(pl.concat([dataset.table, dataset.table[:1]]))

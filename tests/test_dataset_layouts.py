@@ -5,23 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
+from trees import tree
 
 from blemish.dataset import COLUMNS, Row, open_dataset
-from blemish.dataset.layouts import layouts
+from blemish.dataset.layouts import find_layout, layouts
 from blemish.errors import DatasetError
 
 Cells = tuple[str | None, ...]
-
-
-def tree(root: Path, *names: str) -> Path:
-    """Empty files: a layout is read from names alone."""
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
 
 
 def test_mvtec_layout_becomes_the_whole_table(tmp_path: Path) -> None:
@@ -171,6 +165,34 @@ def test_layouts_are_found_by_their_file_names() -> None:
     assert set(layouts()) == {f.stem for f in folder.glob("*.py")} - {"__init__"}
     for layout in layouts().values():
         assert layout.EXPECTS
+
+
+def test_the_stricter_of_two_layouts_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def layout(**more: object) -> SimpleNamespace:
+        return SimpleNamespace(EXPECTS="x", recognises=lambda path: True, **more)
+
+    wide, strict, plain = layout(), layout(SPECIALISES=("wide",)), layout()
+    known = {"folder": plain, "strict": strict, "wide": wide}
+    monkeypatch.setattr("blemish.dataset.layouts.layouts", lambda: known)
+    assert find_layout(tmp_path) is strict
+    assert find_layout(tmp_path, "wide") is wide
+    known["other"] = layout(SPECIALISES=("wide",))
+    with pytest.raises(DatasetError, match="as strict and as other; say which with --layout"):
+        find_layout(tmp_path)
+
+
+def test_what_a_layout_specialises_is_a_layout() -> None:
+    known = layouts()
+    for layout in known.values():
+        assert set(getattr(layout, "SPECIALISES", ())) <= set(known)
+
+
+def test_the_nearest_category_is_suggested(tmp_path: Path) -> None:
+    root = tree(tmp_path, "metal_nut/train/good/1.png", "screw/train/good/1.png")
+    with pytest.raises(DatasetError, match=r"has metal_nut, screw\. Did you mean 'metal_nut'\?$"):
+        open_dataset(root, category="Metal-Nut")
+    with pytest.raises(DatasetError, match=r"has metal_nut, screw\.$"):
+        open_dataset(root, category="zipper")
 
 
 def test_rows_can_be_chosen(tmp_path: Path) -> None:

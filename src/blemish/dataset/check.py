@@ -13,6 +13,7 @@ from blemish.dataset.header import image_size
 from blemish.dataset.table import Dataset
 from blemish.dataset.words import name_some
 from blemish.errors import DatasetError, ImageError
+from blemish.images import mask_files
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
@@ -37,7 +38,7 @@ def findings(
     images of equal size in bytes their ends.
     """
     checks: list[Callable[[Dataset], Iterator[Finding]]] = [
-        *(_repeated_images, _same_pictures, _straddling_parts, _missing_views),
+        *(_repeated_images, _clashing_names, _same_pictures, _straddling_parts, _missing_views),
         *(_good_with_mask, _missing_masks, _mask_sizes),
     ]
     if training:
@@ -61,6 +62,19 @@ def _repeated_images(dataset: Dataset) -> Iterator[Finding]:
     repeated = dataset.table.filter(pl.col("image").is_duplicated())
     for (image,) in repeated.select("image").unique(maintain_order=True).iter_rows():
         yield Finding("error", f"{image} is listed twice; keep one row.", image)
+
+
+def _clashing_names(dataset: Dataset) -> Iterator[Finding]:
+    files = pl.concat([dataset.table["image"], dataset.table["mask"]]).drop_nulls().unique().sort()
+    alike = files.to_frame("file").group_by(pl.col("file").str.to_lowercase().alias("key"))
+    clashes = alike.agg("file").filter(pl.col("file").list.len() > 1).sort("key")
+    for names in clashes["file"].to_list():
+        yield Finding(
+            "warning",
+            f"{name_some(names)} differ only in case and are one file on Windows and macOS; "
+            "rename one.",
+            names[0],
+        )
 
 
 def _same_pictures(dataset: Dataset) -> Iterator[Finding]:
@@ -117,11 +131,11 @@ def _mask_sizes(dataset: Dataset) -> Iterator[Finding]:
     for image, mask in rows.iter_rows():
         try:
             of_image = image_size(dataset.root / image)
-            of_mask = image_size(dataset.root / mask)
+            of_masks = {image_size(file) for file in mask_files(dataset.root / mask)}
         except ImageError as error:
             yield Finding("error", str(error), image)
             continue
-        if of_image != of_mask:
+        for of_mask in sorted(of_masks - {of_image}):
             yield Finding(
                 "error",
                 f"the mask {mask} has {of_mask[1]} x {of_mask[0]} pixels but {image} has "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +15,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from blemish.errors import DatasetError
+from blemish.errors import DatasetError, ImageError
+from blemish.images import mask_files
 
 COLUMNS = ("image", "mask", "category", "split", "label", "defect", "part", "view")
 SCHEMA = pl.Schema({column: pl.String() for column in COLUMNS})
@@ -88,8 +91,10 @@ class Dataset:
     def category(self, name: str) -> Dataset:
         """The rows of one category; DatasetError when there is no such category."""
         if name not in self.categories:
+            near = difflib.get_close_matches(name.lower(), self.categories, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
             raise DatasetError(
-                f"{self.root} has no category '{name}'; it has {', '.join(self.categories)}."
+                f"{self.root} has no category '{name}'; it has {', '.join(self.categories)}.{hint}"
             )
         return self.where(pl.col("category") == name)
 
@@ -189,6 +194,9 @@ def _size(root: Path, path: str | None) -> int | None:
     if path is None:
         return None
     try:
-        return (root / path).stat().st_size
-    except OSError:
+        status = (root / path).stat()
+        if stat.S_ISDIR(status.st_mode):  # several masks of one image
+            return sum(file.stat().st_size for file in mask_files(root / path))
+    except (OSError, ImageError):
         return -1
+    return status.st_size

@@ -1,7 +1,8 @@
 """The layouts on disk, one module each, known by the module's name.
 
 A layout has `EXPECTS` (what it looks for, in words), `recognises(path) -> bool` and
-`read(path) -> Dataset`. A new module in this folder is a new layout.
+`read(path) -> Dataset`. A new module in this folder is a new layout. One that is a stricter form of
+others names them, `SPECIALISES = ("mvtec",)`, and wins where both recognise a path.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Protocol, cast
 from blemish.dataset.table import Dataset
 from blemish.dataset.words import name_some
 from blemish.errors import DatasetError
-from blemish.images import image_files
+from blemish.images import image_names
 
 PLAIN = "folder"
 
@@ -41,7 +42,8 @@ def layouts() -> dict[str, Layout]:
 def find_layout(path: Path, name: str | None = None) -> Layout:
     """The layout called `name`, or the only one that recognises `path`.
 
-    A plain folder is what no other layout recognises. DatasetError when none or several do.
+    A layout wins over those that it specialises; a plain folder is what no other layout
+    recognises. DatasetError when none or several do.
     """
     known = layouts()
     if not path.exists():
@@ -51,6 +53,8 @@ def find_layout(path: Path, name: str | None = None) -> Layout:
             raise DatasetError(f"there is no layout '{name}'; the layouts are {', '.join(known)}.")
         return known[name]
     found = [n for n, layout in known.items() if n != PLAIN and layout.recognises(path)]
+    general = {other for n in found for other in getattr(known[n], "SPECIALISES", ())}
+    found = [n for n in found if n not in general]
     if not found and known[PLAIN].recognises(path):
         return known[PLAIN]
     if len(found) > 1:
@@ -70,7 +74,7 @@ def _why_none(path: Path, known: dict[str, Layout]) -> str:
         return f"{path} is empty; put images of good parts into it, or name another folder."
     kinds = Counter(p.suffix.lower() or "nameless" for p in path.rglob("*") if p.is_file())
     held = name_some([f"{count} {kind} files" for kind, count in kinds.most_common()])
-    if not image_files(path):
+    if not image_names(path):
         return f"{path} holds no images, only {held or 'folders'}; name a folder with images."
     folders = name_some(sorted(p.name for p in path.iterdir() if p.is_dir()), 6)
     return (
