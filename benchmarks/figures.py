@@ -78,6 +78,8 @@ FIGURES = (
         )
         for kind in ("continuous", "tied")
     ),
+    Figure("open 150,000 images (Real-IAD)", "data_opening", "real_iad/seconds", 10, "s", digits=1),
+    Figure("the same, peak memory", "data_opening", "real_iad/peak_rss_mb", 500, "MB", digits=0),
     Figure("train magnetic_tile, default", "train_default", "seconds", 60, "s", digits=1),
     Figure("the same, peak memory", "train_default", "peak_rss_mb", 1500, "MB", digits=0),
     Figure("train magnetic_tile, PatchCore 1 %", "patchcore_coreset", "0.01/seconds", 90, "s"),

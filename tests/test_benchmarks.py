@@ -105,6 +105,15 @@ def test_a_small_benchmark_prints_one_line_of_json(benchmark):
     assert json.loads(line)["benchmark"] == "pixel_metrics"
 
 
+def test_opening_is_measured_on_a_set_that_opens(benchmark):
+    child = benchmark("measuring").run_child(
+        [FOLDER / "data_opening.py", "--categories", "2", "--parts", "5"], {}
+    )
+    line = json.loads(child.output)
+    assert line["benchmark"] == "data_opening"
+    assert line["real_iad"]["rows"] == 2 * 5 * 5
+
+
 def test_copies_are_moved_and_noisy_and_no_two_are_alike(benchmark, tmp_path):
     import cv2
 
