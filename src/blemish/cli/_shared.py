@@ -61,6 +61,25 @@ def open_data(options: argparse.Namespace, path: Path | None = None) -> Dataset:
     )
 
 
+def add_settings(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add `--set KEY=VALUE`, a setting of `what`."""
+    parser.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help=f"a {what}'s setting"
+    )
+
+
+def settings(options: argparse.Namespace) -> dict[str, str]:
+    """The settings that the options name, as texts."""
+    return dict(_setting(text) for text in options.set)
+
+
+def _setting(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise BlemishError(f"--set {text} has no value; write it as KEY=VALUE")
+    return key.strip(), value.strip()
+
+
 def promise(options: argparse.Namespace) -> Promise:
     """The promise that the options name."""
     from blemish.calibration.promise import Promise

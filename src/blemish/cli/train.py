@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from blemish.cli import _shared as shared
-from blemish.errors import BlemishError
 
 HELP = "learn a part from pictures of good ones and write a model"
 
@@ -17,9 +16,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", metavar="MODEL", type=Path, required=True)
     parser.add_argument("--detector", metavar="NAME", help="see `blemish detectors`")
     parser.add_argument("--preset", metavar="NAME", help="the detector's settings by name")
-    parser.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], help="a detector's setting"
-    )
+    shared.add_settings(parser, "detector")
     parser.add_argument("--size", metavar="N", type=int, help="side of the model's input, pixels")
     parser.add_argument(
         "--resize", choices=("squash", "pad"), help="squash to a square, or keep the aspect ratio"
@@ -60,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     }
     plan = Plan(
         preset=options.preset,
-        settings=dict(_setting(text) for text in options.set),
+        settings=shared.settings(options),
         promise=shared.promise(options),
         cross_fit=options.cross_fit,
         seed=options.seed,
@@ -86,10 +83,3 @@ def run(options: argparse.Namespace) -> int:
         )
         print(trained.calibration.sentence())
     return int(options.strict and trained.calibration.provisional)
-
-
-def _setting(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise BlemishError(f"--set {text} has no value; write it as KEY=VALUE")
-    return key.strip(), value.strip()

@@ -9,13 +9,13 @@ import importlib
 import math
 import pkgutil
 import types
-import typing
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any, cast
 
 from blemish.detectors.base import Detector
 from blemish.errors import BlemishError
+from blemish.settings import with_settings
 
 _CONTRACT = {"base", "conformance"}
 
@@ -47,7 +47,7 @@ def open_detector(
             known = ", ".join(presets) or "none"
             raise BlemishError(f"detector {name} has no preset {preset!r}; it has: {known}")
         detector = replace(detector, **presets[preset])
-    detector = replace(detector, **_parse(name, detector, settings or {}))
+    detector = with_settings(f"detector {name}", detector, settings or {})
     _refuse_nonsense(name, detector)
     return cast("Detector", detector)
 
@@ -68,24 +68,6 @@ def _detector_class(module: types.ModuleType) -> type[Any]:
     raise BlemishError(f"{module.__name__} holds no class with a fit method")
 
 
-def _parse(name: str, detector: Any, settings: Mapping[str, str]) -> dict[str, Any]:
-    kinds = typing.get_type_hints(type(detector))
-    known = {field.name for field in fields(detector)}
-    parsed: dict[str, Any] = {}
-    for key, text in settings.items():
-        if key not in known:
-            choices = ", ".join(sorted(known))
-            raise BlemishError(f"detector {name} has no setting {key!r}; it has: {choices}")
-        try:
-            parsed[key] = _value(kinds[key], text)
-        except ValueError:
-            raise BlemishError(
-                f"setting {key} of detector {name} cannot be {text!r}; "
-                f"its default is {getattr(detector, key)!r}"
-            ) from None
-    return parsed
-
-
 def _refuse_nonsense(name: str, detector: Any) -> None:
     """Counts are 1 or more, a neighbourhood has a centre, shares and weights are finite."""
     for setting in fields(detector):
@@ -100,19 +82,3 @@ def _refuse_nonsense(name: str, detector: Any) -> None:
             rule = "be above 0"
         if rule:
             raise BlemishError(f"setting {setting.name}={value} of detector {name} must {rule}")
-
-
-def _value(kind: Any, text: str) -> Any:
-    """A setting's text as a value of its field's type."""
-    if type(None) in typing.get_args(kind):
-        if text.lower() in {"none", ""}:
-            return None
-        kind = next(arg for arg in typing.get_args(kind) if arg is not type(None))
-    if kind is bool:
-        choices = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        if text.lower() not in choices:
-            raise ValueError(text)
-        return choices[text.lower()]
-    if typing.get_origin(kind) is tuple:
-        return tuple(_value(typing.get_args(kind)[0], part) for part in text.split(","))
-    return kind(text)
