@@ -22,6 +22,9 @@ def add_data(parser: argparse.ArgumentParser, name: str = "DATA") -> None:
     parser.add_argument(name.lower(), metavar=name, type=Path, help="a folder, .csv or .parquet")
     parser.add_argument("--category", metavar="C", help="one category of a set with several")
     parser.add_argument("--layout", metavar="L", help="read DATA as this layout")
+    parser.add_argument(
+        "--split", metavar="FILE", type=Path, help="use this file of `blemish data split`"
+    )
     add_parts(parser)
 
 
@@ -58,6 +61,7 @@ def open_data(options: argparse.Namespace, path: Path | None = None) -> Dataset:
         category=getattr(options, "category", None),
         parts=options.parts,
         part_pattern=options.part_pattern,
+        split=getattr(options, "split", None),
     )
 
 

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from blemish.images.listing import refuse_leaving
+from blemish.images.listing import SUFFIXES, refuse_leaving
 
 
 def relative_paths(paths: Sequence[Path], root: Path) -> list[str]:
@@ -47,10 +47,21 @@ def _is_plain(name: str) -> bool:
     return not odd and name[:1] not in ("", "/", ".") and not name.endswith("/")
 
 
+def is_image_file(name: str) -> bool:
+    """True for a name that ends like an image file, unlike a folder or an item inside a file."""
+    dot = name.rfind(".")
+    return name[dot:].lower() in SUFFIXES
+
+
 def match_key(name: str) -> str:
     """What two spellings of one file name share: composed umlauts, and case where it is ignored."""
     key = os.path.normcase(name).replace("\\", "/")
     return key if key.isascii() else unicodedata.normalize("NFC", key)
+
+
+def match_keys(names: Sequence[str]) -> list[str]:
+    """`match_key` of many names at once."""
+    return match_key("\0".join(names)).split("\0") if names else []
 
 
 def listing(root: Path, names: Iterable[str], *, folders: bool = False) -> list[str]:

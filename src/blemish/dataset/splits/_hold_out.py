@@ -1,12 +1,11 @@
-"""Splits by part: the images of one part never lie on both sides."""
+"""Parts held out of training, once or fold by fold."""
 
 from __future__ import annotations
-
-import hashlib
 
 import numpy as np
 import polars as pl
 
+from blemish.dataset.splits._parts import ranked
 from blemish.dataset.table import Dataset
 from blemish.errors import DatasetError
 
@@ -50,17 +49,7 @@ def folds(dataset: Dataset, k: int, seed: int) -> list[tuple[Dataset, Dataset]]:
 
 
 def _ranked_parts(dataset: Dataset, seed: int) -> pl.DataFrame:
-    """Every part of every category with its place in [0, 1[, sorted by category and place."""
-    parts = dataset.table.select("category", "part").unique()
-    places = [_place(name, seed) for name in parts["part"]]
-    return parts.with_columns(place=pl.Series(places, dtype=pl.Float64)).sort(
-        "category", "place", "part"
-    )
-
-
-def _place(part: str, seed: int) -> float:
-    digest = hashlib.sha256(f"{seed}\n{part}".encode()).digest()
-    return int.from_bytes(digest[:6], "big") / 2**48
+    return ranked(dataset.table.select("category", "part").unique(), seed)
 
 
 def _divide(dataset: Dataset, held: pl.DataFrame) -> tuple[Dataset, Dataset]:

@@ -1,0 +1,152 @@
+"""Splits by part: the images of one part never lie on both sides.
+
+A split protocol is one module here, known by the module's name; adding one touches no list. It
+holds one frozen dataclass of settings, all with defaults, and a method
+
+    assign(parts: DataFrame) -> DataFrame
+
+from the parts of one category to the side of each part that is used. The parts come with the
+columns of `parts_of`, in an order that the seed decides: to take the first few is a seeded choice,
+and a nested one. The answer has the columns part and side, which is train, validation, test, or
+noise: training with the label hidden. `assign` raises DatasetError with the reason ("has 3 good
+parts, fewer than ...") for a category that it cannot split. `divide` does the rest, for every
+protocol alike: it deals out each category, drops unused rows, sets `split` and hides labels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import polars as pl
+
+from blemish.dataset.splits._hold_out import folds, hold_out
+from blemish.dataset.splits._parts import parts_of, ranked
+from blemish.dataset.table import Dataset
+from blemish.errors import BlemishError, DatasetError
+from blemish.settings import with_settings
+
+__all__ = ["Split", "SplitProtocol", "divide", "folds", "hold_out", "open_protocol"]
+
+NOISE = "noise"
+
+
+class SplitProtocol(Protocol):
+    """What the dataclass in a protocol's module offers."""
+
+    def assign(self, parts: pl.DataFrame) -> pl.DataFrame:
+        """Part and side, from the parts of one category in their seeded order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """What a protocol made of a data set.
+
+    `data` holds the rows that are used; `parts` tells category, part, side and label of each part,
+    `hidden` the images whose labels training must not see, and `not_valid` why a category is left
+    out.
+    """
+
+    protocol: str
+    settings: dict[str, Any]
+    seed: int
+    data: Dataset
+    parts: pl.DataFrame
+    hidden: list[str]
+    not_valid: dict[str, str]
+
+    def counts(self) -> dict[str, dict[str, dict[str, int]]]:
+        """Parts by category, split and label; noise counts as a label of the training split."""
+        noise = pl.col("side") == NOISE
+        split = pl.when(noise).then(pl.lit("train")).otherwise("side")
+        label = pl.when(noise).then(pl.lit(NOISE)).otherwise(pl.col("label").fill_null("unknown"))
+        keys = self.parts.select("category", split=split, label=label)
+        found: dict[str, dict[str, dict[str, int]]] = {}
+        for category, side, kind, number in (
+            keys.group_by(pl.all()).len().sort("category", "split", "label").iter_rows()
+        ):
+            found.setdefault(category, {}).setdefault(side, {})[kind] = number
+        return found
+
+
+def protocol_names() -> list[str]:
+    """Every split protocol there is a file for."""
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in names if not name.startswith("_"))
+
+
+def open_protocol(name: str, settings: Mapping[str, str] | None = None) -> SplitProtocol:
+    """The protocol of that name, with `settings` as `KEY=VALUE` texts.
+
+    Raises BlemishError for a name, a setting or a value that does not exist.
+    """
+    if name not in protocol_names():
+        known = ", ".join(protocol_names())
+        raise BlemishError(f"there is no split protocol {name!r}; there are: {known}")
+    module = importlib.import_module(f"{__name__}.{name}")
+    [kind] = (
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and value.__module__ == module.__name__
+        and hasattr(value, "assign")
+    )
+    return cast(SplitProtocol, with_settings(f"protocol {name}", kind(), settings or {}))
+
+
+def divide(
+    data: Dataset, name: str, seed: int = 0, settings: Mapping[str, str] | None = None
+) -> Split:
+    """Split a data set by the protocol called `name`, category by category.
+
+    The same seed gives the same split whatever the order of the rows. Raises DatasetError when the
+    protocol can split no category.
+    """
+    protocol = open_protocol(name, settings)
+    # Not the order in which a training with this seed holds parts out: noise parts, which come
+    # first here, would be held out before all others there.
+    parts = ranked(parts_of(data), f"split {seed}")
+    assigned: list[pl.DataFrame] = []
+    not_valid: dict[str, str] = {}
+    for group in parts.partition_by("category", maintain_order=True):
+        category = group["category"][0]
+        try:
+            side = protocol.assign(group)
+        except DatasetError as reason:
+            not_valid[category] = str(reason)
+        else:
+            assigned.append(group.join(side, on="part", maintain_order="left"))
+    if not assigned:
+        why = next((f"{c} {reason}" for c, reason in not_valid.items()), "it holds no image")
+        raise DatasetError(f"{data.root} cannot be split by {name}: {why}.")
+    parts = pl.concat(assigned).select("category", "part", "side", "label")
+    side_of = parts.select("category", "part", "side")
+    rows = data.table.join(side_of, on=["category", "part"], maintain_order="left")
+    return Split(
+        protocol=name,
+        settings=dataclasses.asdict(cast(Any, protocol)),
+        seed=seed,
+        data=data.with_table(_with_sides(rows)),
+        parts=parts,
+        hidden=rows.filter(pl.col("side") == NOISE)["image"].sort().to_list(),
+        not_valid=not_valid,
+    )
+
+
+def _with_sides(rows: pl.DataFrame) -> pl.DataFrame:
+    noise = pl.col("side") == NOISE
+    split = pl.when(noise).then(pl.lit("train")).otherwise("side")
+    return hide_labels(rows.with_columns(split=split), noise).drop("side")
+
+
+def hide_labels(table: pl.DataFrame, which: pl.Expr) -> pl.DataFrame:
+    """The rows called good, without defect and mask, where `which` holds."""
+    return table.with_columns(
+        label=pl.when(which).then(pl.lit("good")).otherwise("label"),
+        defect=pl.when(~which).then("defect"),
+        mask=pl.when(~which).then("mask"),
+    )
