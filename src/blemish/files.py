@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -22,10 +24,10 @@ class replacing(contextlib.AbstractContextManager[IO[bytes]]):  # noqa: N801 - r
         """Open the file beside the old one."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._temporary = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}.part")
+            self._temporary = _beside(self.path)
             self._file = self._temporary.open("xb")
         except OSError as error:
-            raise self._refusal(error) from error
+            raise _refusal(self.path, error) from error
         return self._file
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
@@ -44,13 +46,36 @@ class replacing(contextlib.AbstractContextManager[IO[bytes]]):  # noqa: N801 - r
                 self._file.close()
             self._temporary.unlink(missing_ok=True)
             if isinstance(error, OSError):
-                raise self._refusal(error) from error
+                raise _refusal(self.path, error) from error
 
-    def _refusal(self, error: OSError) -> ArtifactError:
-        if error.errno == errno.ENOSPC:
-            reason = "the disk is full; free some space"
-        else:
-            reason = f"{error.strerror or error}; choose another place"
-        return ArtifactError(
-            f"{self.path} could not be written: {reason} (a file that was there before is intact)"
-        )
+
+@contextlib.contextmanager
+def filling(folder: Path) -> Iterator[Path]:
+    """Fill a new folder beside `folder`, then give it that name; on an error nothing is left.
+
+    Raises ArtifactError when `folder` cannot be written, or holds something by then.
+    """
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100 (. has no name)
+    temporary = _beside(folder)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if folder.exists():
+            folder.rmdir()
+        temporary.rename(folder)
+    except OSError as error:
+        raise _refusal(folder, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+
+
+def _refusal(path: Path, error: OSError) -> ArtifactError:
+    if error.errno == errno.ENOSPC:
+        reason = "the disk is full; free some space"
+    else:
+        reason = f"{error.strerror or error}; choose another place"
+    return ArtifactError(f"{path} could not be written: {reason} (what was there before is intact)")

@@ -1,0 +1,39 @@
+"""Names for files and folders that every system can hold, each only once."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+def folder_names(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
+    """A folder for each name: the name itself where every system can hold it and it is free.
+
+    Names that differ only in case, and those in `taken`, count as one.
+    """
+    used = {_fold(name): 1 for name in taken}
+    return {name: free_name(_harmless(name), used) for name in sorted(names)}
+
+
+def free_name(name: str, used: dict[str, int]) -> str:
+    """The name, or the first of name_2, name_3, ... that is not in `used`, which then has it."""
+    key, free = _fold(name), name
+    while _fold(free) in used:
+        used[key] += 1
+        free = f"{name}_{used[key]}"
+    used[_fold(free)] = 1
+    return free
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _harmless(name: str) -> str:
+    """Without separators, a leading dot, an end that Windows drops, or the name of a device."""
+    name = _FORBIDDEN.sub("_", name).rstrip(". ")
+    return f"_{name}" if not name or name.startswith(".") or _DEVICE.fullmatch(name) else name
