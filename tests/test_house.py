@@ -13,7 +13,7 @@ from running import environment
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
-HEAVY = {"torch", "polars", "matplotlib", "onnx", "scipy", "sklearn", "pandas", "openvino"}
+HEAVY = {"torch", "polars", "h5py", "matplotlib", "onnx", "scipy", "sklearn", "pandas", "openvino"}
 
 
 def test_imports_only_go_down_the_house() -> None:

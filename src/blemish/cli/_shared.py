@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def add_data(parser: argparse.ArgumentParser, name: str = "DATA") -> None:
     """Add the data argument and what says how to read it."""
-    parser.add_argument(name.lower(), metavar=name, type=Path, help="a folder, .csv or .parquet")
+    parser.add_argument(name.lower(), metavar=name, type=Path, help="a folder, .csv, .parquet, .h5")
     parser.add_argument("--category", metavar="C", help="one category of a set with several")
     parser.add_argument("--layout", metavar="L", help="read DATA as this layout")
     parser.add_argument(

@@ -9,7 +9,8 @@ from typing import Literal
 import polars as pl
 
 from blemish.dataset.duplicates import same_content
-from blemish.dataset.header import image_size
+from blemish.dataset.header import sizes_below
+from blemish.dataset.paths import relative_paths
 from blemish.dataset.table import Dataset
 from blemish.dataset.words import name_some
 from blemish.errors import DatasetError, ImageError
@@ -128,10 +129,12 @@ def _missing_masks(dataset: Dataset) -> Iterator[Finding]:
 
 def _mask_sizes(dataset: Dataset) -> Iterator[Finding]:
     rows = dataset.table.drop_nulls("mask").select("image", "mask")
+    size = sizes_below(dataset.root)
     for image, mask in rows.iter_rows():
         try:
-            of_image = image_size(dataset.root / image)
-            of_masks = {image_size(file) for file in mask_files(dataset.root / mask)}
+            of_image = size(image)
+            files = relative_paths(mask_files(dataset.root / mask), dataset.root)
+            of_masks = {size(file) for file in files}
         except ImageError as error:
             yield Finding("error", str(error), image)
             continue

@@ -22,7 +22,7 @@ def open_dataset(
     part_pattern: str | None = None,
     split: str | os.PathLike[str] | None = None,
 ) -> Dataset:
-    """The data set at `path`: a folder in a known layout, or a .csv or .parquet table.
+    """The data set at `path`: a folder in a known layout, a .csv or .parquet table, a .h5.
 
     `layout` is needed only where the choice is not clear, `category` keeps one of several.
     `parts` names a CSV file (file, part, view, label), `part_pattern` is a regular expression

@@ -12,6 +12,7 @@ from blemish.dataset.paths import below, match_key
 from blemish.dataset.table import Dataset, qualify_parts
 from blemish.dataset.words import label_of, name_some
 from blemish.errors import DatasetError
+from blemish.images import hdf5
 
 FILE_NAME = "parts.csv"
 
@@ -80,13 +81,17 @@ def _named_images(dataset: Dataset, csv: Path, files: list[str]) -> list[str | N
         if any(found):
             break
     others = [file for file, image in zip(files, found, strict=True) if image is None]
-    missing = [file for file in others if not (base / file.replace("\\", "/")).exists()]
+    missing = [file for file in others if not _exists(base / file.replace("\\", "/"))]
     if missing:
         raise DatasetError(
             f"{csv} names files that do not exist ({len(missing)}): {name_some(missing)}; "
             "correct or remove these rows."
         )
     return found
+
+
+def _exists(path: Path) -> bool:
+    return hdf5.holds(path) if hdf5.file_and_name(path) else path.exists()
 
 
 def from_pattern(dataset: Dataset, pattern: str) -> Dataset:

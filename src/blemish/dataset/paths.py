@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from blemish.errors import ImageError
+from blemish.images import hdf5
 from blemish.images.listing import SUFFIXES, refuse_leaving
 
 
@@ -67,8 +69,8 @@ def match_keys(names: Sequence[str]) -> list[str]:
 def listing(root: Path, names: Iterable[str], *, folders: bool = False) -> list[str]:
     """Every file in the folders of these names: one look per folder, none per file.
 
-    With `folders` also what lies there as a folder. Raises DatasetError where a link takes one of
-    the names out of `root`.
+    A stack of images in an HDF5 file is a folder too. With `folders` also what lies there as a
+    folder. Raises DatasetError where a link takes one of the names out of `root`.
     """
     names = list(names)
     holders = {name.rpartition("/")[0] for name in names}
@@ -79,13 +81,16 @@ def listing(root: Path, names: Iterable[str], *, folders: bool = False) -> list[
     for holder in holders:
         start = holder + "/" if holder else ""
         try:
+            if hdf5.file_and_name(top + holder):
+                found += [start + name for name in hdf5.item_names(top + holder)]
+                continue
             with os.scandir(top + holder) as entries:
                 for entry in entries:
                     if entry.is_symlink():
                         linked.append(start + entry.name)
                     if folders or entry.is_file():
                         found.append(start + entry.name)
-        except OSError:
+        except (OSError, ImageError):
             continue  # a folder that cannot be listed holds none of the names
     if linked:
         named = set(map(match_key, names))

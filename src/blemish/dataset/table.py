@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import json
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from blemish.errors import DatasetError, ImageError
-from blemish.images import mask_files
+from blemish.images import hdf5, mask_files
 
 COLUMNS = ("image", "mask", "category", "split", "label", "defect", "part", "view")
 SCHEMA = pl.Schema({column: pl.String() for column in COLUMNS})
@@ -137,10 +137,11 @@ class Dataset:
         """The sha256 (hex) over all rows and the sizes in bytes of their images and masks.
 
         Neither the order of the rows nor the place of `root` matters. A file that cannot be
-        reached counts as size -1. A picture changed without a change of size goes unnoticed.
+        reached counts as size -1, an image inside an HDF5 file as that whole file. A picture
+        changed without a change of size goes unnoticed.
         """
         ordered = self.table.sort(COLUMNS)
-        sizes = [_size(self.root, path) for path in (*ordered["image"], *ordered["mask"])]
+        sizes = [size for c in ("image", "mask") for size in _sizes(self.root, ordered[c])]
         text = json.dumps([ordered.rows(), sizes], ensure_ascii=True)
         return hashlib.sha256(text.encode("ascii")).hexdigest()
 
@@ -190,13 +191,21 @@ def qualify_parts(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(part=pl.when(named).then(qualified).otherwise(pl.col("part")))
 
 
-def _size(root: Path, path: str | None) -> int | None:
-    if path is None:
-        return None
+def _sizes(root: Path, names: Iterable[str | None]) -> list[int | None]:
+    """The bytes of the file that each name lies in; each file is looked at once."""
+    known: dict[str, int | None] = {"": None}
+    files = list(hdf5.files_on_disk(root, (name or "" for name in names)))
+    for file in dict.fromkeys(files):
+        if file:
+            known[file] = _size(root / file)
+    return [known[file] for file in files]
+
+
+def _size(path: Path) -> int:
     try:
-        status = (root / path).stat()
+        status = path.stat()
         if stat.S_ISDIR(status.st_mode):  # several masks of one image
-            return sum(file.stat().st_size for file in mask_files(root / path))
+            return sum(file.stat().st_size for file in mask_files(path))
     except (OSError, ImageError):
         return -1
     return status.st_size

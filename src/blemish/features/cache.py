@@ -21,6 +21,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from blemish.images import hdf5
+
 Half = npt.NDArray[np.float16]
 
 DEFAULT_LIMIT = 8 * 2**30  # bytes
@@ -37,7 +39,14 @@ def default_folder() -> Path:
 
 
 def image_key(path: Path) -> bytes:
-    """sha256 of a file's bytes: the same picture under another name is the same key."""
+    """sha256 of a file's bytes: the same picture under another name is the same key.
+
+    Of an image inside an HDF5 file, of its type, shape and pixels.
+    """
+    if hdf5.file_and_name(path):
+        pixels = hdf5.read_item(path)
+        head = f"{pixels.dtype} {pixels.shape} ".encode()
+        return hashlib.sha256(head + pixels.tobytes()).digest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
 

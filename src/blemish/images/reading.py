@@ -21,6 +21,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from blemish.errors import ImageError
+from blemish.images import hdf5
 from blemish.images.listing import mask_files
 
 _MAGIC = {
@@ -68,8 +69,10 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[Any]:
     The type is told by the file's first bytes. Alpha is dropped, a palette expanded, 1 bit becomes
     0 and 255; a stored orientation is not applied, so that pixels stay where masks have them.
     Raises ImageError for a file that is missing, foreign, cut off, damaged, CMYK, of several pages,
-    or that holds NaN, infinity or integers beyond 16 bits.
+    or that holds NaN, infinity or integers beyond 16 bits. A path may lead through an HDF5 file.
     """
+    if hdf5.file_and_name(path):
+        return hdf5.read_item(path)
     path = Path(path)
     with _opened(path) as (file, kind):
         if kind == "JPEG":
@@ -89,6 +92,8 @@ def depth(path: str | os.PathLike[str]) -> str:
     Raises ImageError for a file whose header cannot be read or that `read_image` would refuse by
     its header.
     """
+    if hdf5.file_and_name(path):
+        return hdf5.item_depth(path)
     path = Path(path)
     with _opened(path) as (file, kind):
         if kind == "JPEG":
@@ -115,8 +120,10 @@ def read_mask(path: str | os.PathLike[str], shape: tuple[int, int]) -> NDArray[n
         for file in mask_files(path):
             union |= read_mask(file, shape)
         return union
-    with _opened(path) as (_, kind):
-        lossless = kind != "JPEG"
+    lossless = hdf5.file_and_name(path) is not None
+    if not lossless:
+        with _opened(path) as (_, kind):
+            lossless = kind != "JPEG"
     values = read_image(path)
     if values.ndim == 3:
         values = values.max(axis=2)

@@ -52,7 +52,7 @@ def read(path: Path) -> Dataset:
         if column in frame.columns:
             files = located(path, frame[column], path.parent, folders=column == "mask")
             frame = frame.with_columns(files)
-    frame = _with_split(_with_label(conform(frame), frame.columns, path), frame.columns, path)
+    frame = with_split(with_label(conform(frame), frame.columns, path), frame.columns, path)
     table = frame.with_columns(pl.col("category").fill_null(path.stem))
     return Dataset(path.parent, path.stem, "table", qualify_parts(table))
 
@@ -64,7 +64,8 @@ def _read_parquet(path: Path) -> pl.DataFrame:
         raise DatasetError(f"{path} cannot be read as Parquet; write it again.") from error
 
 
-def _with_label(table: pl.DataFrame, given: list[str], path: Path) -> pl.DataFrame:
+def with_label(table: pl.DataFrame, given: list[str], path: Path) -> pl.DataFrame:
+    """Labels from words and kinds of defect; `given` are the columns of the file at `path`."""
     table = table.with_columns(word="label", label=label_of("label"))
     odd = table.filter(pl.col("label").is_null())["word"].drop_nulls().unique().sort().to_list()
     if odd:
@@ -87,7 +88,8 @@ def _with_label(table: pl.DataFrame, given: list[str], path: Path) -> pl.DataFra
     return table.drop("word").with_columns(label=label)
 
 
-def _with_split(table: pl.DataFrame, given: list[str], path: Path) -> pl.DataFrame:
+def with_split(table: pl.DataFrame, given: list[str], path: Path) -> pl.DataFrame:
+    """Splits from words, or from labels where the file at `path` gives none."""
     if "split" not in given:
         good = pl.col("label") == "good"
         split = pl.when(good).then(pl.lit("train")).otherwise(pl.lit("test"))
