@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from blemish.errors import BlemishError, ImageError
@@ -212,6 +212,7 @@ def test_a_shard_cut_anywhere_never_gives_wrong_rows(
     bit=st.integers(0, 7),
     suffix=st.sampled_from(["rows", "index"]),
 )
+@example(place=0.87890625, bit=7, suffix="index")  # an offset beyond any file
 def test_a_flipped_bit_costs_one_image_and_gives_no_wrong_row(
     tmp_path_factory: pytest.TempPathFactory, place: float, bit: int, suffix: str
 ) -> None:

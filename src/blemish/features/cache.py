@@ -122,7 +122,7 @@ class Shelf:
             return entry is not None and entry.checksum == _checksum(
                 key, crop, entry.crops, self._map(entry)
             )
-        except (OSError, ValueError):  # cleared, or cut short
+        except (OSError, ValueError, OverflowError):  # cleared, cut short, or a wild offset
             return False
 
 
