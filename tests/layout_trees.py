@@ -8,14 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-
-
-def tree(root: Path, *names: str) -> Path:
-    """Empty files: images are not read when a data set is opened."""
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
+from trees import tree
 
 
 def mask(path: Path, level: int = 255) -> None:

@@ -12,18 +12,12 @@ import h5py
 import numpy as np
 import pytest
 from streams import cut, masks, noise, write
+from trees import link, tree
 
 from blemish.dataset import findings, open_dataset
 from blemish.errors import BlemishError, DatasetError, ImageError
 
 Cells = tuple[str | None, ...]
-
-
-def tree(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
 
 
 def unsupervised(root: Path) -> Path:
@@ -290,6 +284,13 @@ def test_a_stream_cut_off_is_never_left_out(tmp_path: Path) -> None:
     unsupervised(file.parent)
     with pytest.raises(DatasetError, match="holds 2 settings"):
         open_dataset(file.parent)
+
+
+def test_a_link_to_a_stream_elsewhere_is_refused(tmp_path: Path) -> None:
+    supervised(tmp_path / "elsewhere/train.h5")
+    link(tmp_path / "LSM-1/train.h5", tmp_path / "elsewhere/train.h5")
+    with pytest.raises(DatasetError, match=r"train\.h5 is a link that leads out of"):
+        open_dataset(tmp_path / "LSM-1")
 
 
 def test_a_folder_without_any(tmp_path: Path) -> None:

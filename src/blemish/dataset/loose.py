@@ -42,7 +42,8 @@ def _images(path: Path) -> list[Path]:
         return [path]
     if not path.exists():
         raise DatasetError(f"{path} does not exist; name an image or a folder of images")
-    found = image_files(path) if path.is_dir() else [path]
+    # What is inspected is the user's own: a link may lead anywhere.
+    found = image_files(path, path.absolute().anchor) if path.is_dir() else [path]
     if not found:
         raise DatasetError(f"{path} holds no PNG, JPEG, BMP or TIFF image")
     return found

@@ -22,7 +22,7 @@ from blemish.dataset.words import SPLIT_WORDS, name_some
 from blemish.errors import BlemishError, DatasetError
 from blemish.images.hdf5 import SUFFIXES as STREAM_SUFFIXES
 from blemish.images.hdf5_file import open_file
-from blemish.images.reading import SUFFIXES
+from blemish.images.listing import SUFFIXES, refuse_leaving
 
 EXPECTS = "folders LSM-1, LSM-2, ASM with the layout mvtec, or a .h5 file with syn_stream"
 SPECIALISES = ("mvtec", "hdf5")
@@ -60,7 +60,8 @@ def read(path: Path) -> Dataset:
     """The only setting of one modality or of all; the category is the modality.
 
     A synthetic defect is of the kind "synthetic", a real one of the kind that its folder names.
-    Raises DatasetError where several settings are there, and says which.
+    Raises DatasetError where several settings are there, and says which, and for a link out of
+    `path`.
     """
     if path.is_file():
         table = _placed(_read_stream(path), path.parent, path)
@@ -70,11 +71,10 @@ def read(path: Path) -> Dataset:
         raise DatasetError(f"{path} has not the layout isp_ad, which is {EXPECTS}.")
     if len(settings) > 1:
         raise DatasetError(_which(path, settings))
-    tables = [
-        _placed(_read_source(source), path, source)
-        for sources in settings.values()
-        for source in sources
-    ]
+    sources = [source for some in settings.values() for source in some]
+    for source in sources:
+        refuse_leaving(source, os.path.realpath(path))
+    tables = [_placed(_read_source(source), path, source) for source in sources]
     return Dataset(path, path.name, "isp_ad", qualify_parts(pl.concat(tables)))
 
 
