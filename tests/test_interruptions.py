@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from image_bytes import encoded
-from plates import plate, save_dented, save_good, save_set
+from plates import VIEW_PATTERN, plate, save_dented, save_good, save_set, save_views
 from running import Cli, finished, started
 
 from blemish.artifact import open_artifact
@@ -182,6 +182,29 @@ def test_a_training_that_is_killed_goes_on_to_the_same_model(
     after, expected = open_artifact(model), open_artifact(tmp_path / "straight.blemish")
     assert after.model == expected.model
     assert after.card["calibration"] == expected.card["calibration"]
+
+
+@pytest.mark.parametrize("middle", ["views/bank.npz", "views.json"])
+def test_a_training_that_is_killed_keeps_the_scales_of_its_views(
+    cli: Cli, tmp_path: Path, middle: str
+) -> None:
+    good = save_views(tmp_path / "good", range(20))
+    model = tmp_path / "m.blemish"
+    argv = [good, "--part-pattern", VIEW_PATTERN, "--detector", "patchcore", "--set", "bank=200"]
+    argv += ["--size", 64, "--view-scales", "--cache", tmp_path / "cache"]
+    killed(started(["train", "-o", model, *argv], code=SLOWLY), folder_of(model, middle).exists)
+    assert not model.exists()
+    resumed = cli("train", "-o", model, *argv, "--resume")
+    assert (resumed.code, resumed.err) == (0, [])
+    assert not folder_of(model, "").exists()
+    assert cli("train", "-o", tmp_path / "straight.blemish", *argv).code == 0
+    after, expected = open_artifact(model), open_artifact(tmp_path / "straight.blemish")
+    assert after.model == expected.model
+    assert after.card["views"] == expected.card["views"]
+
+
+def folder_of(model: Path, name: str) -> Path:
+    return model.with_name(f"{model.name}.resume") / name
 
 
 def test_resuming_with_other_data_or_settings(cli: Cli, plates: Path, tmp_path: Path) -> None:

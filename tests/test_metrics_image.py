@@ -1,4 +1,4 @@
-"""Image and sample metrics against scikit-learn and against examples worked by hand."""
+"""Image metrics against scikit-learn and against examples worked by hand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from blemish.errors import DatasetError, ImageError
 from blemish.metrics.image import auroc, average_precision, bootstrap_auroc
-from blemish.metrics.sample import sample_scores
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "make_adeval_fixtures.py"
 fixtures = SimpleNamespace(**runpy.run_path(str(SCRIPT)))
@@ -127,18 +126,3 @@ def test_parts_with_good_and_defective_views_alone_still_have_an_interval(seed: 
     interval = bootstrap_auroc(scores, [0, 1] * 4, [1, 1, 2, 2, 3, 3, 4, 4], draws=50)
     assert interval is not None
     assert 0 <= interval[0] <= interval[1] <= 1
-
-
-def test_a_part_scores_as_its_worst_view_and_is_defective_if_any_view_is() -> None:
-    parts = ["b", "a", "b", "a"]
-    samples = sample_scores([0.2, 0.4, 0.9, 0.1], parts, [0, 0, 1, 0])
-    assert samples.parts.tolist() == ["a", "b"]
-    assert samples.scores.tolist() == [0.4, 0.9]
-    assert samples.labels.tolist() == [False, True]
-
-
-def test_views_can_be_averaged_by_name_and_by_no_other_name() -> None:
-    samples = sample_scores([0.0, 1.0, -3.0], [7, 7, 8], [0, 1, 0], "mean")
-    assert samples.scores.tolist() == [0.5, -3.0]
-    with pytest.raises(DatasetError, match="'median'"):
-        sample_scores([0.0], [1], [0], "median")  # type: ignore[arg-type]

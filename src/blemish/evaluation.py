@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from dataclasses import dataclass
@@ -20,7 +21,13 @@ from blemish.inspector import Inspector
 from blemish.metrics.decision import Confusion, confusion, oracle_f1_threshold
 from blemish.metrics.image import auroc, average_precision, bootstrap_auroc
 from blemish.metrics.pixel import PixelScores
-from blemish.metrics.sample import sample_scores
+from blemish.metrics.sample import (
+    Aggregation,
+    Alone,
+    rejected_alone,
+    sample_scores,
+    view_rankings,
+)
 
 Floats = npt.NDArray[np.float32]
 
@@ -104,7 +111,7 @@ def evaluate(
     figures = {
         "image": _image_figures(images),
         "pixel": pixel or {"auroc": None, "aupro": None},
-        "sample": _sample_figures(images, data.has_parts),
+        "sample": _sample_figures(images, parts, inspector) if data.has_parts else None,
         "decision": _decision_figures(parts, inspector),
         "oracle_f1": _oracle_figures(parts),
         "defects": _recall_by_defect(parts),
@@ -175,15 +182,51 @@ def _image_figures(images: list[ImageResult]) -> dict[str, Any]:
     }
 
 
-def _sample_figures(images: list[ImageResult], has_parts: bool) -> dict[str, Any] | None:
-    if not has_parts:
-        return None
+def _sample_figures(
+    images: list[ImageResult], parts: list[PartResult], inspector: Inspector
+) -> dict[str, Any]:
+    scores, labels = _scores(images), _labels(images)
     groups = np.array([image.part for image in images])
-    figures: dict[str, Any] = {}
-    for aggregation in ("max", "mean"):
-        samples = sample_scores(_scores(images), groups, _labels(images), aggregation)
-        figures[aggregation] = auroc(samples.scores, samples.labels)
-    return {"auroc": figures["max"], "aggregation": "max", "auroc_mean": figures["mean"]}
+
+    def area(scores: npt.NDArray[np.float64], aggregation: Aggregation) -> float | None:
+        samples = sample_scores(scores, groups, labels, aggregation)
+        return auroc(samples.scores, samples.labels)
+
+    scales = inspector.view_scales
+    views = [image.view for image in images]
+    return {
+        "auroc": area(scores, "max"),
+        "aggregation": "max",
+        "auroc_mean": area(scores, "mean"),
+        "auroc_calibrated": scales and area(scales.standardise(scores, views), "max"),
+        "views": _view_figures(images, parts, inspector.threshold),
+    }
+
+
+def _view_figures(
+    images: list[ImageResult], parts: list[PartResult], threshold: float
+) -> dict[str, dict[str, Any]]:
+    """Each view by itself, and what it alone rejects of the parts that were decided on."""
+    rankings = view_rankings(_scores(images), _labels(images), _views(images))
+    decided = [
+        images[index] for part in parts if part.decision != "incomplete" for index in part.images
+    ]
+    groups = np.array([image.part for image in decided])
+    alone = rejected_alone(_scores(decided), _labels(decided), groups, _views(decided), threshold)
+    figures = {}
+    for view, ranking in rankings.items():
+        rejected = alone.get(view, Alone())
+        figures[view] = {
+            **dataclasses.asdict(ranking),
+            "caught_alone": rejected.caught,
+            "false_rejects_alone": rejected.false_rejects,
+        }
+    figures.pop("", None)  # images without the name of a view
+    return figures
+
+
+def _views(images: list[ImageResult]) -> npt.NDArray[np.str_]:
+    return np.array([image.view or "" for image in images], dtype=np.str_)
 
 
 def _decision_figures(parts: list[PartResult], inspector: Inspector) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blemish.artifact import Artifact, open_artifact
-from blemish.calibration.views import decide, missing_views, part_score
+from blemish.calibration.views import ViewScales, decide, missing_views, part_score
 from blemish.errors import ArtifactError
 from blemish.features.session import open_session
 from blemish.images import Crop, Recipe, crops, read_eight_bit, stitch, unfit
@@ -131,6 +131,12 @@ class Inspector:
     def required_views(self) -> tuple[str, ...]:
         """Views without which no part passes; none for a product with one picture a part."""
         return tuple(self.card["calibration"]["required_views"])
+
+    @property
+    def view_scales(self) -> ViewScales | None:
+        """The scale of each view's scores, where the training learnt it."""
+        views = self.card.get("views")
+        return None if views is None else ViewScales.from_json(views)
 
     def look(self, image: Path | str | Pixels) -> Look:
         """Score one image: a file, or uint8 [H, W] or [H, W, 3] RGB.

@@ -25,7 +25,7 @@ from blemish.calibration.promise import Calibration, Method, Promise, parts_need
 from blemish.dataset import Dataset, ensure_sound, folds, hold_out
 from blemish.dataset.words import name_some
 from blemish.detectors import open_detector
-from blemish.detectors.base import Clock, Detector, FittedDetector, Progress, ShowProgress
+from blemish.detectors.base import Clock, Detector, FittedDetector, ShowProgress
 from blemish.errors import ArtifactError, BlemishError, CalibrationError, DatasetError, ImageError
 from blemish.features.backbone import open_backbone
 from blemish.features.cache import default_folder, image_key
@@ -35,6 +35,7 @@ from blemish.files import replacing
 from blemish.golden import golden_members
 from blemish.images import Recipe, find_window
 from blemish.inspector import Inspector
+from blemish.scoring import learn_view_scales, need_views, score_images
 
 log = logging.getLogger("blemish")
 
@@ -50,7 +51,8 @@ class Plan:
     `size` is the side of the model's square input in pixels; `tile` the side of a tile in original
     pixels; `hold_out` the share of good parts kept for the threshold (None: as many as the promise
     needs, if that is at most half of them, and never less than a fifth); `cross_fit` the number of
-    folds for an estimated threshold instead, or 0; `cache` the folder for features.
+    folds for an estimated threshold instead, or 0; `view_scales` asks for the scale of each view's
+    scores, at the cost of a second fit; `cache` the folder for features.
     """
 
     detector: str = DEFAULT_DETECTOR
@@ -62,6 +64,7 @@ class Plan:
     promise: Promise = field(default_factory=Promise)
     hold_out: float | None = None
     cross_fit: int = 0
+    view_scales: bool = False
     seed: int = 0
     cache: Path | None = field(default_factory=default_folder)
 
@@ -98,6 +101,8 @@ def train(
     _one_category(data)
     ensure_sound(data)
     rows, held_rows = divide(data, plan)
+    if plan.view_scales:
+        need_views(rows, plan.cross_fit)
     recipe = make_recipe(data, plan)
     with _checkpoint(path, _key(data, detector, plan), resume) as checkpoint:
         clock.check("reading the data set")
@@ -115,13 +120,21 @@ def train(
                 checkpoint=checkpoint / name,
             )
 
+        def score_unseen(others: Dataset, left_out: Dataset, name: str) -> Iterator[HeldOut]:
+            fold = Inspector(fit(others, name).graph, {"recipe": recipe.to_json()})
+            return score_images(fold, left_out, clock, progress)
+
         method: Method = "held-out"
         held: list[HeldOut] = []
         if plan.cross_fit:
             method = "cross-fitted estimate"
             for number, (others, left_out) in enumerate(folds(rows, plan.cross_fit, plan.seed)):
-                fold = Inspector(fit(others, f"fold{number}").graph, {"recipe": recipe.to_json()})
-                held += score_images(fold, left_out, clock, progress)
+                held += score_unseen(others, left_out, f"fold{number}")
+        views = (
+            learn_view_scales(rows, plan.seed, checkpoint / "views.json", score_unseen)
+            if plan.view_scales
+            else None
+        )
         fitted = fit(rows, "fit")
         inspector = Inspector(fitted.graph, {"recipe": recipe.to_json()})
         if not plan.cross_fit:
@@ -135,6 +148,7 @@ def train(
             "data": _describe(data, rows, held_rows, plan),
             "recipe": recipe.to_json(),
             "calibration": {**calibration.to_json(), **details},
+            **({} if views is None else {"views": views}),
             "fit": fitted.facts,
             "latency_ms": latency,
             "machine": _machine(),
@@ -229,18 +243,6 @@ def make_recipe(data: Dataset, plan: Plan) -> Recipe:
         raise BlemishError(f"--size {plan.size} must be a multiple of {multiple}, at most 2048")
     known = data.split("train").images + data.split("validation").images
     return Recipe(plan.size, plan.size, plan.resize, find_window(known), plan.tile)
-
-
-def score_images(
-    inspector: Inspector, rows: Dataset, clock: Clock, progress: ShowProgress | None
-) -> Iterator[HeldOut]:
-    """Score the images of a table one after the other."""
-    for done, row in enumerate(rows.rows(), 1):
-        clock.check(f"scoring held-out parts, {done - 1} of {len(rows)} done")
-        look = inspector.look(row.image)
-        yield HeldOut(row.part, row.view, look.score, look.peak)
-        if progress:
-            progress(Progress("scoring held-out good images", done, len(rows)))
 
 
 def _one_category(data: Dataset) -> None:

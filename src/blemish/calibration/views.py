@@ -1,12 +1,22 @@
-"""From the scores of a part's views to one decision; a missing view is never a pass."""
+"""From the scores of a part's views to one decision; a missing view is never a pass.
+
+And the scale of each view's scores, with which views that differ can be ranked side by side.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
-from typing import Literal
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self
 
-from blemish.errors import ImageError
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from blemish.errors import CalibrationError, ImageError
+from blemish.metrics.sample import standardise
+
+LEAST_SCORES = 5  # fewer say too little of a view
 
 Decision = Literal["pass", "reject", "incomplete"]
 
@@ -38,3 +48,81 @@ def decide(
     if not view_scores or missing_views(view_scores, required):
         return "incomplete"
     return "pass"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Median and median absolute deviation of some good images' `scores`, a number of them."""
+
+    median: float
+    mad: float
+    scores: int
+
+    @classmethod
+    def of(cls, scores: ArrayLike) -> Self:
+        """The scale of scores float [n], n > 0."""
+        values = np.asarray(scores, dtype=np.float64)
+        median = np.median(values)
+        return cls(float(median), float(np.median(np.abs(values - median))), len(values))
+
+
+@dataclass(frozen=True)
+class ViewScales:
+    """The scale of each view, and that of the images of all views together."""
+
+    views: Mapping[str, Scale]
+    together: Scale
+
+    @classmethod
+    def learn(cls, scores: Sequence[float], views: Sequence[str | None]) -> Self:
+        """From the scores of good images, out of fold, one entry per image.
+
+        Raises CalibrationError without scores and for one that is not finite.
+        """
+        if not len(scores) or not np.isfinite(scores).all():
+            raise CalibrationError(
+                "The scale of the views needs good parts whose scores are finite; look for NaN "
+                "pixels."
+            )
+        of_view: dict[str, list[float]] = {}
+        for score, view in zip(scores, views, strict=True):
+            if view is not None:
+                of_view.setdefault(view, []).append(score)
+        return cls({view: Scale.of(of_view[view]) for view in sorted(of_view)}, Scale.of(scores))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote; raises CalibrationError for missing or unknown keys."""
+        try:
+            views = {view: Scale(**scale) for view, scale in values["scales"].items()}
+            return cls(views, Scale(**values["together"]))
+        except (AttributeError, KeyError, TypeError) as error:
+            raise CalibrationError(
+                f"The scales of the views cannot be read ({error}); train the model again."
+            ) from error
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionaries."""
+        scales = {view: asdict(scale) for view, scale in self.views.items()}
+        return {"scales": scales, "together": asdict(self.together)}
+
+    @property
+    def poor(self) -> tuple[str, ...]:
+        """The views with too few scores for a scale of their own."""
+        return tuple(view for view, s in self.views.items() if s.scores < LEAST_SCORES)
+
+    def of(self, view: str | None) -> Scale:
+        """The scale to measure a view on, with a MAD above 0.
+
+        A view that was not seen, or in too few images, is measured on the scale of all views
+        together. A MAD of 0 is replaced by that of all views, and where this is 0 too, by 1.
+        """
+        own = self.views.get(view or "")
+        scale = own if own is not None and own.scores >= LEAST_SCORES else self.together
+        return Scale(scale.median, scale.mad or self.together.mad or 1.0, scale.scores)
+
+    def standardise(self, scores: ArrayLike, views: Sequence[str | None]) -> NDArray[np.float64]:
+        """Each score [n] in robust standard deviations above the median of its view."""
+        scales = {view: self.of(view) for view in set(views)}
+        medians = [scales[view].median for view in views]
+        return standardise(scores, medians, [scales[view].mad for view in views])

@@ -50,7 +50,7 @@ def summary(figures: dict[str, Any]) -> list[str]:
         f"pixels: AUROC {_number(pixel['auroc'])}, AUPRO {_number(pixel['aupro'])}",
     ]
     if figures["sample"]:
-        lines.append(f"parts: AUROC {_number(figures['sample']['auroc'])} (largest of the views)")
+        lines.append(_parts(figures["sample"]))
     good, defective = decision["tn"] + decision["fp"], decision["fn"] + decision["tp"]
     lines.append(
         f"at threshold {decision['threshold']:.4g}: {decision['fp']} of {good} good parts rejected"
@@ -60,6 +60,13 @@ def summary(figures: dict[str, Any]) -> list[str]:
     if decision["incomplete"]:
         lines.append(f"{decision['incomplete']} parts lack a view and were not passed")
     return lines
+
+
+def _parts(sample: dict[str, Any]) -> str:
+    line = f"parts: AUROC {_number(sample['auroc'])} (largest of the views)"
+    if sample["auroc_calibrated"] is not None:
+        line += f", {_number(sample['auroc_calibrated'])} (each on the scale of its view)"
+    return line
 
 
 def _number(value: float | None) -> str:

@@ -35,6 +35,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="estimate the threshold from K folds instead of holding parts out (proves nothing)",
     )
+    parser.add_argument(
+        "--view-scales",
+        action="store_true",
+        help="learn the scale of each view's scores too, for `evaluate` (half as long again)",
+    )
     parser.add_argument("--seed", metavar="N", type=int, default=0)
     parser.add_argument("--budget", metavar="TIME", help="stop after 90s, 10m or 1h; see --resume")
     parser.add_argument("--resume", action="store_true", help="go on with an unfinished training")
@@ -60,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
         settings=shared.settings(options),
         promise=shared.promise(options),
         cross_fit=options.cross_fit,
+        view_scales=options.view_scales,
         seed=options.seed,
         cache=options.cache or default_folder(),
         **{key: value for key, value in given.items() if value is not None},

@@ -41,6 +41,41 @@ def ranking_table(figures: Mapping[str, Any]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
+def views_table(figures: Mapping[str, Any]) -> str:
+    """Each view by itself, how views are combined, and what one view alone rejects; or nothing."""
+    sample = figures.get("sample") or {}
+    if not sample.get("views"):
+        return ""
+    keys = ("n_good", "n_defective", "caught_alone", "false_rejects_alone")
+    rows = [
+        f'<tr><th scope="row">{text(view)}</th><td class="n">{_figure(values["auroc"])}</td>'
+        + "".join(f'<td class="n">{_count(values[key])}</td>' for key in keys)
+        + "</tr>"
+        for view, values in sample["views"].items()
+    ]
+    names = ("AUROC", "Good", "Defective", "Caught alone", "False rejects alone")
+    head = "<th>View</th>" + "".join(f"<th class=n>{name}</th>" for name in names)
+    return (
+        f"<h3>Views</h3><table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        f'<p class="small">{text(_combined(sample))} Good and defective are images of the view, '
+        "each by its own label. Alone: parts that this view rejects at the calibrated threshold "
+        "and no other view does.</p>"
+    )
+
+
+def _combined(sample: Mapping[str, Any]) -> str:
+    said = (
+        f"Sample AUROC by the highest view {_figure(sample.get('auroc'))}, "
+        f"by the mean of the views {_figure(sample.get('auroc_mean'))}"
+    )
+    if sample.get("auroc_calibrated") is None:
+        return f"{said}."
+    return (
+        f"{said}, by the highest view when each is measured on the scale of its own good images "
+        f"{_figure(sample['auroc_calibrated'])}."
+    )
+
+
 def decision_table(figures: Mapping[str, Any]) -> str:
     """Counts and rates at the calibrated threshold and at the oracle one, side by side."""
     columns = [figures.get("decision") or {}, figures.get("oracle_f1") or {}]

@@ -1,0 +1,80 @@
+"""Scores of good parts by models that have not learnt from them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from blemish.calibration.held_out import HeldOut
+from blemish.calibration.views import LEAST_SCORES, ViewScales
+from blemish.dataset import Dataset, folds
+from blemish.dataset.words import name_some
+from blemish.detectors.base import Clock, Progress, ShowProgress
+from blemish.errors import DatasetError
+from blemish.files import replacing
+from blemish.inspector import Inspector
+
+log = logging.getLogger("blemish")
+
+ScoreUnseen = Callable[[Dataset, Dataset, str], Iterable[HeldOut]]
+
+
+def score_images(
+    inspector: Inspector, rows: Dataset, clock: Clock, progress: ShowProgress | None
+) -> Iterator[HeldOut]:
+    """Score the images of a table one after the other."""
+    for done, row in enumerate(rows.rows(), 1):
+        clock.check(f"scoring held-out parts, {done - 1} of {len(rows)} done")
+        look = inspector.look(row.image)
+        yield HeldOut(row.part, row.view, look.score, look.peak)
+        if progress:
+            progress(Progress("scoring held-out good images", done, len(rows)))
+
+
+def learn_view_scales(
+    rows: Dataset, seed: int, note: Path, score_unseen: ScoreUnseen
+) -> dict[str, Any]:
+    """The scale of each view's scores, as the card's entry.
+
+    Half of the parts in `rows`, the training rows, are scored by a model of the other half
+    (`score_unseen`, given both and a name). `note` keeps the result for a resumed training.
+    """
+    if note.exists():
+        entry: dict[str, Any] = json.loads(note.read_text(encoding="utf-8"))
+        return entry
+    others, left_out = folds(rows, 2, seed)[0]
+    held = list(score_unseen(others, left_out, "views"))
+    scales = ViewScales.learn([image.score for image in held], [image.view for image in held])
+    if scales.poor:
+        log.warning(
+            "the views %s have fewer than %d images to learn a scale from; they are measured on "
+            "that of all views together",
+            name_some(scales.poor),
+            LEAST_SCORES,
+        )
+    entry = {**scales.to_json(), "scored_parts": sorted({image.part for image in held})}
+    with replacing(note) as file:
+        file.write(json.dumps(entry).encode())
+    return entry
+
+
+def need_views(rows: Dataset, cross_fit: int) -> None:
+    """Refuse to learn scales where no view is named, or where every part sets the threshold."""
+    if cross_fit:
+        raise DatasetError(
+            "--view-scales needs good parts that do not set the threshold, and with --cross-fit "
+            "all of them do; leave out one of the two"
+        )
+    if not rows.views:
+        raise DatasetError(
+            f"{rows.root} names no views whose scales could be learnt; name them with --parts or "
+            "--part-pattern, or leave out --view-scales"
+        )
+    if len(rows.parts) < 2:
+        raise DatasetError(
+            f"{rows.root} has one good part to learn from, and --view-scales needs two or more, "
+            "better 50; add good parts, or leave it out"
+        )
