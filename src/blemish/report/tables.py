@@ -56,10 +56,11 @@ def views_table(figures: Mapping[str, Any]) -> str:
     names = ("AUROC", "Good", "Defective", "Caught alone", "False rejects alone")
     head = "<th>View</th>" + "".join(f"<th class=n>{name}</th>" for name in names)
     return (
-        f"<h3>Views</h3><table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        '<div class="views"><h3>Views</h3>'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
         f'<p class="small">{text(_combined(sample))} Good and defective are images of the view, '
         "each by its own label. Alone: parts that this view rejects at the calibrated threshold "
-        "and no other view does.</p>"
+        "and no other view does.</p></div>"
     )
 
 
