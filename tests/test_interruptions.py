@@ -184,7 +184,7 @@ def test_a_training_that_is_killed_goes_on_to_the_same_model(
     assert after.card["calibration"] == expected.card["calibration"]
 
 
-@pytest.mark.parametrize("middle", ["views/bank.npz", "views.json"])
+@pytest.mark.parametrize("middle", ["views0/bank.npz", "views0.json", "views1.json"])
 def test_a_training_that_is_killed_keeps_the_scales_of_its_views(
     cli: Cli, tmp_path: Path, middle: str
 ) -> None:

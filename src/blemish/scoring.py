@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from blemish.calibration.held_out import HeldOut
 from blemish.calibration.views import LEAST_SCORES, ViewScales
@@ -35,30 +34,34 @@ def score_images(
 
 
 def learn_view_scales(
-    rows: Dataset, seed: int, note: Path, score_unseen: ScoreUnseen
-) -> dict[str, Any]:
-    """The scale of each view's scores, as the card's entry.
+    rows: Dataset, seed: int, folder: Path, score_unseen: ScoreUnseen
+) -> ViewScales:
+    """The scale of each view's scores, from the training rows.
 
-    Half of the parts in `rows`, the training rows, are scored by a model of the other half
-    (`score_unseen`, given both and a name). `note` keeps the result for a resumed training.
+    Each half of the parts is scored by a model of the other half (`score_unseen`, given what to
+    learn from, what to score, and a name). `folder` keeps the scores for a resumed training.
     """
-    if note.exists():
-        entry: dict[str, Any] = json.loads(note.read_text(encoding="utf-8"))
-        return entry
-    others, left_out = folds(rows, 2, seed)[0]
-    held = list(score_unseen(others, left_out, "views"))
-    scales = ViewScales.learn([image.score for image in held], [image.view for image in held])
+    views: list[str | None] = []
+    scores: list[float] = []
+    for number, (others, left_out) in enumerate(folds(rows, 2, seed)):
+        note = folder / f"views{number}.json"
+        if not note.exists():
+            held = score_unseen(others, left_out, f"views{number}")
+            kept = json.dumps([[image.view, image.score] for image in held])
+            with replacing(note) as file:
+                file.write(kept.encode())
+        for view, score in json.loads(note.read_text(encoding="utf-8")):
+            views.append(view)
+            scores.append(score)
+    scales = ViewScales.learn(scores, views)
     if scales.poor:
         log.warning(
-            "the views %s have fewer than %d images to learn a scale from; they are measured on "
-            "that of all views together",
-            name_some(scales.poor),
+            "views with fewer than %d images to learn a scale from (%s) are measured on that of "
+            "all views together",
             LEAST_SCORES,
+            name_some(scales.poor),
         )
-    entry = {**scales.to_json(), "scored_parts": sorted({image.part for image in held})}
-    with replacing(note) as file:
-        file.write(json.dumps(entry).encode())
-    return entry
+    return scales
 
 
 def need_views(rows: Dataset, cross_fit: int) -> None:

@@ -52,7 +52,7 @@ class Plan:
     pixels; `hold_out` the share of good parts kept for the threshold (None: as many as the promise
     needs, if that is at most half of them, and never less than a fifth); `cross_fit` the number of
     folds for an estimated threshold instead, or 0; `view_scales` asks for the scale of each view's
-    scores, at the cost of a second fit; `cache` the folder for features.
+    scores, at the cost of two fits to a half of the parts; `cache` the folder for features.
     """
 
     detector: str = DEFAULT_DETECTOR
@@ -131,7 +131,7 @@ def train(
             for number, (others, left_out) in enumerate(folds(rows, plan.cross_fit, plan.seed)):
                 held += score_unseen(others, left_out, f"fold{number}")
         views = (
-            learn_view_scales(rows, plan.seed, checkpoint / "views.json", score_unseen)
+            learn_view_scales(rows, plan.seed, checkpoint, score_unseen)
             if plan.view_scales
             else None
         )
@@ -148,7 +148,7 @@ def train(
             "data": _describe(data, rows, held_rows, plan),
             "recipe": recipe.to_json(),
             "calibration": {**calibration.to_json(), **details},
-            **({} if views is None else {"views": views}),
+            **({} if views is None else {"views": views.to_json()}),
             "fit": fitted.facts,
             "latency_ms": latency,
             "machine": _machine(),

@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--view-scales",
         action="store_true",
-        help="learn the scale of each view's scores too, for `evaluate` (half as long again)",
+        help="learn the scale of each view's scores too, for `evaluate` (twice the time)",
     )
     parser.add_argument("--seed", metavar="N", type=int, default=0)
     parser.add_argument("--budget", metavar="TIME", help="stop after 90s, 10m or 1h; see --resume")
