@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plates import plate, save
 from running import Cli
+from streams import write
 
 from blemish.dataset import Dataset, open_dataset
 from blemish.dataset.convert import to_mvtec, to_table
 from blemish.dataset.file_names import folder_names, free_name
-from blemish.dataset.table import conform
 from blemish.errors import ArtifactError, BlemishError, DatasetError, ImageError
 
 SHAPE = (8, 10)
@@ -335,36 +335,44 @@ def test_the_figures_of_a_conversion(cli: Cli, tmp_path: Path) -> None:
     }
 
 
-def test_images_that_are_no_files_of_their_own_become_files(tmp_path: Path) -> None:
-    """A name without a suffix stands for an item in another file; it is decoded."""
-    root = tmp_path / "old"
-    for name, seed in (("items/000", 1), ("items/001", 2)):
-        save(root / f"{name}.png", pixels(seed)).rename(root / name)
-    mask = np.zeros(SHAPE, np.uint8)
-    mask[2, 2] = 9
-    save(root / "masks/001.png", mask).rename(root / "masks/001")
-    rows = conform(
-        pl.DataFrame(
-            {
-                "image": ["items/000", "items/001"],
-                "mask": [None, "masks/001"],
-                "category": "nut",
-                "split": ["train", "test"],
-                "label": ["good", "defective"],
-                "defect": [None, "dent"],
-            }
-        )
-    )
-    data = Dataset(root, "nut", "table", rows)
+def test_images_in_an_hdf5_file_become_files(tmp_path: Path) -> None:
+    mask = np.zeros((2, *SHAPE), np.uint8)
+    mask[1, 2, 2] = 9
+    images = np.stack([pixels(1), pixels(2)])
+    path = write(tmp_path / "old/nut_test.h5", {"image": images, "mask": mask})
+    data = open_dataset(path)
     assert to_mvtec(data, tmp_path / "nut").decoded == 2
-    to_table(data, tmp_path / "new" / "t.csv", "link")
+    to_table(data, tmp_path / "new" / "t.csv", "copy")
     for opened in (open_dataset(tmp_path / "nut"), open_dataset(tmp_path / "new" / "t.csv")):
-        table = opened.table.sort("split")
-        assert table["label"].to_list() == ["defective", "good"]
+        table = opened.table.sort("label", descending=True)
+        assert table["label"].to_list() == ["good", "defective"]
         shown = [cv2.imread(str(opened.root / image))[..., ::-1] for image in table["image"]]
-        assert np.array_equal(shown, [pixels(2), pixels(1)])
-        drawn = cv2.imread(str(opened.root / table["mask"][0]), -1)
-        assert np.array_equal(drawn, np.where(mask, 255, 0))
+        assert np.array_equal(shown, images)
+        drawn = cv2.imread(str(opened.root / table["mask"][1]), -1)
+        assert np.array_equal(drawn, np.where(mask[1], 255, 0))
+
+
+def test_a_table_names_images_in_an_hdf5_file(tmp_path: Path) -> None:
+    stack = {"image": np.stack([pixels(1), pixels(2)]), "label": np.array([0, 1], np.uint8)}
+    data = open_dataset(write(tmp_path / "nut_test.h5", stack))
+    to_table(data, tmp_path / "t.parquet")
+    columns = ("image", "split", "label")
+    again = open_dataset(tmp_path / "t.parquet")
+    assert again.table.select(columns).equals(data.table.select(columns))
+
+
+def test_several_masks_of_one_image_become_one(tmp_path: Path) -> None:
+    root = tmp_path / "box"
+    save(root / "train/good/000.png", pixels(1))
+    save(root / "test/structural_anomalies/000.png", pixels(2))
+    union = np.zeros(SHAPE, np.uint8)
+    for number, row in enumerate((1, 5)):
+        part = np.zeros(SHAPE, np.uint8)
+        part[row, 3:6] = union[row, 3:6] = 255
+        save(root / f"ground_truth/structural_anomalies/000/00{number}.png", part)
+    assert to_mvtec(open_dataset(root), tmp_path / "new").masks == 1
+    drawn = tmp_path / "new/ground_truth/structural_anomalies/000_mask.png"
+    assert np.array_equal(cv2.imread(str(drawn), -1), union)
 
 
 # Names

@@ -148,7 +148,9 @@ def test_what_is_no_data_set_says_why(tmp_path: Path) -> None:
         open_dataset(tmp_path / "empty")
     with pytest.raises(DatasetError, match=r"texts holds no images, only 2 \.txt files"):
         open_dataset(tree(tmp_path / "texts", "a.txt", "b.txt"))
-    with pytest.raises(DatasetError, match=r"a\.txt is not a data set\. Looked for .*mvtec"):
+    with pytest.raises(DatasetError, match=r"1 \.h5 files; name one of these files"):
+        open_dataset(tree(tmp_path / "streams", "a.h5"))
+    with pytest.raises(DatasetError, match=r"a\.txt is not a data set; name a folder, or a \.csv"):
         open_dataset(tmp_path / "texts" / "a.txt")
     with pytest.raises(DatasetError, match=r"no layout 'zip'; the layouts are .*elpv, .*mvtec"):
         open_dataset(tmp_path, layout="zip")

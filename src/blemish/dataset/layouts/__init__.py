@@ -67,17 +67,18 @@ def find_layout(path: Path, name: str | None = None) -> Layout:
 
 
 def _why_none(path: Path, known: dict[str, Layout]) -> str:
-    looked_for = "; ".join(f"{name}: {layout.EXPECTS}" for name, layout in known.items())
     if path.is_file():
-        return f"{path} is not a data set. Looked for {looked_for}."
+        return f"{path} is not a data set; name a folder, or {known['table'].EXPECTS}."
     if not any(path.iterdir()):
         return f"{path} is empty; put images of good parts into it, or name another folder."
     kinds = Counter(p.suffix.lower() or "nameless" for p in path.rglob("*") if p.is_file())
     held = name_some([f"{count} {kind} files" for kind, count in kinds.most_common()])
     if not image_names(path):
-        return f"{path} holds no images, only {held or 'folders'}; name a folder with images."
+        way_out = "name one of these files" if {".h5", ".hdf5"} & set(kinds) else "name a folder"
+        return f"{path} holds no images, only {held or 'folders'}; {way_out} with images."
     folders = name_some(sorted(p.name for p in path.iterdir() if p.is_dir()), 6)
     return (
-        f"{path} holds {held} in {folders}, which is no layout that is known. "
-        f"Looked for {looked_for}. If every image shows a good part, say --layout {PLAIN}."
+        f"{path} holds {held} in {folders}, which is no layout that is known "
+        f"({', '.join(known)}). Sort the images into train/good and test/<defect>, list them in a "
+        f"table, or, if every image shows a good part, say --layout {PLAIN}."
     )
