@@ -29,13 +29,13 @@ from blemish.detectors.base import Clock, Detector, FittedDetector, ShowProgress
 from blemish.errors import ArtifactError, BlemishError, CalibrationError, DatasetError, ImageError
 from blemish.features.backbone import open_backbone
 from blemish.features.cache import default_folder, image_key
-from blemish.features.session import default_threads
 from blemish.features.stream import FeatureStream
 from blemish.files import replacing
 from blemish.golden import golden_members
 from blemish.images import Recipe, find_window
 from blemish.inspector import Inspector
 from blemish.scoring import learn_view_scales, need_views, score_images
+from blemish.threads import default_threads
 
 log = logging.getLogger("blemish")
 

@@ -14,7 +14,7 @@ from blemish.errors import BlemishError
 if TYPE_CHECKING:
     from blemish.calibration.promise import Promise
     from blemish.dataset import Dataset
-    from blemish.detectors.base import Progress
+    from blemish.progress import Progress
 
 
 def add_data(parser: argparse.ArgumentParser, name: str = "DATA") -> None:

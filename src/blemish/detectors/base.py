@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,20 +16,10 @@ from blemish.dataset import Dataset
 from blemish.errors import BudgetExceeded, DatasetError, ImageError
 from blemish.features.session import open_session
 from blemish.features.stream import FeatureStream
+from blemish.progress import Progress as Progress
+from blemish.progress import ShowProgress as ShowProgress
 
 Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a piece of work has come."""
-
-    what: str
-    done: int
-    total: int
-
-
-ShowProgress = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import onnxruntime
 
-from blemish.errors import BlemishError
+from blemish.threads import default_threads
 
 
 def open_session(
@@ -22,11 +21,3 @@ def open_session(
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     source = model if isinstance(model, bytes) else str(model)
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-
-
-def default_threads() -> int:
-    """Threads of a session when the caller names none."""
-    named = os.environ.get("BLEMISH_THREADS", "0")
-    if not named.isdigit():
-        raise BlemishError(f"BLEMISH_THREADS is {named!r}; set it to a number of threads")
-    return int(named) or os.cpu_count() or 1
