@@ -155,7 +155,16 @@ def test_data_check_fails_on_an_error_and_strictly_on_any_finding(
         image.unlink()
     run = cli("data", "check", root, "--json", "-")
     assert run.code == 1
-    assert json.loads(run.out)[0]["severity"] == "error"
+    told = json.loads(run.out)
+    assert told["findings"][0]["severity"] == "error"
+    assert told["images"] == len(list(root.glob("t*/*/*.png")))
+    assert told["images_per_second"] > 0
+    assert list(told["shortcuts"]) == ["set"]
+    quick = cli("data", "check", root, "--quick", "--json", "-")
+    assert quick.code == 1
+    told = json.loads(quick.out)
+    assert told["findings"][0]["kind"] == "too few to train"
+    assert told["shortcuts"] is told["images_per_second"] is None
 
 
 # JSON.
@@ -174,6 +183,7 @@ def test_standard_output_holds_json_and_nothing_else(
         ["export", model, "--to", "onnx", "-o", tmp_path / "onnx"],
         ["data", "show", plates],
         ["data", "check", plates],
+        ["data", "stats", plates],
         ["detectors"],
         ["backbone", "list"],
         ["cache", "show"],

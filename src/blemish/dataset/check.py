@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import polars as pl
@@ -22,11 +22,15 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to know about a data set; `file` is relative to its root, None for the whole."""
+    """One thing to know about a data set; `file` is relative to its root, None for the whole.
+
+    `kind` is the name of the check that found it, such as "missing views".
+    """
 
     severity: Severity
     message: str
     file: str | None = None
+    kind: str = field(default="", compare=False)
 
 
 def findings(
@@ -46,7 +50,17 @@ def findings(
         checks.append(_too_few_to_train)
         if not allow_defects:
             checks.append(_defects_in_training)
-    found = [finding for check in checks for finding in check(dataset)]
+    return by_severity(f for check in checks for f in of_kind(check.__name__, check(dataset)))
+
+
+def of_kind(check: str, found: Iterable[Finding]) -> Iterator[Finding]:
+    """The findings of a check, marked with its name in words."""
+    kind = check.strip("_").replace("_", " ")
+    return (replace(finding, kind=kind) for finding in found)
+
+
+def by_severity(found: Iterable[Finding]) -> list[Finding]:
+    """Errors first, then warnings, then notes, each in the order given."""
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
