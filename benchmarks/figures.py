@@ -91,6 +91,14 @@ FIGURES = (
     Figure("covering radius, bank of 10 %: times exact greedy", "covering_radius", "0.1/ratio"),
     Figure("AUPRO and pixel AUROC of 100 maps of 512 x 512", "pixel_metrics", "seconds", 1.5, "s"),
     Figure("the same, peak memory", "pixel_metrics", "peak_rss_mb", 1000, "MB", digits=0),
+    *(
+        Figure(
+            f"survey of {name}, two threads: times bare decoding",
+            "data_check",
+            f"{name}/to_decoding/2",
+        )
+        for name in ("magnetic_tile", "elpv")
+    ),
     Figure("`blemish demo`", "demo", "seconds", 120, "s", digits=1),
     *(
         Figure(f"image AUROC, {name}", "quality", f"{name}/image/auroc", limit, "", True, 4)

@@ -37,6 +37,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "patchcore_coreset": ([], ["--shares", "0.01"]),
     "memory_scaling": ([], ["--images", "24", "--copies", "5"]),
     "covering_radius": ([], ["--images", "10", "--shares", "0.01"]),
+    "data_check": ([], ["--images", "300"]),
     "demo": ([], ["--synthetic"]),
     "quality": (["--write"], ["--sets", "tire"]),
 }

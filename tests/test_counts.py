@@ -76,11 +76,10 @@ def test_only_names_of_mvtec_ad_are_held_against_it() -> None:
 
 
 def test_totals_are_compared_when_all_categories_are_there() -> None:
-    counts = [("01", 750), ("02", 750), ("03", 750)]
-    groups = [(category, "train", "good", count) for category, count in counts]
-    assert told(images("btad", *groups[:2])) == []
-    assert told(images("btad", *groups, ("01", "test", "defective", 290))) == [
-        ("warning", "set: 290 of the 580 defective images of BTAD.")
+    groups = [(f"Class{n}", "train", "good", 1400) for n in range(1, 11)]
+    assert told(images("dagm", *groups[:9])) == []
+    assert told(images("dagm", *groups, ("Class1", "test", "defective", 290))) == [
+        ("warning", "set: 290 of the 2100 defective images of DAGM.")
     ]
 
 

@@ -38,7 +38,7 @@ def test_what_one_image_and_its_mask_tell(tmp_path: Path) -> None:
         "channels": 1,
         "depth": "uint8",
         "brightness": 100.0,
-        "contrast": 50.0,
+        "contrast": pytest.approx(50.0),
         "sharpness": pytest.approx(400.0**2),
         "brightness_outside": pytest.approx(100.0, abs=0.2),
         "contrast_outside": pytest.approx(50.0, abs=0.2),

@@ -95,7 +95,7 @@ def warnings(table: pl.DataFrame) -> Iterator[Finding]:
             "warning",
             f"{category}: {CUES[cue][0]} alone tells good from defective with AUROC {area:.2f} "
             f"(99 % interval {low:.2f} to {high:.2f}); defective images are {defective_are}. "
-            "If both were not taken under the same conditions, a detector learns that instead.",
+            "Take both in the same way, or a detector learns this instead of defects.",
         )
 
 

@@ -19,6 +19,7 @@ from blemish.dataset.regions import regions_of
 from blemish.dataset.table import Dataset
 from blemish.errors import ImageError
 from blemish.images import read_image, read_mask
+from blemish.images.reading import above_half
 from blemish.progress import Progress, ShowProgress
 from blemish.threads import default_threads, in_order
 
@@ -100,9 +101,22 @@ def look_at(image: Path, mask: Path | None) -> Look:
         "depth": pixels.dtype.name,
         "hash": hash_,
         "thumbnail": thumbnail,
-        **_grey_values(pixels),
     }
-    return look if mask is None else look | _look_at_mask(mask, pixels)
+    if mask is None:
+        return look | _grey_values(pixels, None)
+    try:
+        marked, greys = _marked(mask, pixels.shape[:2])
+    except ImageError as error:
+        return look | {"mask_error": str(error)} | _grey_values(pixels, None)
+    regions = regions_of(marked)
+    return look | {
+        "mask_greys": greys,
+        "foreground": np.count_nonzero(marked) / marked.size,
+        "regions": regions.count,
+        "region_shares": regions.shares,
+        "region_aspects": regions.aspects,
+        **_grey_values(pixels, marked),
+    }
 
 
 def fingerprint(pixels: NDArray[Any]) -> tuple[int, bytes]:
@@ -111,15 +125,18 @@ def fingerprint(pixels: NDArray[Any]) -> tuple[int, bytes]:
     A bit tells whether a cell of a grid of 8 x 9 is brighter than its left neighbour. The thumbnail
     is uint8, 128 at the image's mean and 32 levels to its standard deviation.
     """
-    step = max(1, math.isqrt(pixels.shape[0] * pixels.shape[1] // MOST_PIXELS))
-    grey = to_grey(np.ascontiguousarray(pixels[::step, ::step]))
-    # Averaged in two steps: the first is fast and rounds, the second is in floating point.
-    small = cv2.resize(grey, (72, 64), interpolation=cv2.INTER_AREA).astype(np.float32)
+    height, width = pixels.shape[:2]
+    if (times := min(height // 64, width // 72)) > 1:  # by a whole number OpenCV shrinks fast
+        high, wide = height // times, width // times
+        whole = pixels[: high * times, : wide * times]
+        pixels = cv2.resize(whole, (wide, high), interpolation=cv2.INTER_AREA)
+    # The first average rounds, the second does not.
+    small = cv2.resize(to_grey(pixels), (72, 64), interpolation=cv2.INTER_AREA).astype(np.float32)
     cells = cv2.resize(small, (9, 8), interpolation=cv2.INTER_AREA)
     bits = np.packbits(cells[:, 1:] > cells[:, :-1])
     tiny = cv2.resize(small, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
-    spread = float(tiny.std()) or 1.0
-    levels = np.rint((tiny - tiny.mean()) * (_LEVELS / spread) + 128)
+    mean, spread = (float(moment[0, 0]) for moment in cv2.meanStdDev(tiny))
+    levels = np.rint((tiny - mean) * (_LEVELS / (spread or 1.0)) + 128)
     return int.from_bytes(bits.tobytes(), "big"), levels.clip(0, 255).astype(np.uint8).tobytes()
 
 
@@ -135,19 +152,51 @@ def _bytes(image: Path) -> int | None:
         return None
 
 
-def _grey_values(pixels: NDArray[Any], counted: NDArray[np.uint8] | None = None) -> Look:
-    """Brightness, contrast and sharpness, of all pixels or where `counted` [H, W] is not 0."""
-    measured = []
+def _marked(path: Path, shape: tuple[int, int]) -> tuple[NDArray[np.bool_], int]:
+    """The mask as `read_mask` reads it, and how many pixels are neither 0 nor the largest value."""
+    if path.is_dir():
+        return read_mask(path, shape), 0
+    values = read_image(path)
+    if values.ndim == 3:
+        values = values.max(axis=2)
+    marked = above_half(values)
+    if values.shape != shape or not marked.any():
+        marked = read_mask(path, shape)  # another size, or what takes a second look
+    return marked, int(np.count_nonzero(values) - np.count_nonzero(values == (values.max() or 1)))
+
+
+def _grey_values(pixels: NDArray[Any], marked: NDArray[np.bool_] | None) -> Look:
+    """Brightness, contrast and sharpness, and the same without what is marked."""
+    beyond = None
+    if marked is not None:  # the rim over which a Laplacian reaches belongs to the defect
+        beyond = 1 - cv2.dilate(marked.astype(np.uint8), np.ones((3, 3), np.uint8))
+    sums = []
     for band in _bands(*pixels.shape[:2]):
-        grey, mask = to_grey(pixels[band]), None if counted is None else counted[band]
+        grey = to_grey(pixels[band])
         edges = cv2.Laplacian(grey, cv2.CV_16S if grey.dtype == np.uint8 else cv2.CV_32F)
-        moments = (*cv2.meanStdDev(grey, mask=mask), *cv2.meanStdDev(edges, mask=mask))
-        measured.append([float(moment[0, 0]) for moment in moments])
-    mean, spread, edge_mean, edge_spread = np.array(measured).T
+        sums.append([*_sums(grey), *_sums(edges)])
+        if beyond is not None:
+            kept = np.asarray(beyond[band], np.uint8)
+            outside = (np.asarray(cv2.copyTo(values, kept)) for values in (grey, edges))
+            sums[-1] += [int(np.count_nonzero(kept)), *(s for v in outside for s in _sums(v)[1:])]
+    totals = np.sum(sums, axis=0).tolist()
+    values = _moments(*totals[:3], *totals[4:6])
+    if beyond is not None and totals[6]:
+        outside_values = _moments(*totals[6:])
+        values |= {f"{name}_outside": value for name, value in outside_values.items()}
+    return values
+
+
+def _sums(values: NDArray[Any]) -> tuple[int, float, float]:
+    """How many values there are, their sum, and the sum of their squares."""
+    return values.size, cv2.sumElems(values)[0], cv2.norm(values, cv2.NORM_L2SQR)
+
+
+def _moments(n: int, total: float, squares: float, edges: float, edge_squares: float) -> Look:
     return {
-        "brightness": float(mean.mean()),
-        "contrast": math.sqrt(np.mean(spread**2) + mean.var()),
-        "sharpness": float(np.mean(edge_spread**2) + edge_mean.var()),
+        "brightness": total / n,
+        "contrast": math.sqrt(max(0.0, squares / n - (total / n) ** 2)),
+        "sharpness": max(0.0, edge_squares / n - (edges / n) ** 2),
     }
 
 
@@ -159,29 +208,3 @@ def _bands(height: int, width: int) -> Iterator[slice]:
         return
     for top in np.linspace(0, height - rows, BANDS).astype(int):
         yield slice(top, top + rows)
-
-
-def _look_at_mask(path: Path, pixels: NDArray[Any]) -> Look:
-    try:
-        mask = read_mask(path, pixels.shape[:2])
-        values = mask if path.is_dir() else read_image(path)
-    except ImageError as error:
-        return {"mask_error": str(error)}
-    regions = regions_of(mask)
-    return {
-        "mask_greys": int(np.count_nonzero((values != 0) & (values != values.max()))),
-        "foreground": float(mask.mean()),
-        "regions": regions.count,
-        "region_shares": regions.shares,
-        "region_aspects": regions.aspects,
-        **_outside(pixels, mask),
-    }
-
-
-def _outside(pixels: NDArray[Any], mask: NDArray[np.bool_]) -> Look:
-    """Grey values beyond the defects and a rim of one pixel, over which a Laplacian reaches."""
-    counted = 1 - cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8))
-    if not counted.any():
-        return {}
-    values = _grey_values(pixels, np.asarray(counted, np.uint8))
-    return {f"{name}_outside": value for name, value in values.items()}

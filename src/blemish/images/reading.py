@@ -132,9 +132,14 @@ def read_mask(path: str | os.PathLike[str], shape: tuple[int, int]) -> NDArray[n
             f"the mask {path} is {_size(values.shape)} pixels but its image is {_size(shape)}; "
             "give the mask that was drawn on this image"
         )
-    half = {"uint8": 127, "uint16": 32767, "float32": 0.5}[values.dtype.name]
-    above = values > half
+    above = above_half(values)
     return values != 0 if lossless and not above.any() else above
+
+
+def above_half(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where the values of a mask [H, W] lie above half the range of their type."""
+    half = {"uint8": 127, "uint16": 32767, "float32": 0.5}[values.dtype.name]
+    return np.asarray(values > half)
 
 
 def _size(shape: tuple[int, ...]) -> str:

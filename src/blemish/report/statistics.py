@@ -109,7 +109,7 @@ def _categories(categories: Sequence[Figures], seen: Sequence[str]) -> str:
             f'<td class="small">{text(size)}</td></tr>'
         )
     numbers = "".join(
-        f'<th class="n">{n.replace("_", " ")}</th>' for n in ("images", "parts", *seen)
+        f'<th class="n">{n.replace("_", " ").capitalize()}</th>' for n in ("images", "parts", *seen)
     )
     heads = ["<th>Category</th><th></th>", numbers, "<th>Pixels</th>"]
     return _table(heads, rows)
