@@ -128,6 +128,15 @@ def test_uiad_keeps_the_official_test_and_drops_defects_of_training() -> None:
     }
 
 
+def test_uiad_trains_on_the_good_views_of_parts_that_all_have_a_defect() -> None:
+    rows = data(table("kos", views=3, train_dent=4, test_dent=2))
+    found = split(rows, "uiad")
+    train = found.data.split("train")
+    assert (len(train), len(train.parts), len(train.good())) == (8, 4, 8)
+    assert found.data.split("test").table.equals(rows.split("test").table)
+    assert found.counts() == {"kos": {"test": {"defective": 2}, "train": {"good": 4}}}
+
+
 def test_uiad_gives_a_share_of_the_good_parts_to_a_test_without_any() -> None:
     found = split(data(table(train_good=10, test_dent=1)), "uiad", test_share=0.4).data
     assert parts_by_side(found) == {

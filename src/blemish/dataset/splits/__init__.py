@@ -7,10 +7,11 @@ holds one frozen dataclass of settings, all with defaults, and a method
 
 from the parts of one category to the side of each part that is used. The parts come with the
 columns of `parts_of`, in an order that the seed decides: to take the first few is a seeded choice,
-and a nested one. The answer has the columns part and side, which is train, validation, test, or
-noise: training with the label hidden. `assign` raises DatasetError with the reason ("has 3 good
-parts, fewer than ...") for a category that it cannot split. `divide` does the rest, for every
-protocol alike: it deals out each category, drops unused rows, sets `split` and hides labels.
+and a nested one. The answer has the columns part and side, which is train, validation, test, clean
+(training with the part's good images alone) or noise (training with the label hidden). `assign`
+raises DatasetError with the reason ("has 3 good parts, fewer than ...") for a category that it
+cannot split. `divide` does the rest, for every protocol alike: it deals out each category, drops
+unused rows, sets `split` and hides labels.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from blemish.settings import with_settings
 
 __all__ = ["Split", "SplitProtocol", "divide", "folds", "hold_out", "open_protocol"]
 
-NOISE = "noise"
+NOISE, CLEAN = "noise", "clean"
 
 
 class SplitProtocol(Protocol):
@@ -61,10 +62,10 @@ class Split:
 
     def counts(self) -> dict[str, dict[str, dict[str, int]]]:
         """Parts by category, split and label; noise counts as a label of the training split."""
-        noise = pl.col("side") == NOISE
-        split = pl.when(noise).then(pl.lit("train")).otherwise("side")
-        label = pl.when(noise).then(pl.lit(NOISE)).otherwise(pl.col("label").fill_null("unknown"))
-        keys = self.parts.select("category", split=split, label=label)
+        noise, clean = pl.col("side") == NOISE, pl.col("side") == CLEAN
+        named = pl.when(clean).then(pl.lit("good")).otherwise(pl.col("label").fill_null("unknown"))
+        label = pl.when(noise).then(pl.lit(NOISE)).otherwise(named)
+        keys = self.parts.select("category", split=_split_of("side"), label=label)
         found: dict[str, dict[str, dict[str, int]]] = {}
         for category, side, kind, number in (
             keys.group_by(pl.all()).len().sort("category", "split", "label").iter_rows()
@@ -138,9 +139,13 @@ def divide(
 
 
 def _with_sides(rows: pl.DataFrame) -> pl.DataFrame:
+    kept = rows.filter((pl.col("side") != CLEAN) | (pl.col("label") == "good"))
     noise = pl.col("side") == NOISE
-    split = pl.when(noise).then(pl.lit("train")).otherwise("side")
-    return hide_labels(rows.with_columns(split=split), noise).drop("side")
+    return hide_labels(kept.with_columns(split=_split_of("side")), noise).drop("side")
+
+
+def _split_of(side: str) -> pl.Expr:
+    return pl.col(side).replace({NOISE: "train", CLEAN: "train"})
 
 
 def hide_labels(table: pl.DataFrame, which: pl.Expr) -> pl.DataFrame:

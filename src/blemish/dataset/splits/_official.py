@@ -11,9 +11,13 @@ from blemish.errors import DatasetError
 
 
 class Official(NamedTuple):
-    """Parts by side: `train` good ones only, `validation` and `test` as on disk."""
+    """Parts by side: `train` good ones only, `validation` and `test` as on disk.
+
+    `clean` are the defective parts of training that some good image shows.
+    """
 
     train: pl.DataFrame
+    clean: pl.DataFrame
     validation: pl.DataFrame
     test: pl.DataFrame
 
@@ -21,18 +25,21 @@ class Official(NamedTuple):
 def official(parts: pl.DataFrame, test_share: float) -> Official:
     """The splits on disk; a test without good parts gets `test_share` of those of training.
 
-    Raises DatasetError when there is no good part to train on.
+    Where training cannot spare one, good views of defective parts will do for the test. Raises
+    DatasetError when there is no good image to train on.
     """
     of = {str(split): rows for (split,), rows in parts.group_by("split", maintain_order=True)}
-    train = labelled(of.get("train", parts.clear()), "good")
+    every = of.get("train", parts.clear())
+    train, clean = labelled(every, "good"), labelled(every, "defective").filter("clean")
     validation = of.get("validation", parts.clear()).drop_nulls("label")
     test = of.get("test", parts.clear())
-    if not train.height:
+    if not train.height + clean.height:
         raise DatasetError("has no good part to train on")
-    if not labelled(test, "good").height:
+    spared = train.height > 1 or not test["clean"].any()
+    if spared and not labelled(test, "good").height:
         number = some_of(train.height, test_share)
         test, train = pl.concat([test, train.head(number)]), train.slice(number)
-    return Official(train, validation, test)
+    return Official(train, clean, validation, test)
 
 
 def real_defects(parts: pl.DataFrame) -> pl.DataFrame:

@@ -14,11 +14,11 @@ SYNTHETIC = "synthetic"  # the kind of every defect that was drawn, not found
 
 
 def parts_of(data: Dataset) -> pl.DataFrame:
-    """One row per part: category, part, split, label and defects (a sorted list of kinds).
+    """One row per part: category, part, split, label, defects (a sorted list of kinds) and clean.
 
     `label` is "defective" where any image shows a real defect, "synthetic" where all defects are
-    drawn, "good" where every image is good, else null. Raises DatasetError for a part in two
-    splits.
+    drawn, "good" where every image is good, else null; `clean` tells whether some image is good.
+    Raises DatasetError for a part in two splits.
     """
     defective = pl.col("label").eq_missing("defective")
     drawn = pl.col("defect").str.to_lowercase().eq_missing(SYNTHETIC)
@@ -28,6 +28,7 @@ def parts_of(data: Dataset) -> pl.DataFrame:
         real=(defective & ~drawn).any(),
         drawn=(defective & drawn).any(),
         good=pl.col("label").eq_missing("good").all(),
+        clean=pl.col("label").eq_missing("good").any(),
     )
     torn = parts.filter(pl.col("splits") > 1)["part"].sort().to_list()
     if torn:
@@ -40,7 +41,8 @@ def parts_of(data: Dataset) -> pl.DataFrame:
     parts = parts.join(kinds, on=["category", "part"], how="left")
     label = pl.when("real").then(pl.lit("defective")).when("drawn").then(pl.lit(SYNTHETIC))
     label = label.when("good").then(pl.lit("good"))
-    return parts.select("category", "part", "split", pl.col("defects").fill_null([]), label=label)
+    defects = pl.col("defects").fill_null([])
+    return parts.select("category", "part", "split", defects, "clean", label=label)
 
 
 def ranked(parts: pl.DataFrame, salt: object) -> pl.DataFrame:

@@ -1,7 +1,8 @@
 """Unsupervised: good parts train, defects are for the test alone.
 
-Good parts of the training and validation splits stay there, their defective parts are left out, and
-the test stays as it is on disk.
+Good parts of the training and validation splits stay there, and the test stays as it is on disk. Of
+the defective parts of training only images of other, good views are left: in KolektorSDD nearly
+every part has a defective view.
 """
 
 from __future__ import annotations
@@ -28,4 +29,4 @@ class Uiad:
         """The official splits without the defects of training."""
         found = official(parts, self.test_share)
         validation = labelled(found.validation, "good")
-        return sides(train=found.train, validation=validation, test=found.test)
+        return sides(train=found.train, clean=found.clean, validation=validation, test=found.test)
