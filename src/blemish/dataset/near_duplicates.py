@@ -79,6 +79,7 @@ def _candidates(dataset: Dataset, surveyed: pl.DataFrame) -> tuple[Index, Index,
     looks = surveyed.filter(seen)
     hashes = looks["hash"].to_numpy()
     apart = _difference(dataset.table.filter(seen), looks)
+    keys: list[NDArray[np.uint64]] = []
     pairs, crowded = [np.empty((0, 3))], 0
     for band in range(_BANDS):
         key = (hashes >> np.uint64(band * _BAND_BITS)) & np.uint64((1 << _BAND_BITS) - 1)
@@ -88,9 +89,12 @@ def _candidates(dataset: Dataset, surveyed: pl.DataFrame) -> tuple[Index, Index,
             shared = key[one] == key[other]
             if not shared.any():
                 break
+            for lower in keys:  # met there before
+                shared &= lower[one] != lower[other]
             alike = _alike(one[shared], other[shared], hashes, apart)
             pairs.append(alike)
             crowded += len(alike) if step == NEIGHBOURS else 0
+        keys.append(key)
     found = np.unique(np.concatenate(pairs), axis=0)  # by difference, then by row
     one, other = found[:, 1].astype(np.intp), found[:, 2].astype(np.intp)
     return rows[one], rows[other], crowded
@@ -106,8 +110,8 @@ def _difference(
     content = same.to_series().to_numpy()
 
     def apart(one: Index, other: Index) -> NDArray[np.float64]:
-        difference = thumbnails[one].astype(np.int16) - thumbnails[other]
-        far = np.abs(difference).mean(axis=1)
+        difference = np.asarray(cv2.absdiff(thumbnails[one], thumbnails[other]))
+        far = difference.sum(axis=1, dtype=np.uint32) / thumbnails.shape[1]
         far[(owner[one] == owner[other]) | (content[one] == content[other])] = np.inf
         return np.asarray(far, np.float64)
 
