@@ -48,6 +48,15 @@ def test_isp_ad_without_one_good_image() -> None:
     ]
 
 
+def test_isp_ad_without_a_test_is_compared_in_what_it_must_have() -> None:
+    assert told(images("isp_ad", ("LSM-2", "train", "good", 10_000))) == []
+    stream = images("isp_ad", ("LSM-2", "train", "good", 9), ("LSM-2", "train", "defective", 9))
+    assert [message.split(" of the ")[0] for _, message in told(stream)] == [
+        "LSM-2: 9",
+        "LSM-2: 9",
+    ]
+
+
 def test_isp_ad_with_defects_in_training_is_the_supervised_setting() -> None:
     data = images("isp_ad", *LSM_2, ("LSM-2", "train", "defective", 9))
     assert told(data) == [
