@@ -215,7 +215,7 @@ def _defects_in_training(dataset: Dataset) -> Iterator[Finding]:
     for image, split, label in rows.select("image", "split", "label").iter_rows():
         yield Finding(
             "error" if label else "warning",
-            f"{image} is {label or 'not labelled'} but in the {split} split; move it to the test "
-            "or correct its label.",
+            f"{image} is {label or 'not labelled'} but in the {split} split; move it to the test, "
+            "correct its label, or leave all such out by `data split --protocol uiad`.",
             image,
         )
