@@ -7,6 +7,7 @@ from labels. Opening reads no image, so none is written to the streams.
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 from pathlib import Path
 
@@ -34,9 +35,10 @@ OPEN = (
 )
 
 
-def write_folders(root: Path) -> None:
+def write_folders(root: Path, share: float) -> None:
     for modality, kinds in FOLDERS.items():
-        for kind, count in kinds.items():
+        for kind, whole in kinds.items():
+            count = math.ceil(share * whole)
             folder = root / modality / kind
             folder.mkdir(parents=True)
             for number in range(count):
@@ -48,11 +50,12 @@ def write_folders(root: Path) -> None:
                     (masks / f"{number:05}_mask.png").touch()
 
 
-def write_streams(root: Path, patches: Path, *, masks: bool) -> None:
+def write_streams(root: Path, patches: Path, share: float, *, masks: bool) -> None:
     for folder in (root, patches):
         folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
-    for modality, counts in STREAMS.items():
+    for modality, whole in STREAMS.items():
+        counts = {kind: math.ceil(share * number) for kind, number in whole.items()}
         count = counts["good"] + counts["synthetic"]
         defective = rng.permutation(count) < counts["synthetic"]
         with h5py.File(root / f"{modality}.h5", "w", libver="latest") as file:
@@ -78,14 +81,16 @@ def write_streams(root: Path, patches: Path, *, masks: bool) -> None:
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--share", type=float, default=1.0, help="of the published counts")
+    share = parser.parse_args().share
     figures: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        write_folders(root / "unsupervised")
+        write_folders(root / "unsupervised", share)
         for truth in ("masks", "labels"):
             streams, patches = root / truth / "supervised", root / truth / "good_patches"
-            write_streams(streams, patches, masks=truth == "masks")
+            write_streams(streams, patches, share, masks=truth == "masks")
             child = run_child(["-c", OPEN, root / "unsupervised", streams, patches], {})
             figures[truth] = {"rows": int(child.output), **child.cost}
     print_line("data_opening_isp", figures)

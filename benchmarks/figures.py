@@ -80,6 +80,18 @@ FIGURES = (
     ),
     Figure("open 150,000 images (Real-IAD)", "data_opening", "real_iad/seconds", 10, "s", digits=1),
     Figure("the same, peak memory", "data_opening", "real_iad/peak_rss_mb", 500, "MB", digits=0),
+    *(
+        Figure(
+            f"open 559,049 images (ISP-AD), {truth} in HDF5",
+            "data_opening_isp",
+            f"{truth}/seconds",
+            20,
+            "s",
+            digits=1,
+        )
+        for truth in ("masks", "labels")
+    ),
+    Figure("the same, peak memory", "data_opening_isp", "masks/peak_rss_mb", unit="MB", digits=0),
     Figure("train magnetic_tile, default", "train_default", "seconds", 60, "s", digits=1),
     Figure("the same, peak memory", "train_default", "peak_rss_mb", 1500, "MB", digits=0),
     Figure("train magnetic_tile, PatchCore 1 %", "patchcore_coreset", "0.01/seconds", 90, "s"),

@@ -1,6 +1,6 @@
 """A cold process: import, open a model, first verdict, end; prints one line of JSON.
 
-The models are of full size (256 pixels, a bank of 2,000), learnt from a few generated pictures.
+The models are of their usual size, with a bank of 2,000, learnt from a few generated pictures.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "first_verdict": ([], ["--runs", "1"]),
     "inspect_latency": ([], ["--rounds", "10"]),
     "data_opening": ([], ["--categories", "3", "--parts", "20"]),
+    "data_opening_isp": ([], ["--share", "0.001"]),
     "promise": ([], []),
     "pixel_metrics": ([], ["--maps", "10"]),
     "train_default": ([], []),

@@ -24,7 +24,7 @@ from blemish.calibration.held_out import HeldOut, calibrate_parts
 from blemish.calibration.promise import Calibration, Method, Promise, parts_needed
 from blemish.dataset import Dataset, ensure_sound, folds, hold_out
 from blemish.dataset.words import name_some
-from blemish.detectors import open_detector
+from blemish.detectors import open_detector, usual_size
 from blemish.detectors.base import Clock, Detector, FittedDetector, ShowProgress
 from blemish.errors import ArtifactError, BlemishError, CalibrationError, DatasetError, ImageError
 from blemish.features.backbone import open_backbone
@@ -48,17 +48,18 @@ LATENCY_IMAGES = 20
 class Plan:
     """What a training is asked for.
 
-    `size` is the side of the model's square input in pixels; `tile` the side of a tile in original
-    pixels; `hold_out` the share of good parts kept for the threshold (None: as many as the promise
-    needs, if that is at most half of them, and never less than a fifth); `cross_fit` the number of
-    folds for an estimated threshold instead, or 0; `view_scales` asks for the scale of each view's
-    scores, at the cost of two fits to a half of the parts; `cache` the folder for features.
+    `size` is the side of the model's square input in pixels (None: the detector's usual one);
+    `tile` the side of a tile in original pixels; `hold_out` the share of good parts kept for the
+    threshold (None: as many as the promise needs, if that is at most half of them, and never less
+    than a fifth); `cross_fit` the number of folds for an estimated threshold instead, or 0;
+    `view_scales` asks for the scale of each view's scores, at the cost of two fits to a half of the
+    parts; `cache` the folder for features.
     """
 
     detector: str = DEFAULT_DETECTOR
     preset: str | None = None
     settings: dict[str, str] = field(default_factory=dict)
-    size: int = 256
+    size: int | None = None
     resize: str = "squash"
     tile: int | None = None
     promise: Promise = field(default_factory=Promise)
@@ -239,10 +240,11 @@ def divide(data: Dataset, plan: Plan) -> tuple[Dataset, Dataset]:
 def make_recipe(data: Dataset, plan: Plan) -> Recipe:
     """The preprocessing of all good images of `data`, with one window for 16-bit data."""
     multiple = 32
-    if plan.size < multiple or plan.size % multiple or plan.size > 2048:
-        raise BlemishError(f"--size {plan.size} must be a multiple of {multiple}, at most 2048")
+    size = usual_size(plan.detector) if plan.size is None else plan.size
+    if size < multiple or size % multiple or size > 2048:
+        raise BlemishError(f"--size {size} must be a multiple of {multiple}, at most 2048")
     known = data.split("train").images + data.split("validation").images
-    return Recipe(plan.size, plan.size, plan.resize, find_window(known), plan.tile)
+    return Recipe(size, size, plan.resize, find_window(known), plan.tile)
 
 
 def _one_category(data: Dataset) -> None:

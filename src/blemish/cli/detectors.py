@@ -18,13 +18,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print every detector with its settings."""
-    from blemish.detectors import describe, detector_names, open_detector
+    from blemish.detectors import describe, detector_names, open_detector, usual_size
     from blemish.training import DEFAULT_DETECTOR
 
     found: dict[str, dict[str, Any]] = {
         name: {
             "about": describe(name),
             "default": name == DEFAULT_DETECTOR,
+            "size": usual_size(name),
             "settings": dataclasses.asdict(open_detector(name)),
         }
         for name in detector_names()
@@ -33,6 +34,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json != "-":
         for name, entry in found.items():
             print(f"{name}{' (default)' if entry['default'] else ''}: {entry['about']}")
+            print(f"    --size {entry['size']}")
             for key, value in entry["settings"].items():
                 print(f"    --set {key}={_text(value)}")
     return 0

@@ -1,6 +1,7 @@
 """Detectors, one file each: the file's name is the detector's name, and adding one touches no list.
 
-A module holds one dataclass with a `fit` method, and may hold `PRESETS`, settings by preset name.
+A module holds one dataclass with a `fit` method, and may hold `PRESETS`, settings by preset name,
+and `SIZE`, the side of the model's input in pixels unless another is asked for.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from blemish.detectors.base import Detector
 from blemish.errors import BlemishError
 from blemish.settings import with_settings
 
+USUAL_SIZE = 256  # pixels
 _CONTRACT = {"base", "conformance"}
 
 
@@ -50,6 +52,11 @@ def open_detector(
     detector = with_settings(f"detector {name}", detector, settings or {})
     _refuse_nonsense(name, detector)
     return cast("Detector", detector)
+
+
+def usual_size(name: str) -> int:
+    """The side in pixels of that detector's input, unless another is asked for."""
+    return int(getattr(importlib.import_module(f"{__name__}.{name}"), "SIZE", USUAL_SIZE))
 
 
 def describe(name: str) -> str:

@@ -32,6 +32,7 @@ Floats = npt.NDArray[np.float32]
 SCALE_IMAGES = 64  # spread over the training set, for the medians
 
 
+SIZE = 320  # finer maps than 256, and better ranks: docs/default_detector.md
 PRESETS: dict[str, dict[str, object]] = {"cpu": {}}  # the defaults: the bundled backbone
 
 

@@ -27,6 +27,7 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
 TRIANGLE_BLOCKS = 4
+POSITIONS_AT_ONCE = 16
 
 
 PRESETS: dict[str, dict[str, object]] = {"cpu": {}}  # the defaults: the bundled backbone
@@ -118,10 +119,12 @@ class Moments:
         if self.origin is None:
             # A mean to start from keeps the float32 sums of squares small.
             self.origin = flat.mean(1, keepdims=True)
-        centred = (flat - self.origin) * weight
+        centred = np.ascontiguousarray((flat - self.origin) * weight)
         self.count += inside.sum(0)
         self.sum += centred.sum(1)
-        self.squares += centred.transpose(0, 2, 1) @ centred
+        for start in range(0, len(centred), POSITIONS_AT_ONCE):  # few enough to stay in the cache
+            some = slice(start, start + POSITIONS_AT_ONCE)
+            self.squares[some] += centred[some].transpose(0, 2, 1) @ centred[some]
 
     def whitening(self, prior: float, regularization: float) -> tuple[Floats, Floats]:
         """Mean [P, C] and lower triangle W [P, C, C]: |W (x - mean)| is the Mahalanobis distance.
