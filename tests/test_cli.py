@@ -44,7 +44,7 @@ def commands(package: ModuleType, *before: str) -> Iterator[tuple[str, ...]]:
             yield from commands(module, *before, name)
 
 
-@pytest.mark.parametrize("command", commands(blemish.cli), ids=" ".join)
+@pytest.mark.parametrize("command", list(commands(blemish.cli)), ids=" ".join)
 def test_every_verb_explains_itself(cli: Cli, command: tuple[str, ...]) -> None:
     run = cli(*command, "--help")
     assert run.code == 0
