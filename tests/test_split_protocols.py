@@ -165,6 +165,32 @@ def test_few_shot_refuses_more_parts_than_there_are() -> None:
         split(rows, "few_shot")
 
 
+# pooled
+
+
+def test_the_good_parts_of_validation_train_too_and_fewer_are_among_more() -> None:
+    rows = data(
+        table(train_good=6, train_dent=2, validation_good=4, validation_dent=1, test_good=2)
+    )
+    every = split(rows, "pooled").data
+    assert parts_by_side(every) == {
+        "train": [*["train_good"] * 6, *["validation_good"] * 4],
+        "test": ["test_good"] * 2,
+    }
+    fewer, more = (split(rows, "pooled", seed=1, train_parts=n).data for n in (5, 8))
+    assert (len(fewer.split("train").parts), len(more.split("train").parts)) == (5, 8)
+    assert parts_in(fewer, "train") < parts_in(more, "train") < parts_in(every, "train")
+    assert all(parts_in(more, "train", kind) for kind in ("train_good", "validation_good"))
+    assert split(rows, "pooled", train_parts=99).data.table.equals(every.table)
+
+
+def test_a_pool_keeps_the_good_views_of_training_parts_with_a_defect() -> None:
+    rows = data(table(views=2, train_good=3, train_dent=2, test_good=1))
+    train = split(rows, "pooled").data.split("train")
+    assert len(train) == 3 * 2 + 2
+    assert len(split(rows, "pooled", train_parts=99).data.split("train")) == 3 * 2
+
+
 # k_fold
 
 
@@ -415,6 +441,7 @@ def test_a_kind_that_there_is_not() -> None:
         ("fuiad", {"alpha": 1}, "alpha=1.0 must be at least 0 and below 1"),
         ("fuiad", {"alphas": "0.1,nan"}, "alpha=nan must be"),
         ("fuiad", {"test_parts": 0}, "test_parts=0 must be at least 1"),
+        ("pooled", {"train_parts": 0}, "train_parts=0 must be at least 1"),
         ("few_shot", {"k": 0}, "k=0 must be at least 1"),
         ("k_fold", {"k": 1}, "k=1 must be at least 2"),
         ("k_fold", {"fold": 6}, "fold=6 must lie between 1 and k=5"),

@@ -79,3 +79,13 @@ def _refusal(path: Path, error: OSError) -> ArtifactError:
     else:
         reason = f"{error.strerror or error}; choose another place"
     return ArtifactError(f"{path} could not be written: {reason} (what was there before is intact)")
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """True where an error, or one that led to it, is that of a full disk."""
+    chain: BaseException | None = error
+    while chain is not None:
+        if isinstance(chain, OSError) and chain.errno == errno.ENOSPC:
+            return True
+        chain = chain.__cause__ or chain.__context__
+    return False

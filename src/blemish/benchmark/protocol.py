@@ -1,0 +1,233 @@
+"""A protocol: which detectors run on which data, how, and what was published of it.
+
+One TOML file each in `protocols/`, known by the file's name. `[[data]]`, `[[splits]]`,
+`[[detectors]]` and `[[metrics]]` are what the runs and the table consist of. Each of them may say
+where its published figures stand: `where`, the cells that their row holds (a text, or a text for
+each data set), and `column`, the column they are in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+from blemish.errors import BlemishError
+from blemish.published import published
+
+Entry = TypeVar("Entry")
+Texts = Mapping[str, str]
+Where = Mapping[str, str | Texts]
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """A data set: the first of `folders` below the root, or in the installed `package`.
+
+    `categories` are those that belong to it (none named: those that it has); `tile` is in pixels.
+    """
+
+    name: str
+    folders: tuple[str, ...]
+    package: str | None = None
+    layout: str | None = None
+    categories: tuple[str, ...] = ()
+    tile: int | None = None
+    where: Where = field(default_factory=dict)
+    column: str | None = None
+
+
+@dataclass(frozen=True)
+class SplitChoice:
+    """A split protocol with settings; None keeps the splits on disk.
+
+    Good images come from the first of `train_folders` where there are any, `{data}` being the name
+    of the data set; the test stays.
+    """
+
+    name: str = ""
+    protocol: str | None = None
+    settings: Texts = field(default_factory=dict)
+    train_folders: tuple[str, ...] = ()
+    where: Where = field(default_factory=dict)
+    column: str | None = None
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A detector as it takes part; `label` is its name in the table.
+
+    `size` None is the detector's usual one; `crop` is the centre that a paper cuts out, in pixels.
+    Without `published` no figure of the paper is its.
+    """
+
+    name: str
+    label: str = ""
+    preset: str | None = None
+    settings: Texts = field(default_factory=dict)
+    size: int | None = None
+    resize: str = "squash"
+    crop: int | None = None
+    published: bool = True
+    where: Where = field(default_factory=dict)
+    column: str | None = None
+
+    def departures(self) -> list[str]:
+        """How its runs differ from the paper because something is not there yet."""
+        if self.crop is None:
+            return []
+        return [
+            f"{self.label}: the centre crop of {self.crop} px is not available yet, so the whole "
+            "image is used"
+        ]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure by its dotted path in what `evaluate --json` writes.
+
+    `honest` is the path of the same figure at the threshold from held-out good parts, where `path`
+    is one at the threshold that is best on the test.
+    """
+
+    path: str
+    name: str
+    honest: str | None = None
+    percent: bool = False
+    lower_is_better: bool = False
+    where: Where = field(default_factory=dict)
+    column: str | None = None
+
+    def of(self, figures: Mapping[str, Any], *, honest: bool = False) -> float | None:
+        """The figure, or None where it was not to be had; by its `honest` path if asked for."""
+        path = (self.honest or self.path) if honest else self.path
+        value: Any = figures
+        for step in path.split("."):
+            value = value.get(step) if isinstance(value, Mapping) else None
+        return None if value is None else float(value)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a table is made of. `mean` is "categories" where a row of means closes each data set."""
+
+    name: str
+    title: str
+    source: str
+    data: tuple[DataSource, ...]
+    detectors: tuple[Contestant, ...]
+    metrics: tuple[Metric, ...]
+    splits: tuple[SplitChoice, ...] = (SplitChoice(),)
+    categories: tuple[str, ...] = ()
+    seeds: int = 1
+    mean: str | None = None
+    published: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def contestant(self, name: str, preset: str | None, settings: Iterable[tuple[str, str]]) -> str:
+        """The label in the table of a run's detector."""
+        asked = (name, preset, tuple(settings))
+        for one in self.detectors:
+            if (one.name, one.preset, pairs(one.settings)) == asked:
+                return one.label
+        return name
+
+    def published_figure(
+        self, data: DataSource, split: SplitChoice, detector: Contestant, metric: Metric
+    ) -> float | None:
+        """What the paper's table holds for these four, in its own unit; None where it has none."""
+        if self.published is None or not detector.published:
+            return None
+        sayings = (data, split, detector, metric)
+        columns = [saying.column for saying in sayings if saying.column is not None]
+        where = [(key, _text(value, data.name)) for s in sayings for key, value in s.where.items()]
+        if len(columns) != 1 or not where:
+            return None
+        rows = [
+            row for row in published(self.published) if all(row[key] == cell for key, cell in where)
+        ]
+        return float(rows[0][columns[0]]) if len(rows) == 1 and rows[0][columns[0]] else None
+
+
+def protocol_names() -> list[str]:
+    """Every protocol there is a file for."""
+    entries = files("blemish.benchmark").joinpath("protocols").iterdir()
+    return sorted(e.name.removesuffix(".toml") for e in entries if e.name.endswith(".toml"))
+
+
+def open_protocol(name: str) -> Protocol:
+    """The protocol of that name, or in that `.toml` file.
+
+    Raises BlemishError for a name that there is no file for, and for a file of another form.
+    """
+    if name.endswith(".toml"):
+        file = Path(name)
+        try:
+            return _parsed(file.stem, file.read_text(encoding="utf-8"), name)
+        except OSError as error:
+            raise BlemishError(f"{name} cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise BlemishError(f"{name} is no text; name a protocol's .toml file") from error
+    if name not in protocol_names():
+        known = ", ".join(protocol_names())
+        raise BlemishError(f"there is no protocol {name!r}; there are: {known}, or name a .toml")
+    file_ = files("blemish.benchmark").joinpath("protocols", f"{name}.toml")
+    return _parsed(name, file_.read_text(encoding="utf-8"), f"{name}.toml")
+
+
+def pairs(settings: Texts) -> tuple[tuple[str, str], ...]:
+    """Settings as sorted pairs."""
+    return tuple(sorted(settings.items()))
+
+
+def _parsed(name: str, text: str, file: str) -> Protocol:
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BlemishError(f"{file} is no protocol: {error}") from error
+    common = tuple(content.get("categories", ()))
+    for key, kind in (
+        *(("data", DataSource), ("splits", SplitChoice)),
+        *(("detectors", Contestant), ("metrics", Metric)),
+    ):
+        if key in content:
+            content[key] = tuple(_entry(kind, table, f"{file}: {key}") for table in content[key])
+    protocol = _entry(Protocol, {**content, "name": name}, file)
+    if not (protocol.data and protocol.detectors and protocol.metrics and protocol.seeds >= 1):
+        raise BlemishError(f"{file} needs data, detectors, metrics, and 1 seed or more")
+    data = tuple(dataclasses.replace(d, categories=d.categories or common) for d in protocol.data)
+    named = tuple(dataclasses.replace(d, label=d.label or d.name) for d in protocol.detectors)
+    return dataclasses.replace(protocol, data=data, detectors=named)
+
+
+def _entry(kind: type[Entry], table: Any, place: str) -> Entry:
+    """A dataclass from a table of the file; arrays become tuples, settings texts."""
+    if not isinstance(table, dict):
+        raise BlemishError(f"{place} holds something that is no table")
+    known = {entry.name: entry for entry in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    missing, default = [], dataclasses.MISSING
+    for name, entry in known.items():
+        if name not in table and entry.default is default and entry.default_factory is default:
+            missing.append(name)
+    unknown = sorted(table.keys() - known.keys())
+    if unknown or missing:
+        raise BlemishError(f"{place} has unknown entries {unknown} or lacks {missing}")
+    values = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
+    if isinstance(settings := values.get("settings"), dict):
+        values["settings"] = {key: _setting(value) for key, value in settings.items()}
+    return kind(**values)
+
+
+def _setting(value: Any) -> str:
+    """A value of the file as a setting's text."""
+    if isinstance(value, list):
+        return ",".join(map(_setting, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _text(value: str | Texts, data: str) -> str | None:
+    return value if isinstance(value, str) else value.get(data)

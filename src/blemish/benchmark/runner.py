@@ -1,0 +1,224 @@
+"""Make the runs that are not made yet; the folder of results is all that is remembered."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from blemish.benchmark.code import this_code, this_machine
+from blemish.benchmark.execute import Outcome, execute
+from blemish.benchmark.runs import Job, Run
+from blemish.benchmark.store import Result, read_results, write_result
+from blemish.benchmark.workers import Died, answers
+from blemish.errors import BlemishError
+from blemish.files import is_disk_full
+from blemish.threads import default_threads
+
+Kind = tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a bench has come: runs made, failed and to make in this call, and those under way.
+
+    `seconds_left` is None as long as no run tells; `last` is the one that has just ended.
+    """
+
+    done: int
+    failed: int
+    total: int
+    running: tuple[str, ...]
+    seconds_left: float | None
+    last: Result | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a call of the bench came to.
+
+    `results` are those of the runs asked for, in their order, old and new. `runs` were made in this
+    call, `earlier` before, and `left` are still to make; `seconds` is the wall time.
+    """
+
+    results: tuple[Result, ...]
+    runs: int
+    earlier: int
+    left: int
+    seconds: float
+
+    @property
+    def failed(self) -> list[Result]:
+        """The results of runs that failed."""
+        return [result for result in self.results if result.status == "failed"]
+
+
+class Rates:
+    """Seconds that runs take, from runs that were made."""
+
+    def __init__(self, results: Iterable[Result]) -> None:
+        self._sums: dict[tuple[str, ...], tuple[float, int]] = {}
+        for result in results:
+            self.add(result)
+
+    def add(self, result: Result) -> None:
+        """Learn from a result; one that failed tells nothing."""
+        if (seconds := result.seconds) is None:
+            return
+        for like in alike(result.run):
+            total, number = self._sums.get(like, (0.0, 0))
+            self._sums[like] = total + seconds, number + 1
+
+    def total(self, kinds: Counter[Kind]) -> float | None:
+        """The seconds of so many runs of each kind, one after the other; None if one is unknown.
+
+        A run takes the mean of those that are most like it.
+        """
+        seconds = 0.0
+        for kind, number in kinds.items():
+            like = next((like for like in kind if like in self._sums), None)
+            if like is None:
+                return None
+            total, known = self._sums[like]
+            seconds += number * total / known
+        return seconds
+
+
+def alike(run: Run) -> Kind:
+    """What a run has in common with others that cost as much, the most first."""
+    detector, data = run.detector, f"data {run.data}"
+    return (detector, data, run.category), (detector, data), (detector,), ()
+
+
+def run_bench(
+    jobs: Sequence[Job],
+    folder: Path,
+    *,
+    execute: Callable[[Job], Outcome] = execute,
+    workers: int = 1,
+    retry: bool = False,
+    budget: float | None = None,
+    show: Callable[[Standing], None] | None = None,
+) -> Made:
+    """Make every run that has no result in `folder`; with `retry` also those that failed.
+
+    No run starts later than `budget` seconds from now; those under way are finished. A result is
+    written as soon as it is there, so that nothing is lost however this ends. Raises BlemishError
+    for a folder of other results, and when the disk is full.
+    """
+    began = time.monotonic()
+    stored = read_results(folder)
+    to_do = unmade(jobs, stored, retry=retry)
+    asked = [job.run.key for job in jobs]
+    known = {result.key: result for result in stored}
+    earlier = len(set(asked)) - len(to_do)
+    bench = _Bench(to_do, folder, Rates(stored), workers, show)
+    threads = None if workers == 1 else max(1, default_threads() // workers)
+    coming = answers(
+        to_do,
+        execute,
+        workers=workers,
+        threads=threads,
+        group=lambda job: (job.place, job.run.category),
+        proceed=lambda: budget is None or time.monotonic() - began < budget,
+        started=bench.start,
+    )
+    try:
+        with contextlib.closing(coming):  # type: ignore[type-var]
+            for job, outcome in coming:
+                known[job.run.key] = bench.end(job, outcome)
+    except (BlemishError, OSError) as error:
+        if not is_disk_full(error):
+            raise
+        raise BlemishError(
+            f"the disk is full; {bench.done} runs of this call are kept in {folder}: free some "
+            "space and give the same command again, which goes on from there"
+        ) from error
+    results = tuple(known[key] for key in dict.fromkeys(asked) if key in known)
+    runs = bench.done + bench.failed
+    return Made(results, runs, earlier, len(to_do) - runs, time.monotonic() - began)
+
+
+def unmade(jobs: Sequence[Job], results: Sequence[Result], *, retry: bool = False) -> list[Job]:
+    """The jobs without a result, each run once; with `retry` also those whose run failed."""
+    made = {r.key for r in results if r.status == "done" or not retry}
+    jobs_by_key = {job.run.key: job for job in jobs}
+    return [job for key, job in jobs_by_key.items() if key not in made]
+
+
+def of_other_code(results: Sequence[Result]) -> list[str]:
+    """One line for each other code that results in this folder are of."""
+    numbers: dict[str, int] = {}
+    for result in results:
+        if result.code != this_code():
+            name = f"blemish {result.code.version} ({result.code.source})"
+            numbers[name] = numbers.get(name, 0) + 1
+    return [
+        f"{number} results there are of other code, {name}: they stay, and are not mixed with "
+        "those of this one"
+        for name, number in sorted(numbers.items())
+    ]
+
+
+class _Bench:
+    """The standing of one call, and the results that it writes."""
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        folder: Path,
+        rates: Rates,
+        workers: int,
+        show: Callable[[Standing], None] | None,
+    ) -> None:
+        self.folder, self.rates, self.workers, self.show = folder, rates, workers, show
+        self.waiting = Counter(alike(job.run) for job in jobs)
+        self.total = len(jobs)
+        self.running: dict[str, str] = {}
+        self.done = self.failed = 0
+
+    def start(self, job: Job) -> None:
+        self.running[job.run.key] = job.run.words()
+        self._tell(None)
+
+    def end(self, job: Job, outcome: Outcome | Died) -> Result:
+        result = _result(job.run, outcome, self.folder)
+        write_result(result, outcome.arrays if isinstance(outcome, Outcome) else None)
+        self.rates.add(result)
+        self.running.pop(job.run.key, None)
+        self.waiting -= Counter([alike(job.run)])
+        if result.status == "done":
+            self.done += 1
+        else:
+            self.failed += 1
+        self._tell(result)
+        return result
+
+    def _tell(self, last: Result | None) -> None:
+        if self.show is None:
+            return
+        total = self.rates.total(self.waiting)
+        left = None if total is None else total / self.workers
+        running = tuple(self.running.values())
+        self.show(Standing(self.done, self.failed, self.total, running, left, last))
+
+
+def _result(run: Run, outcome: Outcome | Died, folder: Path) -> Result:
+    if isinstance(outcome, Died):
+        outcome = Outcome(outcome.reason, None, None, None, this_machine())
+    return Result(
+        key=run.key,
+        run=run,
+        status="done" if outcome.reason is None else "failed",
+        reason=outcome.reason,
+        code=this_code(),
+        figures=outcome.figures,
+        cost=outcome.cost,
+        machine=outcome.machine,
+        finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        folder=folder,
+    )

@@ -1,0 +1,198 @@
+"""From a protocol and a root to the runs that are to be made, and what is missing for others."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from blemish.benchmark.code import this_code
+from blemish.benchmark.protocol import Contestant, DataSource, Protocol, SplitChoice, pairs
+from blemish.benchmark.sources import Place, find_place, open_category, open_place
+from blemish.dataset.words import name_some
+from blemish.detectors import detector_names
+from blemish.errors import BlemishError
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One detector on one category with one seed: all that decides its result but the code.
+
+    `variant` is the protocol's name of the split; `split` None is the one on disk; `fingerprint` is
+    that of the category's images; `size` None is the detector's usual one.
+    """
+
+    protocol: str
+    data: str
+    category: str
+    variant: str
+    split: str | None
+    split_settings: Pairs
+    detector: str
+    preset: str | None
+    settings: Pairs
+    size: int | None
+    resize: str
+    tile: int | None
+    seed: int
+    fingerprint: str
+
+    @cached_property
+    def key(self) -> str:
+        """The first 16 hex digits of a hash of the run and of the code."""
+        values = [dataclasses.asdict(self), dataclasses.asdict(this_code())]
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+    def words(self) -> str:
+        """The run in a few words, for a person."""
+        alike = self.category in self.data
+        data = self.data if alike else f"{self.data} {self.category}"
+        return ", ".join(filter(None, [self.detector, data, self.variant, f"seed {self.seed}"]))
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run and where its images lie on this machine."""
+
+    run: Run
+    place: Place
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Something that the protocol names and that is not there: "data", "category" or "detector"."""
+
+    kind: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The runs of a protocol, in the order in which features are best shared."""
+
+    jobs: tuple[Job, ...]
+    missing: tuple[Missing, ...]
+
+
+def expand(
+    protocol: Protocol,
+    root: Path,
+    *,
+    detectors: Collection[str] | None = None,
+    categories: Collection[str] | None = None,
+    seeds: int | None = None,
+) -> Matrix:
+    """Every run of a protocol on what lies below `root`, and what is missing.
+
+    `detectors` may name some that the protocol does not; `categories` may name data sets; `seeds`
+    is a number of seeds, from 0. Raises BlemishError for a name that is nowhere.
+    """
+    contestants, missing = _contestants(protocol, detectors)
+    numbers = range(protocol.seeds if seeds is None else seeds)
+    asked = None if categories is None else set(categories)
+    jobs: list[Job] = []
+    known: set[str] = set()
+    for data in protocol.data:
+        names = {data.name, *data.categories}
+        known |= names
+        if asked is not None and data.categories and not asked & names:
+            continue
+        found, lacking = _on_data(protocol, data, root, contestants, numbers, asked)
+        known |= {job.run.category for job in found}
+        # By category, so that the features of one serve all of its runs before they give way.
+        jobs += sorted(found, key=lambda job: job.run.category)
+        missing += lacking
+    if asked is not None and (strange := sorted(asked - known)):
+        raise BlemishError(
+            f"there is no category or data set {name_some(strange)} in {protocol.name}; there are: "
+            f"{name_some(sorted(known), 50)}"
+        )
+    return Matrix(tuple(jobs), tuple(dict.fromkeys(missing)))
+
+
+def _on_data(
+    protocol: Protocol,
+    data: DataSource,
+    root: Path,
+    contestants: Sequence[Contestant],
+    seeds: Sequence[int],
+    asked: set[str] | None,
+) -> tuple[list[Job], list[Missing]]:
+    jobs: list[Job] = []
+    missing: list[Missing] = []
+    for split in protocol.splits:
+        try:
+            place = find_place(data, split, root)
+            there = open_place(place).categories
+        except BlemishError as reason:
+            name = " ".join(filter(None, [data.name, split.name]))
+            missing.append(Missing("data", name, str(reason).rstrip(".")))
+            continue
+        chosen = data.categories or tuple(there)
+        if asked is not None and data.name not in asked:
+            chosen = tuple(category for category in chosen if category in asked)
+        for category in chosen:
+            if category not in there:
+                missing.append(Missing("category", category, f"not in {place.path}"))
+                continue
+            fingerprint = open_category(place, category)[1]
+            for detector in contestants:
+                run = _run(protocol, data, split, category, detector, fingerprint)
+                jobs += [Job(dataclasses.replace(run, seed=seed), place) for seed in seeds]
+    return jobs, missing
+
+
+def _run(
+    protocol: Protocol,
+    data: DataSource,
+    split: SplitChoice,
+    category: str,
+    detector: Contestant,
+    fingerprint: str,
+) -> Run:
+    return Run(
+        protocol=protocol.name,
+        data=data.name,
+        category=category,
+        variant=split.name,
+        split=split.protocol,
+        split_settings=pairs(split.settings),
+        detector=detector.name,
+        preset=detector.preset,
+        settings=pairs(detector.settings),
+        size=detector.size,
+        resize=detector.resize,
+        tile=data.tile,
+        seed=0,
+        fingerprint=fingerprint,
+    )
+
+
+def _contestants(
+    protocol: Protocol, asked: Collection[str] | None
+) -> tuple[list[Contestant], list[Missing]]:
+    """The detectors that take part, and those that there is no file for."""
+    here = detector_names()
+    every = list(protocol.detectors)
+    if asked is not None:
+        named = {one.name for one in every}
+        every += [Contestant(name, name) for name in asked if name not in named and name in here]
+        every = [one for one in every if one.name in asked]
+        if strange := sorted(set(asked) - {one.name for one in every}):
+            raise BlemishError(
+                f"there is no detector {name_some(strange)}; there are: {', '.join(here)}"
+            )
+    absent = [one for one in every if one.name not in here]
+    missing = [Missing("detector", one.label, f"not available in {_version()}") for one in absent]
+    return [one for one in every if one.name in here], missing
+
+
+def _version() -> str:
+    return f"blemish {this_code().version}"

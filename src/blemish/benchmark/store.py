@@ -1,0 +1,154 @@
+"""Results as files: KEY.json says what a run came to, KEY.npz holds the scores of its images."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from blemish.benchmark.code import Code
+from blemish.benchmark.runs import Run
+from blemish.errors import DatasetError
+from blemish.files import replacing
+
+SCHEMA = 1
+ARRAYS = ("image", "part", "view", "label", "score", "localised")
+_FIELDS = ("key", "run", "status", "reason", "code", "figures", "cost", "machine", "finished")
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Of the test images, in the data set's order.
+
+    `image`, `part` and `view` are names; `label` is True for defective; `score` float64;
+    `localised` int8: 1 where the map's peak lies on the mask, 0 where not, -1 without a mask.
+    """
+
+    image: npt.NDArray[np.str_]
+    part: npt.NDArray[np.str_]
+    view: npt.NDArray[np.str_]
+    label: npt.NDArray[np.bool_]
+    score: npt.NDArray[np.float64]
+    localised: npt.NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to; a failed one has a `reason` and no figures.
+
+    `finished` is the time in ISO format; `folder` is where its files lie.
+    """
+
+    key: str
+    run: Run
+    status: Literal["done", "failed"]
+    reason: str | None
+    code: Code
+    figures: dict[str, Any] | None
+    cost: dict[str, float | None] | None
+    machine: dict[str, Any]
+    finished: str
+    folder: Path
+
+    @property
+    def seconds(self) -> float | None:
+        """Training and evaluation together; None for a run that failed."""
+        if self.cost is None:
+            return None
+        return (self.cost["train_seconds"] or 0.0) + (self.cost["evaluate_seconds"] or 0.0)
+
+    def scores(self) -> Scores:
+        """The scores of the test images. Raises DatasetError for a file that is not whole."""
+        path = self.folder / f"{self.key}.npz"
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return Scores(**{name: arrays[name] for name in ARRAYS})
+        except Exception as error:  # numpy, zipfile and zlib each have their own
+            raise DatasetError(
+                f"{path} is no file of scores, or cut off ({error}); delete it and "
+                f"{self.key}.json, and run the bench again"
+            ) from error
+
+
+def write_result(result: Result, arrays: Arrays | None) -> None:
+    """Write a result; its JSON comes last, so that what has one is whole."""
+    if arrays is not None:
+        with replacing(result.folder / f"{result.key}.npz") as file:
+            np.savez(file, **{name: arrays[name] for name in ARRAYS})  # type: ignore[arg-type]
+    content = {"schema": SCHEMA} | {
+        field.name: getattr(result, field.name)
+        for field in dataclasses.fields(result)
+        if field.name != "folder"
+    }
+    content["run"] = dataclasses.asdict(result.run)
+    content["code"] = dataclasses.asdict(result.code)
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    with replacing(result.folder / f"{result.key}.json") as file:
+        file.write(text.encode("utf-8") + b"\n")
+
+
+def read_results(folder: Path) -> list[Result]:
+    """Every result in a folder, sorted by key; none where there is no folder.
+
+    Raises DatasetError for a file that is not whole, of another schema, or without its scores.
+    """
+    try:
+        names = set(os.listdir(folder))  # noqa: PTH208 - names are all that is needed
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise DatasetError(f"{folder} cannot be read: {error.strerror}") from error
+    results = []
+    for name in sorted(names):
+        if not name.endswith(".json") or name.startswith("."):
+            continue
+        result = _read(folder / name)
+        if result.status == "done" and f"{result.key}.npz" not in names:
+            raise DatasetError(
+                f"{folder / name} has lost its scores, {result.key}.npz; delete it and run the "
+                "bench again"
+            )
+        results.append(result)
+    return results
+
+
+def _read(path: Path) -> Result:
+    way_out = "move it out of the folder of results, or name another folder with --out"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"{path} is no result, or cut off; {way_out}") from error
+    if not isinstance(content, dict) or "schema" not in content:
+        raise DatasetError(f"{path} is no result; {way_out}")
+    if content["schema"] != SCHEMA:
+        raise DatasetError(
+            f"{path} has schema {content['schema']}, and this version of blemish reads {SCHEMA}; "
+            "update blemish, or name another folder with --out"
+        )
+    try:
+        values = {name: content[name] for name in _FIELDS}
+        values["run"] = _run(content["run"])
+        values["code"] = Code(**content["code"])
+        result = Result(**values, folder=path.parent)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DatasetError(f"{path} is no result of this bench ({error}); {way_out}") from error
+    if result.key != path.stem or result.status not in ("done", "failed"):
+        raise DatasetError(f"{path} is not what its name says; {way_out}")
+    return result
+
+
+def _run(values: dict[str, Any]) -> Run:
+    settings = ("settings", "split_settings")
+    pairs: dict[str, Any] = {name: tuple(map(tuple, values[name])) for name in settings}
+    return Run(**{**values, **pairs})

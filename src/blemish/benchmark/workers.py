@@ -1,0 +1,200 @@
+"""Processes that make runs, each for as long as there is work for it.
+
+Nothing heavy is imported above: a new process sets its number of threads before numpy is loaded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Generic, TypeVar, cast
+
+from blemish.errors import BlemishError
+
+Job = TypeVar("Job")
+Answer = TypeVar("Answer")
+
+_SPAWN = multiprocessing.get_context("spawn")  # the one way that every system has
+_THREADS = ("BLEMISH_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+_TRIES = 100
+
+
+@dataclass(frozen=True)
+class Died:
+    """The process that made a run ended in the middle of it."""
+
+    reason: str
+
+
+@dataclass
+class _Worker(Generic[Job]):
+    process: BaseProcess
+    connection: Connection
+    job: Job | None = None
+    group: object = None
+
+
+class Queue(Generic[Job]):
+    """Jobs by group; two workers are given different groups as long as there are enough of them.
+
+    A group is what shares features: whoever computed them goes on with it.
+    """
+
+    def __init__(self, jobs: Sequence[Job], group: Callable[[Job], object]) -> None:
+        self._group = group
+        self._jobs: dict[object, deque[Job]] = {}
+        for job in jobs:
+            self._jobs.setdefault(group(job), deque()).append(job)
+
+    def take(self, last: object, busy: Sequence[object]) -> tuple[Job, object] | None:
+        """A job and its group, for a worker whose last group that was, while others are busy."""
+        if not self._jobs:
+            return None
+        free = (group for group in self._jobs if group not in busy)
+        group = last if last in self._jobs else next(free, next(iter(self._jobs)))
+        job = self._jobs[group].popleft()
+        if not self._jobs[group]:
+            del self._jobs[group]
+        return job, group
+
+
+def answers(
+    jobs: Sequence[Job],
+    execute: Callable[[Job], Answer],
+    *,
+    workers: int = 1,
+    threads: int | None = None,
+    group: Callable[[Job], object] = lambda job: None,
+    proceed: Callable[[], bool] = lambda: True,
+    started: Callable[[Job], None] = lambda job: None,
+) -> Iterator[tuple[Job, Answer | Died]]:
+    """Each job and what `execute`, a function of a module, made of it, as they come.
+
+    Before each job `proceed` says whether to go on; `threads` is for each worker. An error that
+    `execute` raises ends it all, as does a process that cannot start: BlemishError.
+    """
+    queue = Queue(jobs, group)
+    number = max(1, min(workers, len(jobs)))
+    with tempfile.TemporaryDirectory(prefix="blemish-bench-", ignore_cleanup_errors=True) as folder:
+        crew: list[_Worker[Job]] = []
+
+        def employ() -> _Worker[Job]:
+            worker: _Worker[Job] = _start(threads, folder)
+            crew.append(worker)
+            with contextlib.suppress(OSError):  # it has ended: the answer that is missing tells
+                worker.connection.send(execute)
+            return worker
+
+        def give(worker: _Worker[Job]) -> None:
+            busy = [other.group for other in crew if other.job is not None]
+            taken = queue.take(worker.group, busy) if proceed() else None
+            if taken is None:
+                return
+            worker.job, worker.group = taken
+            started(worker.job)
+            with contextlib.suppress(OSError):
+                worker.connection.send(worker.job)
+
+        try:
+            for worker in [employ() for _ in range(number)]:
+                _await_start(worker)
+                give(worker)
+            while at_work := {w.connection: w for w in crew if w.job is not None}:
+                for connection in wait(list(at_work)):
+                    worker = at_work[connection]  # type: ignore[index]
+                    job, answer = worker.job, _answer(worker)
+                    worker.job = None
+                    assert job is not None
+                    if isinstance(answer, Exception):
+                        raise answer
+                    if isinstance(answer, Died):
+                        crew.remove(worker)
+                        worker = employ()
+                        _await_start(worker)
+                    give(worker)
+                    yield job, cast("Answer | Died", answer)
+        finally:
+            _dismiss(crew)
+
+
+def _start(threads: int | None, folder: str) -> _Worker[Job]:
+    ours, theirs = _SPAWN.Pipe()
+    process = _SPAWN.Process(target=_serve, args=(theirs, threads, folder), daemon=True)
+    process.start()
+    theirs.close()
+    return _Worker(process, ours)
+
+
+def _await_start(worker: _Worker[Job]) -> None:
+    try:
+        worker.connection.recv()
+    except (EOFError, OSError) as error:
+        worker.process.join()
+        raise BlemishError(
+            f"a process for the runs could not start (exit code {worker.process.exitcode}); "
+            "what it printed says why"
+        ) from error
+
+
+def _answer(worker: _Worker[Job]) -> object:
+    try:
+        return worker.connection.recv()
+    except (EOFError, OSError):
+        worker.process.join()
+        code = worker.process.exitcode
+        return Died(
+            f"its process ended with exit code {code}"
+            + (", killed from outside, perhaps for want of memory" if code in (-9, 137) else "")
+        )
+
+
+def _dismiss(crew: list[_Worker[Job]]) -> None:
+    for worker in crew:
+        worker.process.terminate()
+    for worker in crew:
+        worker.process.join()
+        worker.connection.close()
+
+
+def _serve(connection: Connection, threads: int | None, folder: str) -> None:
+    """The life of a worker: read jobs, answer each; end when the bench does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the bench's to answer
+    if threads is not None:
+        os.environ.update(dict.fromkeys(_THREADS, str(threads)))
+    tempfile.tempdir = folder
+    threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
+    try:
+        execute = connection.recv()
+        connection.send("ready")
+        while True:
+            job = connection.recv()
+            try:
+                answer = execute(job)
+            except Exception as error:
+                answer = error
+            connection.send(answer)
+    except (EOFError, OSError):  # nobody is there to be answered
+        _end_with_parent(folder)
+
+
+def _end_with_parent(folder: str) -> None:
+    """A bench that is killed leaves neither its workers nor their files behind."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    for _ in range(_TRIES):  # the run goes on meanwhile, and may write what was just removed
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.exists(folder):  # noqa: PTH110 - nothing between the look and the end
+            break
+    os._exit(1)

@@ -1,0 +1,194 @@
+"""`blemish bench run`: make the runs of a protocol that are not made yet."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from blemish.cli import _shared as shared
+from blemish.cli.bench.list import missing_lines
+from blemish.errors import BlemishError
+
+if TYPE_CHECKING:
+    from blemish.benchmark.protocol import Protocol
+    from blemish.benchmark.runner import Made, Standing
+    from blemish.benchmark.runs import Matrix
+
+HELP = "make the runs of a protocol; stopped at any moment, the same command goes on"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("protocol", metavar="PROTOCOL", help="a name, or a .toml file")
+    parser.add_argument(
+        "--data", metavar="ROOT", type=Path, required=True, help="where the data sets lie"
+    )
+    parser.add_argument("--detectors", metavar="A,B", help="default: all of the protocol")
+    parser.add_argument("--categories", metavar="A,B", help="categories or data sets; default: all")
+    parser.add_argument("--seeds", metavar="N", type=int, help="default: the protocol's number")
+    parser.add_argument("--budget", metavar="TIME", help="start no run after 90s, 10m or 1h")
+    parser.add_argument(
+        "--workers", metavar="N", type=int, default=1, help="processes that share the cores"
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, help="folder of results; default: bench/PROTOCOL"
+    )
+    parser.add_argument("--retry", action="store_true", help="make failed runs again")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be run, and stop")
+    shared.add_json(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Make the runs; 1 when some of them failed."""
+    from blemish.benchmark.protocol import open_protocol
+    from blemish.benchmark.runner import of_other_code, run_bench
+    from blemish.benchmark.runs import expand
+    from blemish.benchmark.store import read_results
+
+    for name in ("workers", "seeds"):
+        if (number := getattr(options, name)) is not None and number < 1:
+            raise BlemishError(f"--{name} {number} must be 1 or more")
+    budget = None if options.budget is None else shared.duration(options.budget)
+    protocol = open_protocol(options.protocol)
+    folder = options.out or Path("bench") / protocol.name
+    other_code = of_other_code(read_results(folder))
+    matrix = expand(
+        protocol,
+        options.data,
+        detectors=_names(options.detectors),
+        categories=_names(options.categories),
+        seeds=options.seeds,
+    )
+    if not options.quiet:
+        for line in _remarks(protocol, matrix, other_code):
+            print(line, file=sys.stderr)
+    if not matrix.jobs:
+        raise BlemishError(
+            f"nothing of {protocol.name} can be run with {options.data}: see "
+            f"`blemish bench list {options.protocol} --data {options.data}`"
+        )
+    if options.dry_run:
+        return _dry_run(options, matrix, folder)
+    show = _Show(options)
+    try:
+        made = run_bench(
+            matrix.jobs,
+            folder,
+            workers=options.workers,
+            retry=options.retry,
+            budget=budget,
+            show=show,
+        )
+    except KeyboardInterrupt:
+        show.end()
+        print("blemish: stopped; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+    show.end()
+    shared.write_json(_summary(protocol, matrix, made, folder), options.json)
+    if options.json != "-":
+        print("\n".join(_closing(made, folder)))
+    return int(bool(made.failed))
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _remarks(protocol: Protocol, matrix: Matrix, other_code: list[str]) -> list[str]:
+    missing = missing_lines([vars(one) for one in matrix.missing])
+    labels = {job.run.detector for job in matrix.jobs}
+    departures = [
+        line for one in protocol.detectors if one.name in labels for line in one.departures()
+    ]
+    return [*missing, *(f"note: {line}" for line in departures), *other_code]
+
+
+def _dry_run(options: argparse.Namespace, matrix: Matrix, folder: Path) -> int:
+    """Say how many runs are left, and what they will take as far as results tell."""
+    from collections import Counter
+
+    from blemish.benchmark.runner import Rates, alike, unmade
+    from blemish.benchmark.store import read_results
+
+    results = read_results(folder)
+    left = unmade(matrix.jobs, results, retry=options.retry)
+    seconds = Rates(results).total(Counter(alike(job.run) for job in left))
+    seconds = None if seconds is None else seconds / options.workers
+    shown = {
+        "runs": len(matrix.jobs),
+        "left": len(left),
+        "seconds": seconds,
+        "missing": [vars(one) for one in matrix.missing],
+    }
+    shared.write_json(shown, options.json)
+    if options.json != "-":
+        cost = "no result tells how long" if seconds is None else f"about {_time(seconds)}"
+        print(f"{len(left)} of {len(matrix.jobs)} runs are to be made: {cost}")
+    return 0
+
+
+def _summary(protocol: Protocol, matrix: Matrix, made: Made, folder: Path) -> dict[str, Any]:
+    return {
+        "protocol": protocol.name,
+        "out": str(folder),
+        "runs": len(matrix.jobs),
+        "done": sum(result.status == "done" for result in made.results),
+        "failed": [
+            {"key": result.key, "run": result.run.words(), "reason": result.reason}
+            for result in made.failed
+        ],
+        "made": made.runs,
+        "earlier": made.earlier,
+        "left": made.left,
+        "missing": [vars(one) for one in matrix.missing],
+        "seconds": made.seconds,
+        "seconds_of_runs": sum(result.seconds or 0.0 for result in made.results),
+    }
+
+
+def _closing(made: Made, folder: Path) -> list[str]:
+    lines = [f"failed: {result.run.words()}: {result.reason}" for result in made.failed]
+    if lines:
+        lines.append("make failed runs again with --retry")
+    if made.left:
+        lines.append(f"{made.left} runs are left; the same command goes on with them")
+    again = f", {made.earlier} were there before" if made.earlier else ""
+    return [*lines, f"{folder}: {made.runs} runs made in {_time(made.seconds)}{again}"]
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+class _Show:
+    """One line that is written over on a terminal; elsewhere one for each run that has ended."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.quiet, self.terminal = options.quiet, sys.stderr.isatty()
+        self.shown = False
+
+    def __call__(self, standing: Standing) -> None:
+        """Show how far the bench has come."""
+        if self.quiet:
+            return
+        ended = f"{standing.done + standing.failed} of {standing.total} runs"
+        left = standing.seconds_left
+        ahead = "" if left is None else f", {_time(left)} left"
+        if self.terminal:
+            now = f"; {'; '.join(standing.running)}" if standing.running else ""
+            print(f"\r{ended + ahead + now:<100.100}", end="", file=sys.stderr, flush=True)
+            self.shown = True
+        elif standing.last is not None:
+            took = standing.last.seconds
+            what = "failed" if took is None else f"{took:.1f} s"
+            words = f"{ended}{ahead}: {standing.last.run.words()}: {what}"
+            print(words, file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """Finish the line."""
+        if self.shown:
+            print(file=sys.stderr)
