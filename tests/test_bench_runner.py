@@ -141,7 +141,7 @@ def test_a_bench_that_is_killed_goes_on_to_the_same_results(
 ) -> None:
     out, temporary = tmp_path / "out", tmp_path / "temporary"
     temporary.mkdir()
-    argv = ["bench", "run", protocol, "--data", plates.parent, "--seeds", 6, "--quiet", "--out"]
+    argv = ["bench", "run", protocol, "--data", plates.parent, "--seeds", 4, "--quiet", "--out"]
     places = {name: str(temporary) for name in ("TMPDIR", "TEMP", "TMP")}
     process = started([*argv, out], **places)
     last = time.monotonic() + 120
@@ -152,18 +152,18 @@ def test_a_bench_that_is_killed_goes_on_to_the_same_results(
     process.kill()
     process.communicate()
     kept = {name: data for name, data in contents(out).items() if name.endswith(".json")}
-    assert 2 <= len(kept) < 12
+    assert 2 <= len(kept) < 8
 
-    while any(temporary.iterdir()):  # its worker ends too, and takes its files along
+    while any(temporary.glob("blemish*")):  # its worker ends too, and takes its files along
         assert time.monotonic() < last
         time.sleep(0.02)
     resumed = cli(*argv, out)
     assert resumed.code == 0
-    assert f"{12 - len(kept)} runs made" in resumed.out
+    assert f"{8 - len(kept)} runs made" in resumed.out
     assert kept.items() <= contents(out).items()
     assert cli(*argv, tmp_path / "straight").code == 0
     straight = {r.key: r for r in read_results(tmp_path / "straight")}
-    assert len(straight) == 12
+    assert len(straight) == 8
     for one in read_results(out):
         assert np.array_equal(one.scores().score, straight[one.key].scores().score)
 
