@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from statistics import NormalDist
 from typing import Any
 
@@ -82,24 +83,36 @@ def bootstrap_auroc(
     and defective parts are drawn apart, so that their numbers stay. None when one class is absent.
     """
     values, defective = checked(scores, labels)
-    parts, part_of = np.unique(np.asarray(groups), return_inverse=True)
+    part_of = np.unique(np.asarray(groups), return_inverse=True)[1]
     if part_of.shape != values.shape:
         raise DatasetError(f"{len(values)} scores need as many groups, not {part_of.shape}.")
     if defective.all() or not defective.any():
         return None
     _, index = np.unique(values, return_inverse=True)
-    part_is_defective = np.bincount(part_of, defective, minlength=len(parts)) > 0
-    strata = [np.flatnonzero(part_is_defective == label) for label in (False, True)]
-    rng = np.random.default_rng(seed)
-    areas = []
-    for _ in range(draws):
-        drawn = [rng.choice(stratum, len(stratum)) for stratum in strata if len(stratum)]
-        times = np.bincount(np.concatenate(drawn), minlength=len(parts))
-        areas.append(_area(*_split(index, defective, times[part_of])))
+    areas = [
+        _area(*_split(index, defective, times))
+        for times in redrawn(part_of, defective, draws=draws, seed=seed)
+    ]
     # Without a good part, a draw can miss every good view; it then has no area.
     known = [area for area in areas if area is not None]
     low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+def redrawn(
+    part_of: NDArray[np.intp], defective: NDArray[np.bool_], *, draws: int, seed: int
+) -> Iterator[NDArray[np.intp]]:
+    """How often each image [n] comes when whole parts are drawn again with replacement.
+
+    part_of [n] numbers the parts from 0 without a gap. Good parts and defective ones (those with
+    a defective image) are drawn apart, so that their numbers stay.
+    """
+    part_is_defective = np.bincount(part_of, defective) > 0
+    strata = [np.flatnonzero(part_is_defective == label) for label in (False, True)]
+    rng = np.random.default_rng(seed)
+    for _ in range(draws):
+        drawn = [rng.choice(stratum, len(stratum)) for stratum in strata if len(stratum)]
+        yield np.bincount(np.concatenate(drawn), minlength=len(part_is_defective))[part_of]
 
 
 def auroc_interval(
@@ -116,8 +129,8 @@ def auroc_interval(
     area = auroc(values, defective)
     if area is None:
         return None
-    influence = np.bincount(part_of, _influence(values, defective, area), minlength=len(parts))
-    spread = np.sum(influence**2) * len(parts) / max(1, len(parts) - 1)
+    moved = np.bincount(part_of, influence(values, defective, area), minlength=len(parts))
+    spread = np.sum(moved**2) * len(parts) / max(1, len(parts) - 1)
     bad = int(np.count_nonzero(np.bincount(part_of, defective, minlength=len(parts))))
     good = max(1, len(parts) - bad)
     meaningless = (good + bad + 1) / (12 * good * bad)
@@ -125,7 +138,7 @@ def auroc_interval(
     return max(0.0, area - half), min(1.0, area + half)
 
 
-def _influence(
+def influence(
     values: NDArray[np.float64], defective: NDArray[np.bool_], area: float
 ) -> NDArray[np.float64]:
     """By how much each item moves the AUROC: its own share of pairs in order, less the mean."""

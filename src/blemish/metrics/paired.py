@@ -1,0 +1,176 @@
+"""Is one detector better than another on the same test set: paired tests, and Holm's correction.
+
+The test of two AUROCs is Obuchowski's (1997), which knows that images of one part are no
+independent witnesses; where every image is its own part it is DeLong's (1988).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from blemish.errors import DatasetError
+from blemish.metrics.image import auroc, checked, influence, redrawn
+
+Floats = NDArray[np.float64]
+Metric = Callable[[Floats, NDArray[np.bool_]], float | None]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A metric of the first less that of the second, its standard error, and a two-sided p."""
+
+    difference: float
+    error: float
+    p: float
+
+
+def delong(
+    first: ArrayLike, second: ArrayLike, labels: ArrayLike, groups: ArrayLike | None = None
+) -> Comparison | None:
+    """Compare the AUROCs of two detectors on the same images.
+
+    first and second are scores [n], or [seeds, n] of which the mean AUROC counts; what the seeds
+    differ by then adds to the error. labels [n] with 1 = defective. groups [n] names the part of
+    each image (default: each is its own). None with fewer than two parts of either label.
+    """
+    _, defective = checked(_seeds(first)[0], labels)
+    part_of = _numbered(groups, len(defective))
+    ours, theirs = _ranked(first, labels), _ranked(second, labels)
+    if ours is None or theirs is None:
+        return None
+    bad = np.bincount(part_of[defective], minlength=int(part_of.max()) + 1)
+    good = np.bincount(part_of[~defective], minlength=len(bad))
+    n_bad, n_good = int(np.count_nonzero(bad)), int(np.count_nonzero(good))
+    if min(n_bad, n_good) < 2:
+        return None
+    moved = ours.moved - theirs.moved
+    by_bad = np.bincount(part_of, np.where(defective, moved, 0.0))
+    by_good = np.bincount(part_of, np.where(defective, 0.0, moved))
+    variance = _unbiased(by_bad**2, n_bad) + _unbiased(by_good**2, n_good)
+    variance += 2 * _unbiased(by_bad * by_good, len(bad))
+    if variance < 1e-20:  # both rank alike, or one is perfect and the other blind: no paired spread
+        variance = (n_good + n_bad + 1) / (12 * n_good * n_bad)
+    return _comparison(ours.area - theirs.area, variance + ours.between + theirs.between)
+
+
+def paired_bootstrap(
+    metric: Metric,
+    first: ArrayLike,
+    second: ArrayLike,
+    labels: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+) -> Comparison | None:
+    """Compare any metric of two detectors, both on the same parts drawn again with replacement.
+
+    metric takes scores [n] and labels [n] and may answer None, for which the draw is left out.
+    Everything else as in `delong`; p is that of the normal distribution with the error of the
+    draws, and never below what so many draws can show. None where the metric is None.
+    """
+    pair = _seeds(first), _seeds(second)
+    for rows in pair:
+        for row in rows:
+            checked(row, labels)
+    defective = np.asarray(labels).astype(bool)
+    part_of = _numbered(groups, len(defective))
+    seen = [[metric(row, defective) for row in rows] for rows in pair]
+    ours, theirs = ([value for value in values if value is not None] for values in seen)
+    if len(ours) < len(pair[0]) or len(theirs) < len(pair[1]):
+        return None
+    drawn = []
+    for times in redrawn(part_of, defective, draws=draws, seed=seed):
+        index = np.repeat(np.arange(len(times)), times)
+        means = [_mean(metric, rows[:, index], defective[index]) for rows in pair]
+        if means[0] is not None and means[1] is not None:
+            drawn.append(means[0] - means[1])
+    if len(drawn) < 2:
+        return None
+    variance = float(np.var(drawn, ddof=1)) + _between(ours) + _between(theirs)
+    difference = float(np.mean(ours) - np.mean(theirs))
+    return _comparison(difference, variance, least=2 / (len(drawn) + 1))
+
+
+def mean_comparison(comparisons: Sequence[Comparison]) -> Comparison:
+    """The comparison of the means over test sets that share no part, such as categories."""
+    errors = math.fsum(comparison.error**2 for comparison in comparisons)
+    difference = math.fsum(comparison.difference for comparison in comparisons) / len(comparisons)
+    least = min(comparison.p for comparison in comparisons) if errors == 0 else 0.0
+    return _comparison(difference, errors / len(comparisons) ** 2, least=least)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """The p of several tests, each made larger so that all hold together, in the given order."""
+    adjusted, largest = [0.0] * len(p), 0.0
+    for done, test in enumerate(sorted(range(len(p)), key=p.__getitem__)):
+        largest = max(largest, min(1.0, (len(p) - done) * p[test]))
+        adjusted[test] = largest
+    return adjusted
+
+
+@dataclass(frozen=True, eq=False)
+class _Ranked:
+    """The mean AUROC over seeds, how each image [n] moves it, and its variance by the seeds."""
+
+    area: float
+    moved: Floats
+    between: float
+
+
+def _ranked(scores: ArrayLike, labels: ArrayLike) -> _Ranked | None:
+    areas, moved = [], []
+    for row in _seeds(scores):
+        values, defective = checked(row, labels)
+        area = auroc(values, defective)
+        if area is None:
+            return None
+        areas.append(area)
+        moved.append(influence(values, defective, area))
+    return _Ranked(float(np.mean(areas)), np.mean(moved, axis=0), _between(areas))
+
+
+def _seeds(scores: ArrayLike) -> Floats:
+    """Scores as [seeds, n]."""
+    rows = np.atleast_2d(np.asarray(scores, dtype=np.float64))
+    if rows.ndim != 2 or not len(rows):
+        raise DatasetError(f"Scores to compare are [n] or [seeds, n], not {rows.shape}.")
+    return rows
+
+
+def _numbered(groups: ArrayLike | None, n: int) -> NDArray[np.intp]:
+    if groups is None:
+        return np.arange(n)
+    part_of = np.unique(np.asarray(groups), return_inverse=True)[1]
+    if part_of.shape != (n,):
+        raise DatasetError(f"{n} scores need as many groups, not {part_of.shape}.")
+    return np.asarray(part_of, np.intp)
+
+
+def _unbiased(squares: NDArray[Any], clusters: int) -> float:
+    return float(squares.sum()) * clusters / (clusters - 1)
+
+
+def _between(values: Sequence[float]) -> float:
+    """The variance of a mean over seeds; 0 for one seed, which tells nothing of it."""
+    return float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else 0.0
+
+
+def _mean(metric: Metric, rows: Floats, labels: NDArray[np.bool_]) -> float | None:
+    values = [metric(row, labels) for row in rows]
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
+
+
+def _comparison(difference: float, variance: float, *, least: float = 0.0) -> Comparison:
+    error = math.sqrt(variance)
+    if difference == 0:
+        return Comparison(difference, error, 1.0)
+    p = math.erfc(abs(difference) / error / math.sqrt(2)) if error > 0 else 0.0
+    return Comparison(difference, error, min(1.0, max(p, least)))
