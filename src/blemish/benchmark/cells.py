@@ -1,0 +1,108 @@
+"""A table of the bench as a value; the formats only write it down."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from blemish.benchmark.protocol import Metric
+
+SIGNIFICANT = 0.05
+
+
+def decimals(metric: Metric) -> int:
+    """How many digits of a figure stand after the point."""
+    return 1 if metric.percent else 3
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A detector's figure in one row, in the unit in which the row's metric is shown.
+
+    `value` is the mean over seeds, `spread` their standard deviation (None for one seed),
+    `interval` a 95 % one by whole parts. `rank` is 1 for the best and 2 for the second, as
+    rounded; `p` is Holm's, of the test against the best. `missing` says why there is no value.
+    """
+
+    detector: str
+    value: float | None = None
+    spread: float | None = None
+    seeds: int = 0
+    interval: tuple[float, float] | None = None
+    rank: int | None = None
+    p: float | None = None
+    published: float | None = None
+    missing: str = ""
+    runs: tuple[str, ...] = ()
+
+    @property
+    def separable(self) -> bool | None:
+        """Whether this is told apart from the best; None for the best, and where no test is."""
+        return None if self.p is None else self.p < SIGNIFICANT
+
+    @property
+    def difference(self) -> float | None:
+        """The figure less the published one."""
+        if self.value is None or self.published is None:
+            return None
+        return self.value - self.published
+
+
+@dataclass(frozen=True)
+class OverMethods:
+    """Mean and population deviation over the `n` methods of a row, and the published ones."""
+
+    mean: float | None
+    std: float | None
+    n: int
+    published_mean: float | None = None
+    published_std: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric on one category, or on the mean of them (None); `protocol` is "paper" or
+    "honest" where a metric is at a threshold that a paper chose on its test set, else "".
+    """
+
+    data: str
+    variant: str
+    category: str | None
+    metric: Metric
+    protocol: str
+    cells: tuple[Cell, ...]
+    over_methods: OverMethods | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the runs of a detector cost on one machine: means per run, the peak, the median."""
+
+    detector: str
+    machine: str
+    runs: int
+    train_seconds: float | None
+    evaluate_seconds: float | None
+    peak_rss_mb: float | None
+    latency_ms: float | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows by metric, a column per detector, the costs, and what a reader must know."""
+
+    title: str
+    source: str
+    detectors: tuple[str, ...]
+    rows: tuple[Row, ...]
+    costs: tuple[Cost, ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, with each cell's difference and whether it is separable from the best."""
+        values = dataclasses.asdict(self)
+        for row, written in zip(self.rows, values["rows"], strict=True):
+            for cell, entry in zip(row.cells, written["cells"], strict=True):
+                entry["difference"], entry["separable"] = cell.difference, cell.separable
+        return values

@@ -1,0 +1,75 @@
+"""A table in Markdown; each figure leads to the list of its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from blemish.benchmark.cells import Cell, Row, Table
+from blemish.benchmark.formats import _words as words
+
+SUFFIX = ".md"
+_ESCAPED = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#~"})
+
+
+def render(table: Table, links: str | None = None) -> str:
+    """The table, the costs, the legend, and the runs by figure."""
+    closing = words.has_closing(table)
+    heads = ["data", "category", "metric", *map(_text, table.detectors)]
+    heads += ["mean and deviation over methods"] * closing
+    body = [
+        [
+            *map(_text, words.row_names(row)),
+            *(_cell(cell, row, _name(i, j)) for j, cell in enumerate(row.cells, 1)),
+            *["<br>".join(filter(None, words.closing(row.over_methods, row)))] * closing,
+        ]
+        for i, row in enumerate(table.rows, 1)
+    ]
+    sections = [f"## {_text(table.title)}", "\n".join(_table(heads, body, left=3))]
+    if table.costs:
+        costs = [[*map(_text, words.cost(entry))] for entry in table.costs]
+        sections.append("\n".join(_table(words.COST_HEADS, costs, left=1)))
+    sections.append("\n".join(f"- {_text(sentence)}" for sentence in words.legend(table)))
+    sections.append("\n".join(_runs(table, links)))
+    return "\n\n".join(filter(None, sections)) + "\n"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> Iterator[str]:
+    rules = ["---" if i < left else "---:" for i in range(len(heads))]
+    for row in (heads, rules, *rows):
+        yield f"| {' | '.join(row)} |"
+
+
+def _cell(cell: Cell, row: Row, name: str) -> str:
+    shown = _text(words.value(cell, row))
+    if cell.rank == 1:
+        shown = f"**{shown}**"
+    elif cell.rank == 2:
+        shown = f"<u>{shown}</u>"
+    if cell.runs:
+        shown = f"[{shown}](#{name})"
+    shown += f" {words.ALIKE}" * (cell.separable is False)
+    between = words.interval(cell, row)
+    return "<br>".join(filter(None, [shown, between and f"({between})", words.paper(cell, row)]))
+
+
+def _runs(table: Table, links: str | None) -> Iterator[str]:
+    if any(cell.runs for row in table.rows for cell in row.cells):
+        yield "Runs of each figure:\n"
+    for i, row in enumerate(table.rows, 1):
+        for j, cell in enumerate(row.cells, 1):
+            if cell.runs:
+                keys = ", ".join(key if links is None else _link(key, links) for key in cell.runs)
+                what = _text(", ".join([*words.row_names(row), cell.detector]))
+                yield f'- <a id="{_name(i, j)}"></a>{what}: {keys}'
+
+
+def _link(key: str, links: str) -> str:
+    return f"[{key}]({links}/{key}.json)".replace(" ", "%20")
+
+
+def _name(row: int, column: int) -> str:
+    return f"run-{row}-{column}"
+
+
+def _text(words: str) -> str:
+    return words.translate(_ESCAPED).replace("\n", " ")

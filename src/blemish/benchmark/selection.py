@@ -1,0 +1,182 @@
+"""Which results stand in a table: of one code version, one per data, category, detector, seed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from blemish.benchmark.outline import Block, Outline
+from blemish.benchmark.runs import Pairs
+from blemish.benchmark.store import Result
+from blemish.errors import DatasetError
+
+BySeed = dict[int, Result]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A detector as it was set and fed; a table has one column for each."""
+
+    detector: str
+    preset: str | None = None
+    settings: Pairs = ()
+    size: int | None = None
+    resize: str | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the results of one row have in common."""
+
+    data: str
+    variant: str
+    split: str | None
+    split_settings: Pairs
+    category: str
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The results of a table by place and column, why runs failed, and what was left out.
+
+    `labels` are the names of the columns, in their order; `entrants` are the labels of the
+    outline, which two columns may share.
+    """
+
+    found: dict[tuple[Place, Column], BySeed]
+    failed: dict[tuple[Place, Column], str]
+    labels: dict[Column, str]
+    entrants: dict[Column, str]
+    blocks: tuple[Block, ...]
+    categories: dict[Block, list[str]]
+    notes: tuple[str, ...]
+
+    def runs(self, block: Block, category: str, column: Column) -> BySeed:
+        """The results of a cell by seed, perhaps none."""
+        return self.found.get((place_of(block, category), column), {})
+
+    def failure(self, block: Block, category: str, column: Column) -> str:
+        """Why a run of a cell failed, or nothing."""
+        return self.failed.get((place_of(block, category), column), "")
+
+
+def place_of(block: Block, category: str) -> Place:
+    """The place of a block's category."""
+    return Place(block.data, block.variant, block.split, block.split_settings, category)
+
+
+def select(results: Sequence[Result], outline: Outline, code: str | None = None) -> Selection:
+    """Choose the results of a table: those of the newest code, or of the one that `code` begins.
+
+    Of several results of one experiment the latest counts. Raises DatasetError for a `code` that
+    no result, or more than one code's results, begin with.
+    """
+    kept, notes = _of_one_code(results, code)
+    found: dict[tuple[Place, Column], BySeed] = {}
+    failed: dict[tuple[Place, Column], str] = {}
+    images: dict[Place, set[str]] = defaultdict(set)
+    repeated = 0
+    for result in sorted(kept, key=lambda result: result.finished):
+        run = result.run
+        place = Place(run.data, run.variant, run.split, run.split_settings, run.category)
+        column = Column(run.detector, run.preset, run.settings, run.size, run.resize)
+        images[place].add(run.fingerprint)
+        if result.status == "failed":
+            failed[place, column] = result.reason or "no reason was recorded"
+            continue
+        seeds = found.setdefault((place, column), {})
+        repeated += run.seed in seeds
+        seeds[run.seed] = result
+    if repeated:
+        notes.append(f"{repeated} earlier results of experiments that were run again are left out.")
+    for place, prints in images.items():
+        if len(prints) > 1:
+            notes.append(f"The images of {place.data} {place.category} changed between its runs.")
+    blocks = _blocks(images, outline)
+    labels, entrants = _labelled({column for _, column in (*found, *failed)}, outline)
+    categories = {block: _categories(block, images) for block in blocks}
+    return Selection(found, failed, labels, entrants, blocks, categories, tuple(notes))
+
+
+def _of_one_code(results: Sequence[Result], code: str | None) -> tuple[list[Result], list[str]]:
+    sources = sorted({result.code.source for result in results})
+    if code is not None:
+        chosen = [source for source in sources if source.startswith(code)]
+        if len(chosen) != 1:
+            known = ", ".join(sources) or "none"
+            raise DatasetError(
+                f"code {code!r} fits {len(chosen)} code versions; there are: {known}"
+            )
+        newest = chosen[0]
+    elif results:
+        newest = max(results, key=lambda result: result.finished).code.source
+    else:
+        return [], []
+    kept = [result for result in results if result.code.source == newest]
+    left = len(results) - len(kept)
+    if not left:
+        return kept, []
+    return kept, [f"Results of other code versions are left out ({left}); these are of {newest}."]
+
+
+def _blocks(places: Collection[Place], outline: Outline) -> tuple[Block, ...]:
+    """The outline's blocks, then those of results that the outline does not name."""
+    known = {place_of(block, "") for block in outline.blocks}
+    others = {Place(p.data, p.variant, p.split, p.split_settings, "") for p in places} - known
+    found = (
+        Block(place.data, place.variant, place.split, place.split_settings)
+        for place in sorted(others, key=repr)
+    )
+    return (*outline.blocks, *found)
+
+
+def _categories(block: Block, places: Collection[Place]) -> list[str]:
+    """The categories of which there is a result, the block's own order first."""
+    known = {place.category for place in places if place_of(block, place.category) == place}
+    return [c for c in block.categories if c in known] + sorted(known - {*block.categories})
+
+
+def _labelled(
+    columns: set[Column], outline: Outline
+) -> tuple[dict[Column, str], dict[Column, str]]:
+    """The columns in the outline's order, then by name; more is said where a label occurs twice.
+
+    An entrant without results has a column where figures of it were published.
+    """
+    entrants = {column: _entrant(column, outline) for column in columns}
+    published = {entry.label for entry in outline.published}
+    for one in outline.entrants:
+        if one.label in published and one.label not in entrants.values():
+            entrants[Column(one.detector, one.preset, one.settings or ())] = one.label
+    order = [one.label for one in outline.entrants]
+    names = list(entrants.values())
+
+    def place(column: Column) -> tuple[int, str, str]:
+        label = entrants[column]
+        return order.index(label) if label in order else len(order), label, repr(column)
+
+    labels = {}
+    for column in sorted(entrants, key=place):
+        label = entrants[column]
+        details = ", ".join(_details(column))
+        labels[column] = f"{label} ({details})" if names.count(label) > 1 else label
+    return labels, entrants
+
+
+def _entrant(column: Column, outline: Outline) -> str:
+    for one in outline.entrants:
+        if (one.detector, one.preset) != (column.detector, column.preset):
+            continue
+        if one.settings is None or one.settings == column.settings:
+            return one.label
+    return column.detector
+
+
+def _details(column: Column) -> Iterator[str]:
+    if column.preset is not None:
+        yield f"preset {column.preset}"
+    yield from (f"{key}={value}" for key, value in column.settings)
+    yield "usual size" if column.size is None else f"size {column.size}"
+    if column.resize is not None:
+        yield column.resize

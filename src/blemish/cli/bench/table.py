@@ -1,0 +1,67 @@
+"""`blemish bench table`: the results of a protocol as a table."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+from pathlib import Path
+
+from blemish.cli import _shared as shared
+from blemish.errors import BlemishError
+
+HELP = "show a protocol's results as a table, with the published figures beside them"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument(
+        "protocol", metavar="PROTOCOL", help="its name, or a .toml file of your own"
+    )
+    parser.add_argument("--out", metavar="DIR", type=Path, help="results (default: bench/PROTOCOL)")
+    parser.add_argument(
+        "--format", metavar="F", help="terminal (default), markdown, latex, csv or html"
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="write the table here")
+    parser.add_argument("--means", action="store_true", help="without the rows of categories")
+    parser.add_argument("--code", metavar="HASH", help="of this code version (default: the newest)")
+    shared.add_json(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Read the results, make the table, write it."""
+    from blemish.benchmark.formats import format_of, render
+    from blemish.benchmark.outline import outline_of
+    from blemish.benchmark.protocol import open_protocol
+    from blemish.benchmark.store import read_results
+    from blemish.benchmark.table import tabulate
+
+    protocol = open_protocol(options.protocol)
+    folder = options.out or Path("bench", protocol.name)
+    results = [r for r in read_results(folder) if r.run.protocol == protocol.name]
+    if not results:
+        raise BlemishError(
+            f"{folder} holds no results of {protocol.name}; make some with "
+            f"`blemish bench run {options.protocol}`, or name their folder with --out"
+        )
+    name = options.format or (format_of(options.output.name) if options.output else "terminal")
+    outline = dataclasses.replace(outline_of(protocol), each_category=not options.means)
+    table = tabulate(results, outline, code=options.code)
+    shown = render(table, name, _way(options.output, folder))
+    shared.write_json(table.to_json(), options.json)
+    if options.output is not None:
+        from blemish.files import replacing
+
+        with replacing(options.output) as file:
+            file.write(shown.encode("utf-8"))
+    elif options.json != "-":
+        print(shown, end="")
+    return 0
+
+
+def _way(output: Path | None, folder: Path) -> str | None:
+    """The way from the table's file to the folder of results; None where there is none."""
+    try:
+        return Path(os.path.relpath(folder, (output or Path("x")).parent)).as_posix()
+    except ValueError:  # another drive of Windows
+        return None
