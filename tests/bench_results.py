@@ -98,13 +98,17 @@ def evaluated(
         counts = confusion(samples.scores, samples.labels, threshold)
         return {"threshold": threshold if math.isfinite(threshold) else None, **counts.to_json()}
 
+    sample = {
+        "auroc": auroc(samples.scores, samples.labels),
+        "auroc_interval": bootstrap_auroc(samples.scores, samples.labels, samples.parts),
+    }
     return {
         "image": {
             "auroc": auroc(scores, labels),
             "auroc_interval": bootstrap_auroc(scores, labels, parts, draws=200),
         },
         "pixel": {"auroc": None, "aupro": None},
-        "sample": {"auroc": auroc(samples.scores, samples.labels)} if views > 1 else None,
+        "sample": sample if views > 1 else None,
         "decision": at(threshold),
         "oracle_f1": at(oracle),
     }

@@ -196,7 +196,11 @@ def test_a_view_whose_scores_run_high_hides_no_defect_once_it_has_its_scale(
 ) -> None:
     run = cli("evaluate", scaled, product, *BY_NAME, "--json", "-")
     sample = json.loads(run.out)["sample"]
-    assert set(sample) == {"auroc", "aggregation", "auroc_mean", "auroc_calibrated", "views"}
+    assert set(sample) == {
+        *("auroc", "auroc_interval", "aggregation"),
+        *("auroc_mean", "auroc_calibrated", "views"),
+    }
+    assert sample["auroc_interval"][0] <= sample["auroc"] <= sample["auroc_interval"][1]
     assert sample["aggregation"] == "max"
     assert sample["auroc_calibrated"] > 0.9
     assert sample["auroc"] < 0.8

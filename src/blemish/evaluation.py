@@ -194,8 +194,10 @@ def _sample_figures(
 
     scales = inspector.view_scales
     views = [image.view for image in images]
+    highest = sample_scores(scores, groups, labels, "max")
     return {
         "auroc": area(scores, "max"),
+        "auroc_interval": bootstrap_auroc(highest.scores, highest.labels, highest.parts),
         "aggregation": "max",
         "auroc_mean": area(scores, "mean"),
         "auroc_calibrated": scales and area(scales.standardise(scores, views), "max"),

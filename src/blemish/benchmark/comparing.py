@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from blemish.benchmark.store import Result, Scores
 from blemish.metrics.decision import Confusion
-from blemish.metrics.image import average_precision, bootstrap_auroc
+from blemish.metrics.image import average_precision
 from blemish.metrics.paired import Comparison, delong, paired_bootstrap
 from blemish.metrics.sample import Aggregation, sample_scores
 
@@ -49,19 +49,11 @@ def compare(
     return paired_bootstrap(average_precision, ours, theirs, one.label, one.part, draws=DRAWS)
 
 
-def interval(path: str, result: Result, scores: Open) -> tuple[float, float] | None:
-    """A 95 % interval of the figure at `path` by whole parts; None where there is none.
-
-    The one that the evaluation wrote beside the figure, or a bootstrap of the AUROC of parts.
-    """
+def interval(path: str, result: Result) -> tuple[float, float] | None:
+    """The 95 % interval that the evaluation wrote beside the figure at `path`, if it did."""
     group, _, name = path.partition(".")
     written = ((result.figures or {}).get(group) or {}).get(f"{name}_interval")
-    if written is not None:
-        return float(written[0]), float(written[1])
-    if path not in AGGREGATIONS:
-        return None
-    values, labels = sample(scores(result), AGGREGATIONS[path])
-    return bootstrap_auroc(values, labels, np.arange(len(values)))
+    return None if written is None else (float(written[0]), float(written[1]))
 
 
 def sample(scores: Scores, aggregation: Aggregation) -> tuple[Floats, NDArray[np.bool_]]:

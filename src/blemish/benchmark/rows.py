@@ -46,7 +46,7 @@ def _line_rows(
 ) -> Iterator[Row]:
     names = selection.categories[block]
     needed = list(dict.fromkeys([*block.categories, *names]))
-    by_category = {name: _cells(line, block, name, selection, scores) for name in names}
+    by_category = {name: _cells(line, block, name, selection) for name in names}
     alone = needed == names and len(names) == 1
     mean = (
         by_category[names[0]] if alone else _mean_cells(line, block, needed, by_category, selection)
@@ -110,12 +110,12 @@ def _unit(metric: Metric) -> float:
     return 100.0 if metric.percent else 1.0
 
 
-def _cells(line: Line, block: Block, category: str, selection: Selection, scores: Open) -> Cells:
+def _cells(line: Line, block: Block, category: str, selection: Selection) -> Cells:
     """One category's cells, not yet ranked."""
     cells = {}
     for column, label in selection.labels.items():
         runs = selection.runs(block, category, column)
-        cell = _cell(label, line.metric, runs, scores)
+        cell = _cell(label, line.metric, runs)
         failure = selection.failure(block, category, column)
         if not runs:
             cell = replace(cell, missing="failed" if failure else "no result")
@@ -123,13 +123,13 @@ def _cells(line: Line, block: Block, category: str, selection: Selection, scores
     return cells
 
 
-def _cell(label: str, metric: Metric, runs: BySeed, scores: Open) -> Cell:
+def _cell(label: str, metric: Metric, runs: BySeed) -> Cell:
     keys = tuple(runs[seed].key for seed in sorted(runs))
     values = [_figure(runs[seed], metric) for seed in sorted(runs)]
     known = [value for value in values if value is not None]
     if not known or len(known) < len(values):
         return Cell(label, missing="no figure", runs=keys)
-    ends = [interval(metric.path, run, scores) for run in runs.values()]
+    ends = [interval(metric.path, run) for run in runs.values()]
     whole = [pair for pair in ends if pair is not None]
     between = None
     if len(whole) == len(ends):
