@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,14 @@ from scipy.stats import norm
 from blemish.errors import DatasetError, ImageError
 from blemish.metrics.decision import confusion
 from blemish.metrics.image import auroc, average_precision
-from blemish.metrics.paired import Comparison, delong, holm, mean_comparison, paired_bootstrap
+from blemish.metrics.paired import (
+    Comparison,
+    delong,
+    holm,
+    mean_comparison,
+    paired_bootstrap,
+    paired_bootstrap_of_decisions,
+)
 
 Floats = npt.NDArray[np.float64]
 LABELS = np.repeat([0, 1], [30, 20])
@@ -200,6 +208,35 @@ def test_the_bootstrap_takes_any_metric_and_is_repeatable() -> None:
     assert told is not None
     assert (told.difference, told.error) == (1.0, 0.0)
     assert told.p == pytest.approx(2 / 301)
+
+
+@pytest.mark.parametrize("rate", ["mcc", "recall", "fpr", "precision"])
+def test_decisions_are_drawn_as_items_are(rate: str) -> None:
+    seeds = np.stack([drawn(4), drawn(6)]) > 0.5
+    other = drawn(5, 0.4) > 0.8
+
+    def metric(rejected: Floats, labels: npt.NDArray[np.bool_]) -> float | None:
+        value: float | None = getattr(confusion(rejected, labels, 0.5), rate)
+        return value
+
+    items = paired_bootstrap(metric, seeds, other, LABELS, draws=1000)
+    counts = paired_bootstrap_of_decisions(
+        operator.attrgetter(rate), seeds, other, LABELS, draws=1000
+    )
+    assert items is not None
+    assert counts is not None
+    assert counts.difference == pytest.approx(items.difference, abs=1e-12)
+    assert counts.error == pytest.approx(items.error, rel=0.1)
+
+
+def test_decisions_need_what_they_are_about() -> None:
+    recall = operator.attrgetter("recall")
+    assert paired_bootstrap_of_decisions(recall, [True, False], [True, True], [0, 0]) is None
+    alarms = paired_bootstrap_of_decisions(operator.attrgetter("fpr"), [1, 0], [1, 1], [0, 0])
+    assert alarms is not None
+    assert alarms.difference == -0.5
+    with pytest.raises(DatasetError, match="same parts"):
+        paired_bootstrap_of_decisions(recall, [True], [True, False], [0, 1])
 
 
 def test_a_metric_without_a_value_is_not_compared() -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blemish.benchmark.store import Result, Scores
-from blemish.metrics.decision import Confusion
 from blemish.metrics.image import average_precision
-from blemish.metrics.paired import Comparison, delong, paired_bootstrap
+from blemish.metrics.paired import (
+    Comparison,
+    delong,
+    paired_bootstrap,
+    paired_bootstrap_of_decisions,
+)
 from blemish.metrics.sample import Aggregation, sample_scores
 
 Open = Callable[[Result], Scores]
@@ -67,7 +72,7 @@ def _compare_decisions(
 ) -> Comparison | None:
     """By the parts rejected at each run's own threshold, which the draws leave as it is."""
     group, _, rate = path.partition(".")
-    rejected: list[list[Floats]] = [[], []]
+    rejected: list[list[NDArray[np.bool_]]] = [[], []]
     labels = np.empty(0, bool)
     for i, results in enumerate(pair):
         for result, scores in zip(results, opened[i], strict=True):
@@ -76,16 +81,9 @@ def _compare_decisions(
             if sum(figures.get(count, 0) for count in ("tn", "fp", "fn", "tp")) != len(values):
                 return None  # parts that lack a view were not decided on
             threshold = figures["threshold"]
-            above = values > (-math.inf if threshold is None else threshold)
-            rejected[i].append(above.astype(np.float64))
-
-    def metric(above: Floats, defective: NDArray[np.bool_]) -> float | None:
-        counts = np.bincount(2 * defective + above.astype(np.intp), minlength=4).tolist()
-        value: float | None = getattr(Confusion(*counts), rate)
-        return value
-
-    return paired_bootstrap(
-        metric, np.stack(rejected[0]), np.stack(rejected[1]), labels, draws=DRAWS
+            rejected[i].append(values > (-math.inf if threshold is None else threshold))
+    return paired_bootstrap_of_decisions(
+        operator.attrgetter(rate), np.stack(rejected[0]), np.stack(rejected[1]), labels, draws=DRAWS
     )
 
 

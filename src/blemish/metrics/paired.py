@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from blemish.errors import DatasetError
+from blemish.metrics.decision import Confusion
 from blemish.metrics.image import auroc, checked, influence, redrawn
 
 Floats = NDArray[np.float64]
@@ -81,21 +82,54 @@ def paired_bootstrap(
             checked(row, labels)
     defective = np.asarray(labels).astype(bool)
     part_of = _numbered(groups, len(defective))
-    seen = [[metric(row, defective) for row in rows] for rows in pair]
-    ours, theirs = ([value for value in values if value is not None] for values in seen)
-    if len(ours) < len(pair[0]) or len(theirs) < len(pair[1]):
+    rows = np.concatenate(pair)
+    seen = [metric(row, defective) for row in rows]
+    if None in seen:
         return None
     drawn = []
     for times in redrawn(part_of, defective, draws=draws, seed=seed):
         index = np.repeat(np.arange(len(times)), times)
-        means = [_mean(metric, rows[:, index], defective[index]) for rows in pair]
-        if means[0] is not None and means[1] is not None:
-            drawn.append(means[0] - means[1])
-    if len(drawn) < 2:
-        return None
-    variance = float(np.var(drawn, ddof=1)) + _between(ours) + _between(theirs)
-    difference = float(np.mean(ours) - np.mean(theirs))
-    return _comparison(difference, variance, least=2 / (len(drawn) + 1))
+        drawn.append([metric(row, defective[index]) for row in rows[:, index]])
+    return _bootstrapped(seen, drawn, len(pair[0]))
+
+
+def paired_bootstrap_of_decisions(
+    rate: Callable[[Confusion], float | None],
+    first: ArrayLike,
+    second: ArrayLike,
+    labels: ArrayLike,
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+) -> Comparison | None:
+    """`paired_bootstrap` for what follows from the counts of decisions, without drawing items.
+
+    first and second say which of the parts [n], or [seeds, n], are rejected. Parts that all runs
+    decide alike are drawn together, as many as a multinomial says, so n costs next to nothing.
+    """
+    defective = np.asarray(labels).astype(bool)
+    pair = [np.atleast_2d(np.asarray(rejected, dtype=bool)) for rejected in (first, second)]
+    if any(rows.shape[1:] != defective.shape for rows in pair) or defective.ndim != 1:
+        raise DatasetError("Decisions and labels to compare must be of the same parts.")
+    runs, n_bad = np.concatenate(pair), int(defective.sum())
+    n_good, rng = len(defective) - n_bad, np.random.default_rng(seed)
+
+    def rates(false: NDArray[Any], true: NDArray[Any]) -> list[float | None]:
+        counts = zip(false.tolist(), true.tolist(), strict=True)
+        return [rate(Confusion(n_good - fp, fp, n_bad - tp, tp)) for fp, tp in counts]
+
+    def redrawn_rejections(of: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """How many each run rejects of the parts drawn again: [draws, runs]."""
+        kinds, times = np.unique(runs[:, of], axis=1, return_counts=True)
+        if not len(times):
+            return np.zeros((draws, len(runs)), np.intp)
+        drawn = rng.multinomial(times.sum(), times / times.sum(), size=draws)
+        return np.asarray(drawn @ kinds.T.astype(np.intp), np.intp)
+
+    seen = rates(runs[:, ~defective].sum(axis=1), runs[:, defective].sum(axis=1))
+    false, true = redrawn_rejections(~defective), redrawn_rejections(defective)
+    drawn = [rates(fp, tp) for fp, tp in zip(false, true, strict=True)]
+    return _bootstrapped(seen, drawn, len(pair[0]))
 
 
 def mean_comparison(comparisons: Sequence[Comparison]) -> Comparison:
@@ -157,15 +191,25 @@ def _unbiased(squares: NDArray[Any], clusters: int) -> float:
     return float(squares.sum()) * clusters / (clusters - 1)
 
 
-def _between(values: Sequence[float]) -> float:
+def _between(values: Sequence[float] | Floats) -> float:
     """The variance of a mean over seeds; 0 for one seed, which tells nothing of it."""
     return float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else 0.0
 
 
-def _mean(metric: Metric, rows: Floats, labels: NDArray[np.bool_]) -> float | None:
-    values = [metric(row, labels) for row in rows]
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if len(known) == len(values) else None
+def _bootstrapped(
+    seen: Sequence[float | None], drawn: Sequence[Sequence[float | None]], k: int
+) -> Comparison | None:
+    """From the metric of every run, and of every draw of it; the first k runs against the rest."""
+    if None in seen:
+        return None
+    values = np.array(seen, dtype=np.float64)
+    whole = np.array([draw for draw in drawn if None not in draw], dtype=np.float64)
+    if len(whole) < 2:
+        return None
+    differences = whole[:, :k].mean(axis=1) - whole[:, k:].mean(axis=1)
+    variance = float(np.var(differences, ddof=1)) + _between(values[:k]) + _between(values[k:])
+    difference = float(values[:k].mean() - values[k:].mean())
+    return _comparison(difference, variance, least=2 / (len(whole) + 1))
 
 
 def _comparison(difference: float, variance: float, *, least: float = 0.0) -> Comparison:

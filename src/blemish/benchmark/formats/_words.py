@@ -73,12 +73,22 @@ def closing(over: OverMethods | None, row: Row) -> tuple[str, str]:
 
 
 def row_names(row: Row) -> tuple[str, str, str]:
-    """Data with its variant, category, and metric with its unit and threshold."""
+    """Data with its variant, category, and metric with its unit and threshold.
+
+    A category that is the whole data set, and has its name, is not named again.
+    """
     data = " ".join(filter(None, [row.data, row.variant]))
     unit = ", %" if row.metric.percent else ""
     threshold = f" ({row.protocol} protocol)" if row.protocol else ""
     category = "mean" if row.category is None else row.category
+    if category == row.data:
+        category = ""
     return data, category, f"{row.metric.name}{unit}{threshold}"
+
+
+def whose(cell: Cell, row: Row) -> str:
+    """Row and detector of a figure in one line."""
+    return ", ".join(filter(None, [*row_names(row), cell.detector]))
 
 
 def has_closing(table: Table) -> bool:

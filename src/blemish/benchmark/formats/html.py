@@ -76,7 +76,7 @@ def _runs(table: Table, links: str | None) -> str:
     for i, row in enumerate(table.rows, 1):
         for j, cell in enumerate(row.cells, 1):
             if cell.runs:
-                what = text(", ".join([*words.row_names(row), cell.detector]))
+                what = text(words.whose(cell, row))
                 keys = ", ".join(_key(key, links) for key in cell.runs)
                 items.append(f'<li id="run-{i}-{j}">{what}: {keys}</li>')
     return f'<section class="small"><h2>Runs</h2><ul>{"".join(items)}</ul></section>' * bool(items)

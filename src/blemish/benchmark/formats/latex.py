@@ -75,7 +75,7 @@ def _runs(table: Table) -> Iterator[str]:
     for row in table.rows:
         for cell in row.cells:
             if cell.runs:
-                what = ", ".join([*words.row_names(row), cell.detector]).replace("\n", " ")
+                what = words.whose(cell, row).replace("\n", " ")
                 yield f"% {what}: {' '.join(cell.runs)}"
 
 

@@ -59,7 +59,7 @@ def _runs(table: Table, links: str | None) -> Iterator[str]:
         for j, cell in enumerate(row.cells, 1):
             if cell.runs:
                 keys = ", ".join(key if links is None else _link(key, links) for key in cell.runs)
-                what = _text(", ".join([*words.row_names(row), cell.detector]))
+                what = _text(words.whose(cell, row))
                 yield f'- <a id="{_name(i, j)}"></a>{what}: {keys}'
 
 
