@@ -39,7 +39,8 @@ def _figures(table: Table) -> str:
     for i, row in enumerate(table.rows, 1):
         names = "".join(f'<th scope="row">{text(name)}</th>' for name in words.row_names(row))
         cells = "".join(_cell(cell, row, f"run-{i}-{j}") for j, cell in enumerate(row.cells, 1))
-        over = "<br>".join(text(words) for words in words.closing(row.over_methods, row) if words)
+        ours, published = map(text, words.closing(row.over_methods, row))
+        over = ours + f'<br><span class="small">{published}</span>' * bool(published)
         rows.append(f"<tr>{names}{cells}{f'<td class=n>{over}</td>' * closing}</tr>")
     return _table(heads, rows)
 
