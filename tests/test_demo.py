@@ -171,7 +171,7 @@ def test_the_main_job_on_solar_cells(tmp_path: Path) -> None:
     demo = run_demo(few_cells(40, 12), tmp_path, plan=Plan(size=128))
     figures = demo.evaluation.figures
     assert figures["image"]["auroc"] > 0.8
-    assert figures["pixel"] == {"auroc": None, "aupro": None}
+    assert set(figures["pixel"].values()) == {None}
     assert demo.trained.card["data"]["terms"] == elpv.TERMS
     assert "non-commercial" in demo.report.read_text(encoding="utf-8")
     assert "of 12 solar cells with cracks" in demo.story()[1]

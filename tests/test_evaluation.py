@@ -34,6 +34,10 @@ from blemish.errors import DatasetError
 from blemish.evaluation import Evaluation, evaluate
 from blemish.inspector import Inspector
 
+PIXEL = {
+    *("auroc", "aupro", "pro_at_f1", "fpr_at_f1"),
+    *("localised", "localised_of_rejected", "localised_recall"),
+}
 COUNTS = {
     *("tn", "fp", "fn", "tp", "mcc", "recall", "precision", "fpr", "f1"),
     *("recall_interval", "fpr_interval"),
@@ -65,7 +69,7 @@ def test_the_keys_of_the_figures(evaluation: Evaluation) -> None:
     assert set(figures["image"]) == {
         *("auroc", "auroc_interval", "average_precision", "n_good", "n_defective")
     }
-    assert set(figures["pixel"]) == {"auroc", "aupro"}
+    assert set(figures["pixel"]) == PIXEL
     assert figures["sample"] is None
     assert set(figures["decision"]) == {"threshold", "promise", "unit", "incomplete", *COUNTS}
     assert set(figures["decision"]["promise"]) == {
@@ -89,7 +93,7 @@ def figures_of(cli: Cli, model: Path, root: Path, *options: object) -> dict[str,
 def test_without_masks_there_are_no_pixel_figures(cli: Cli, model: Path, tmp_path: Path) -> None:
     root = save_set(tmp_path / "set", train=0, good=3, dents=3, masks=False)
     figures = figures_of(cli, model, root)
-    assert figures["pixel"] == {"auroc": None, "aupro": None}
+    assert figures["pixel"] == dict.fromkeys(PIXEL)
     assert figures["image"]["auroc"] == 1.0
     assert "pixels: AUROC -, AUPRO -" in cli("evaluate", model, root).out
 
@@ -103,7 +107,7 @@ def test_with_good_images_only_there_is_nothing_to_rank(
         **{"auroc": None, "auroc_interval": None, "average_precision": None},
         **{"n_good": 4, "n_defective": 0},
     }
-    assert figures["pixel"] == {"auroc": None, "aupro": None}
+    assert figures["pixel"] == dict.fromkeys(PIXEL)
     assert figures["oracle_f1"] is None
     decision = figures["decision"]
     assert (decision["recall"], decision["recall_interval"]) == (None, None)
@@ -137,9 +141,10 @@ def test_a_defect_without_a_mask_beside_others_is_no_background(
     some = shutil.copytree(whole, tmp_path / "some")
     (some / "ground_truth/dent/203_mask.png").unlink()
     fewer = save_set(tmp_path / "fewer", train=0, good=3, dents=3)
-    pixel = figures_of(cli, model, some)["pixel"]
-    assert pixel == figures_of(cli, model, fewer)["pixel"]
-    assert pixel != figures_of(cli, model, whole)["pixel"]
+    areas = [figures_of(cli, model, root)["pixel"] for root in (some, fewer, whole)]
+    of_some, of_fewer, of_whole = ((pixel["auroc"], pixel["aupro"]) for pixel in areas)
+    assert of_some == of_fewer
+    assert of_some != of_whole
 
 
 # The figures, recomputed.

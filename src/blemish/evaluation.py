@@ -20,6 +20,7 @@ from blemish.images import read_mask, read_rgb
 from blemish.inspector import Inspector
 from blemish.metrics.decision import Confusion, confusion, oracle_f1_threshold
 from blemish.metrics.image import auroc, average_precision, bootstrap_auroc
+from blemish.metrics.localised import UNMARKED, localised_rates, peak_on_mask
 from blemish.metrics.pixel import PixelScores
 from blemish.metrics.sample import (
     Aggregation,
@@ -34,7 +35,10 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ImageResult:
-    """One image of the test set and its score."""
+    """One image of the test set, its score, and whether its map's peak lies on its mask.
+
+    `localised` is 1, 0, or -1 where no defect is marked (see `metrics.localised.peak_on_mask`).
+    """
 
     image: Path
     mask: Path | None
@@ -44,6 +48,7 @@ class ImageResult:
     part: str
     view: str | None
     score: float
+    localised: int = UNMARKED
 
 
 @dataclass(frozen=True)
@@ -93,24 +98,29 @@ def evaluate(
             f"{data.root} has no labelled test images; put them into test/good and test/<defect>"
         )
     with_masks = any(row.mask is not None for row in rows)
-    images, started, inspecting = [], time.monotonic(), 0.0
+    images: list[ImageResult] = []
+    peaks: list[float] = []  # the largest value of each map
+    started, inspecting = time.monotonic(), 0.0
     with PixelScores() as pixels:
         for done, row in enumerate(rows, 1):
             start = time.perf_counter()
             look = inspector.look(row.image)
             inspecting += time.perf_counter() - start
-            images.append(_result(row, look.score))
-            # A defect without a mask says nothing about pixels: they are not background.
-            if with_masks and (row.label == "good" or row.mask is not None):
+            localised = UNMARKED
+            if with_masks:
+                peaks.append(float(look.map.max()))
                 mask = _mask(row, look.shape)
-                pixels.add(look.map, mask, name=str(row.image))
+                if mask is not None:
+                    pixels.add(look.map, mask, name=str(row.image))
+                    localised = peak_on_mask(look.map, mask)
+            images.append(_result(row, look.score, localised))
             if progress:
                 progress(Progress("evaluating", done, len(rows)))
-        pixel = {"auroc": pixels.auroc(), "aupro": pixels.aupro()} if with_masks else None
+        pixel = _pixel_figures(pixels, images, peaks, inspector.threshold)
     parts = _parts(images, inspector)
     figures = {
         "image": _image_figures(images),
-        "pixel": pixel or {"auroc": None, "aupro": None},
+        "pixel": pixel,
         "sample": _sample_figures(images, parts, inspector) if data.has_parts else None,
         "decision": _decision_figures(parts, inspector),
         "oracle_f1": _oracle_figures(parts),
@@ -123,14 +133,18 @@ def evaluate(
     return Evaluation(images, parts, figures, dict(inspector.card), inspector)
 
 
-def _result(row: Row, score: float) -> ImageResult:
+def _result(row: Row, score: float, localised: int) -> ImageResult:
+    label = row.label or ""
     return ImageResult(
-        row.image, row.mask, row.category, row.label or "", row.defect, row.part, row.view, score
+        row.image, row.mask, row.category, label, row.defect, row.part, row.view, score, localised
     )
 
 
-def _mask(row: Row, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    return np.zeros(shape, bool) if row.mask is None else read_mask(row.mask, shape)
+def _mask(row: Row, shape: tuple[int, int]) -> npt.NDArray[np.bool_] | None:
+    """None for a defect without a mask: its pixels are not known, and are no background."""
+    if row.mask is not None:
+        return read_mask(row.mask, shape)
+    return np.zeros(shape, bool) if row.label == "good" else None
 
 
 def _parts(images: list[ImageResult], inspector: Inspector) -> list[PartResult]:
@@ -179,6 +193,19 @@ def _image_figures(images: list[ImageResult]) -> dict[str, Any]:
         "average_precision": average_precision(scores, labels),
         "n_good": int((~labels).sum()),
         "n_defective": int(labels.sum()),
+    }
+
+
+def _pixel_figures(
+    pixels: PixelScores, images: list[ImageResult], peaks: list[float], threshold: float
+) -> dict[str, float | None]:
+    f1 = _oracle_threshold(np.array(peaks), _labels(images)) if peaks else None
+    return {
+        "auroc": pixels.auroc(),
+        "aupro": pixels.aupro(),
+        "pro_at_f1": None if f1 is None else pixels.pro_at(f1),
+        "fpr_at_f1": None if f1 is None else pixels.fpr_at(f1),
+        **localised_rates([image.localised for image in images], _scores(images) > threshold),
     }
 
 
@@ -260,11 +287,17 @@ def _decision_figures(parts: list[PartResult], inspector: Inspector) -> dict[str
 def _oracle_figures(parts: list[PartResult]) -> dict[str, Any] | None:
     """The threshold with the best F1 on this very test set: for comparison with papers only."""
     scores, labels = _scores(parts), _labels(parts)
-    if labels.all() or not labels.any():
+    threshold = _oracle_threshold(scores, labels)
+    if threshold is None:
         return None
-    threshold = oracle_f1_threshold(scores, labels)
     counts: Confusion = confusion(scores, labels, threshold)
     return {"threshold": threshold if math.isfinite(threshold) else None, **counts.to_json()}
+
+
+def _oracle_threshold(
+    scores: npt.NDArray[np.float64], labels: npt.NDArray[np.bool_]
+) -> float | None:
+    return oracle_f1_threshold(scores, labels) if labels.any() and not labels.all() else None
 
 
 def _recall_by_defect(parts: list[PartResult]) -> dict[str, dict[str, int]]:

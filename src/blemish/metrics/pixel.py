@@ -1,4 +1,7 @@
-"""Pixel AUROC and AUPRO over any number of maps: exact at distinct values, in bounded memory."""
+"""Pixel AUROC, AUPRO, and shares above one threshold, over any number of maps.
+
+Exact at distinct values, in bounded memory.
+"""
 
 from __future__ import annotations
 
@@ -95,6 +98,26 @@ class PixelScores:
             return None
         return self._both_areas(limit)[1]
 
+    def pro_at(self, threshold: float) -> float | None:
+        """Mean over the regions of the share of each that lies above one threshold.
+
+        Regions as in `aupro`, which it must not be taken for: a low threshold gives 1 on any map,
+        so `fpr_at` belongs beside it. None without a region.
+        """
+        if not self._components:
+            return None
+        level = _at_most(threshold)
+        found = sum(float(run["weight"][run["value"] > level].sum()) for run in self._defects)
+        return found / self._components
+
+    def fpr_at(self, threshold: float) -> float | None:
+        """Share of the background of all images above one threshold; None without background."""
+        if not self._background.count:
+            return None
+        level = _at_most(threshold)
+        above = sum(len(run) - int(run.searchsorted(level, "right")) for run in self._background)
+        return above / self._background.count
+
     def _both_areas(self, limit: float) -> tuple[float, float]:
         """AUROC and AUPRO from one reading of the pixels; kept until the next map is added."""
         if limit not in self._areas:
@@ -119,6 +142,12 @@ class PixelScores:
             above += len(run) - run.searchsorted(values, "right")
             at_least += len(run) - run.searchsorted(values, "left")
         return above, at_least
+
+
+def _at_most(threshold: float) -> np.float32:
+    """The largest float32 that is not above: the same float32 values lie above either."""
+    level = np.float32(threshold)
+    return level if float(level) <= threshold else np.nextafter(level, np.float32(-np.inf))
 
 
 def _area_before(
