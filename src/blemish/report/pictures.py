@@ -24,7 +24,7 @@ STOPS = 12  # colours in the legend's ramp
 class Picture:
     """One image as the report shows it.
 
-    rgb uint8 [h, w, 3] and map float32 [h, w] are shrunk to SIDE; `truth` outlines the mask and
+    rgb uint8 [h, w, 3] and map float32 [h, w] are shrunk to a side; `truth` outlines the mask and
     `found` the map above the map threshold, as SVG paths in the same pixels. `median` and `peak`
     are those of the whole map. `cut` says which stretch of a long image is shown.
     """
@@ -46,12 +46,14 @@ class ColourScale:
     high: float
 
 
-def shrink(rgb: Pixels, map_: Floats, mask: Mask | None, level: float | None) -> Picture:
+def shrink(
+    rgb: Pixels, map_: Floats, mask: Mask | None, level: float | None, side: int = SIDE
+) -> Picture:
     """Prepare an image [H, W, 3], its map [H, W] and its mask; `level` is the map threshold."""
     part, cut = _cut_out(map_, mask)
     rgb_part, map_part = np.ascontiguousarray(rgb[part]), np.ascontiguousarray(map_[part])
     height, width = map_part.shape
-    scale = min(1.0, SIDE / max(height, width))
+    scale = min(1.0, side / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return Picture(
         rgb=cv2.resize(rgb_part, size, interpolation=cv2.INTER_AREA).astype(np.uint8),

@@ -1,0 +1,146 @@
+"""How a figure falls as defects creep into the good training images: one line per detector."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from blemish.benchmark.figures import _svg as svg
+from blemish.benchmark.figures._values import file_name, names, title, value
+from blemish.benchmark.store import Result
+from blemish.dataset.words import name_some
+
+WIDTH, HEIGHT = 680, 380
+LEFT, RIGHT, TOP, FOOT = 60, 190, 40, 52
+
+
+@dataclass(frozen=True)
+class Point:
+    """The mean over categories at one share of noise, once per seed."""
+
+    alpha: float
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The points of one detector, by rising share of noise."""
+
+    detector: str
+    points: tuple[Point, ...]
+
+
+def draw(results: Sequence[Result], metrics: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """A figure for each data set with several shares of noise, and each metric."""
+    done = [result for result in results if _alpha(result) is not None]
+    for data in sorted({result.run.data for result in done}):
+        of_data = [result for result in done if result.run.data == data]
+        for metric in metrics:
+            lines, missing = curves(of_data, metric)
+            if len({point.alpha for curve in lines for point in curve.points}) > 1:
+                yield file_name("noise", data, metric), noise_curves(lines, data, metric, missing)
+
+
+def curves(results: Sequence[Result], metric: str) -> tuple[list[Curve], list[str]]:
+    """The curves of one data set, and the means withheld because a category is missing.
+
+    A mean counts only when every category that occurs in the results has its value.
+    """
+    named = names(results)
+    found: dict[tuple[str, float, int], dict[str, float]] = defaultdict(dict)
+    for result in results:
+        alpha, measured = _alpha(result), value(result, metric)
+        if alpha is not None and measured is not None:
+            key = (named[result.key], alpha, result.run.seed)
+            found[key][result.run.category] = measured
+    categories = {category for values in found.values() for category in values}
+    means: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+    withheld = []
+    for (detector, alpha, seed), values in sorted(found.items()):
+        if categories - values.keys():
+            withheld.append(f"{detector} at {alpha:g}, seed {seed}")
+        else:
+            means[detector][alpha].append(fmean(values.values()))
+    return [
+        Curve(detector, tuple(Point(alpha, tuple(v)) for alpha, v in sorted(points.items())))
+        for detector, points in means.items()
+    ], withheld
+
+
+def noise_curves(
+    lines: Sequence[Curve], data: str, metric: str, missing: Sequence[str] = ()
+) -> str:
+    """The curves as SVG: the mean over the seeds, and from the lowest to the highest seed.
+
+    `missing` names the means that are withheld.
+    """
+    values = [each for curve in lines for point in curve.points for each in point.values]
+    alphas = sorted({point.alpha for curve in lines for point in curve.points})
+    levels = svg.ticks(min(values), max(values))
+    base, right = HEIGHT - FOOT, WIDTH - RIGHT
+
+    def x(alpha: float) -> float:
+        return LEFT + (right - LEFT) * (alpha - alphas[0]) / ((alphas[-1] - alphas[0]) or 1)
+
+    def y(measured: float) -> float:
+        return base - (base - TOP) * (measured - levels[0]) / (levels[-1] - levels[0])
+
+    body = [svg.words(LEFT, 22, f"{data}: {title(metric)}", "title")]
+    for level in levels:
+        body.append(svg.line(LEFT, y(level), right, y(level)))
+        body.append(svg.words(LEFT - 8, y(level) + 4, f"{level:g}", "soft", "end"))
+    body += [svg.words(x(alpha), base + 18, f"{alpha:g}", "soft", "middle") for alpha in alphas]
+    middle = (LEFT + right) / 2
+    axis = "share of the training images that are defective (alpha)"
+    body.append(svg.words(middle, base + 38, axis, "soft", "middle"))
+    ends = [(y(fmean(curve.points[-1].values)), curve) for curve in lines]
+    labels = svg.spread([end for end, _ in ends], svg.LINE, TOP, base)
+    for place, ((end, curve), label) in enumerate(zip(ends, labels, strict=True)):
+        places = [
+            (x(p.alpha), y(fmean(p.values)), y(max(p.values)), y(min(p.values)))
+            for p in curve.points
+        ]
+        body.append(_curve(places, place))
+        last = places[-1][0]
+        body.append(svg.line(last + 5, end, right + 12, label, svg.RULE))
+        body.append(svg.words(right + 16, label + 4, curve.detector))
+    note, bottom = svg.paragraph(LEFT, HEIGHT + 10, _note(lines, missing), WIDTH - 2 * LEFT)
+    return svg.page(WIDTH, bottom, f"{data}: {title(metric)} over noise", "".join(body) + note)
+
+
+def _curve(places: Sequence[tuple[float, float, float, float]], number: int) -> str:
+    """One line through (x, mean, highest, lowest), with the band between the seeds."""
+    colour = svg.COLOURS[number % len(svg.COLOURS)]
+    dashes = svg.DASHES[number // len(svg.COLOURS) % len(svg.DASHES)]
+    upper = [f"{x:.1f},{high:.1f}" for x, _, high, _ in places]
+    lower = [f"{x:.1f},{low:.1f}" for x, _, _, low in reversed(places)]
+    through = " ".join(f"{x:.1f},{mean:.1f}" for x, mean, _, _ in places)
+    dots = "".join(
+        f'<circle cx="{x:.1f}" cy="{mean:.1f}" r="3" fill="{colour}"/>'
+        + (svg.line(x, high, x, low, colour, 1.2) if low > high else "")
+        for x, mean, high, low in places
+    )
+    return (
+        f'<polygon points="{" ".join(upper + lower)}" fill="{colour}" opacity="0.12"/>'
+        f'<polyline points="{through}" fill="none" stroke="{colour}" stroke-width="2" '
+        f'stroke-dasharray="{dashes}" stroke-linejoin="round"/>{dots}'
+    )
+
+
+def _note(lines: Sequence[Curve], missing: Sequence[str]) -> str:
+    counts = sorted({len(point.values) for curve in lines for point in curve.points})
+    if counts[-1] == 1:
+        said = "One seed: no spread is known."
+    else:
+        seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        said = f"Mean over {seeds} seeds; bars and bands reach from the lowest seed to the highest."
+    if missing:
+        said += f" Withheld, because a category is missing: {name_some(missing)}."
+    return said
+
+
+def _alpha(result: Result) -> float | None:
+    alpha = dict(result.run.split_settings).get("alpha")
+    return None if alpha is None else float(alpha)
