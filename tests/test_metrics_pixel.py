@@ -238,3 +238,17 @@ def test_all_values_agree_with_adeval_in_strips(case: dict[str, Any]) -> None:
     error = crowd / background.size / 2 + 1e-6
     assert auroc == pytest.approx(case["auroc_strips"], abs=error)
     assert aupro == pytest.approx(case["aupro_strips"], abs=error / 0.3)
+
+
+@pytest.mark.parametrize("memory_limit", [1 << 20, 1 << 10])
+def test_asking_between_two_maps_changes_nothing(memory_limit: int) -> None:
+    maps, masks = random_case(3, 100_000, size=30)
+    asked = []
+    with PixelScores(memory_limit=memory_limit) as pixels:
+        for anomaly_map, mask in zip(maps, masks, strict=True):
+            pixels.add(anomaly_map, mask)
+            asked.append((pixels.auroc(), pixels.fpr_at(0.5)))
+        at_once = pytest.approx(measure(maps, masks), abs=1e-12)
+        assert (pixels.auroc(), pixels.aupro()) == at_once
+        assert pixels.fpr_at(0.5) == asked[-1][1] == np.mean(maps[~masks] > 0.5)
+    assert asked[0] != asked[-1]

@@ -210,7 +210,7 @@ class _Runs:
         self._name = name
         self._block = np.empty(room, dtype)
         self._sort = sort
-        self._filled = 0
+        self._filled = self._in_order = 0
         self._files: list[Path] = []
         self.count = 0
 
@@ -229,7 +229,9 @@ class _Runs:
         for file in self._files:
             yield np.fromfile(file, self._block.dtype)
         block = self._block[: self._filled]
-        self._sort(block)
+        if self._in_order < self._filled:
+            self._sort(block)
+            self._in_order = self._filled
         if len(block):
             yield block
 
@@ -244,4 +246,4 @@ class _Runs:
                 "or give another folder."
             ) from error
         self._files.append(file)
-        self._filled = 0
+        self._filled = self._in_order = 0
