@@ -51,7 +51,7 @@ def gallery(maps: Mapping[str, Sequence[KeptMap]], heading: str) -> str:
     for label, row in closest.items():
         if row:
             drawn, height = _row(row, list(maps), y, picture=False)
-            body += [drawn, _caption(y, "closest call", f"{label}, each its own")]
+            body += [drawn, _caption(y, "closest call", f"{label}, each own")]
             y += height
     width = LEFT + (CELL + GAP) * (len(maps) + 1) + GAP
     note, bottom = svg.paragraph(GAP * 2, y + 12, _NOTE, width - 4 * GAP)
@@ -144,5 +144,5 @@ def _cell(one: KeptMap, x: float, y: float, *, heat: bool) -> str:
 def _caption(y: float, said: str, below: str) -> str:
     """What a row shows, left of it."""
     above = said if len(said) <= 18 else f"{said[:17]}\u2026"
-    under = below if len(below) <= 22 else f"\u2026{below[-21:]}"
+    under = below if len(below) <= 20 else f"\u2026{below[-19:]}"
     return svg.words(GAP * 2, y + 16, above, "head") + svg.words(GAP * 2, y + 34, under, "soft")
