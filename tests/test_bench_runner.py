@@ -197,6 +197,8 @@ def test_a_damaged_image_fails_its_runs_and_no_other(
 def test_nothing_to_run(cli: Cli, protocol: Path, tmp_path: Path) -> None:
     argv = ["bench", "run", protocol, "--data", tmp_path]
     cli(*argv, "--quiet").refusal("nothing of small can be run", "blemish bench list")
+    nowhere = tmp_path / "nowhere"
+    cli("bench", "run", "dev", "--data", nowhere).refusal(nowhere, "is no folder; name the one")
     cli(*argv, "--workers", 0).refusal("--workers 0 must be 1 or more")
     cli(*argv, "--budget", "soon").refusal("--budget soon is no time")
     cli("bench", "run", "real-iad", "--data", tmp_path).refusal("no protocol 'real-iad'")

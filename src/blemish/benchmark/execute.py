@@ -59,9 +59,10 @@ def execute(job: Job) -> Outcome:
 
 def _made(job: Job, folder: Path) -> Outcome:
     run = job.run
-    data = _data(job)
+    open_category(job.place, run.category)  # once for all of its runs, so no cost of this one
     _forget_peak()
     start = time.perf_counter()
+    data = _data(job)
     model = folder / "model.blemish"
     trained = train(data, model, _plan(run))
     middle = time.perf_counter()

@@ -15,7 +15,7 @@ from blemish.benchmark.protocol import Contestant, DataSource, Protocol, SplitCh
 from blemish.benchmark.sources import Place, find_place, open_category, open_place
 from blemish.dataset.words import name_some
 from blemish.detectors import detector_names
-from blemish.errors import BlemishError
+from blemish.errors import BlemishError, DatasetError
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -94,6 +94,8 @@ def expand(
     `detectors` may name some that the protocol does not; `categories` may name data sets; `seeds`
     is a number of seeds, from 0. Raises BlemishError for a name that is nowhere.
     """
+    if not root.is_dir():
+        raise DatasetError(f"{root} is no folder; name the one that holds the data sets")
     contestants, missing = _contestants(protocol, detectors)
     numbers = range(protocol.seeds if seeds is None else seeds)
     asked = None if categories is None else set(categories)

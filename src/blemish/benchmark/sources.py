@@ -30,7 +30,7 @@ def find_place(data: DataSource, split: SplitChoice, root: Path) -> Place:
 
     Case, blanks, hyphens and underscores make no difference.
     """
-    base = root if data.package is None else _package(data.package)
+    base = Path(os.path.abspath(root)) if data.package is None else _package(data.package)  # noqa: PTH100
     path = _first(base, data.folders)
     if path is None:
         raise DatasetError(f"{base} holds none of {', '.join(data.folders)}")

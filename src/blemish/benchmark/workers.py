@@ -87,45 +87,68 @@ def answers(
     queue = Queue(jobs, group)
     number = max(1, min(workers, len(jobs)))
     with tempfile.TemporaryDirectory(prefix="blemish-bench-", ignore_cleanup_errors=True) as folder:
-        crew: list[_Worker[Job]] = []
-
-        def employ() -> _Worker[Job]:
-            worker: _Worker[Job] = _start(threads, folder)
-            crew.append(worker)
-            with contextlib.suppress(OSError):  # it has ended: the answer that is missing tells
-                worker.connection.send(execute)
-            return worker
+        crew = _Crew[Job](execute, threads, folder)
 
         def give(worker: _Worker[Job]) -> None:
-            busy = [other.group for other in crew if other.job is not None]
-            taken = queue.take(worker.group, busy) if proceed() else None
+            taken = queue.take(worker.group, crew.busy()) if proceed() else None
             if taken is None:
                 return
             worker.job, worker.group = taken
             started(worker.job)
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # it has ended: its answer will be missing
                 worker.connection.send(worker.job)
 
         try:
-            for worker in [employ() for _ in range(number)]:
+            for worker in [crew.employ() for _ in range(number)]:
                 _await_start(worker)
                 give(worker)
-            while at_work := {w.connection: w for w in crew if w.job is not None}:
+            while at_work := crew.at_work():
                 for connection in wait(list(at_work)):
-                    worker = at_work[connection]  # type: ignore[index]
-                    job, answer = worker.job, _answer(worker)
+                    worker = at_work[cast(Connection, connection)]
+                    job, answer = cast(Job, worker.job), _answer(worker)
                     worker.job = None
-                    assert job is not None
                     if isinstance(answer, Exception):
                         raise answer
                     if isinstance(answer, Died):
-                        crew.remove(worker)
-                        worker = employ()
-                        _await_start(worker)
+                        worker = crew.replace(worker)
                     give(worker)
                     yield job, cast("Answer | Died", answer)
         finally:
-            _dismiss(crew)
+            crew.dismiss()
+
+
+class _Crew(Generic[Job]):
+    """The workers there are."""
+
+    def __init__(self, execute: Callable[..., object], threads: int | None, folder: str) -> None:
+        self._execute, self._threads, self._folder = execute, threads, folder
+        self._workers: list[_Worker[Job]] = []
+
+    def employ(self) -> _Worker[Job]:
+        worker: _Worker[Job] = _start(self._threads, self._folder)
+        self._workers.append(worker)
+        with contextlib.suppress(OSError):  # it has ended: `_await_start` tells
+            worker.connection.send(self._execute)
+        return worker
+
+    def replace(self, dead: _Worker[Job]) -> _Worker[Job]:
+        self._workers.remove(dead)
+        worker = self.employ()
+        _await_start(worker)
+        return worker
+
+    def at_work(self) -> dict[Connection, _Worker[Job]]:
+        return {w.connection: w for w in self._workers if w.job is not None}
+
+    def busy(self) -> list[object]:
+        return [worker.group for worker in self._workers if worker.job is not None]
+
+    def dismiss(self) -> None:
+        for worker in self._workers:
+            worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join()
+            worker.connection.close()
 
 
 def _start(threads: int | None, folder: str) -> _Worker[Job]:
@@ -157,14 +180,6 @@ def _answer(worker: _Worker[Job]) -> object:
             f"its process ended with exit code {code}"
             + (", killed from outside, perhaps for want of memory" if code in (-9, 137) else "")
         )
-
-
-def _dismiss(crew: list[_Worker[Job]]) -> None:
-    for worker in crew:
-        worker.process.terminate()
-    for worker in crew:
-        worker.process.join()
-        worker.connection.close()
 
 
 def _serve(connection: Connection, threads: int | None, folder: str) -> None:

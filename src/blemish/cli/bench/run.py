@@ -43,7 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Make the runs; 1 when some of them failed."""
     from blemish.benchmark.protocol import open_protocol
-    from blemish.benchmark.runner import of_other_code, run_bench
+    from blemish.benchmark.runner import of_other_code
     from blemish.benchmark.runs import expand
     from blemish.benchmark.store import read_results
 
@@ -71,9 +71,25 @@ def run(options: argparse.Namespace) -> int:
         )
     if options.dry_run:
         return _dry_run(options, matrix, folder)
+    made = _made(options, matrix, folder, budget)
+    if made is None:
+        print("blemish: stopped; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+    shared.write_json(_summary(protocol, matrix, made, folder), options.json)
+    if options.json != "-":
+        print("\n".join(_closing(made, folder)))
+    return int(bool(made.failed))
+
+
+def _made(
+    options: argparse.Namespace, matrix: Matrix, folder: Path, budget: float | None
+) -> Made | None:
+    """What the bench came to; None when it was stopped from the keyboard."""
+    from blemish.benchmark.runner import run_bench
+
     show = _Show(options)
     try:
-        made = run_bench(
+        return run_bench(
             matrix.jobs,
             folder,
             workers=options.workers,
@@ -82,14 +98,9 @@ def run(options: argparse.Namespace) -> int:
             show=show,
         )
     except KeyboardInterrupt:
+        return None
+    finally:
         show.end()
-        print("blemish: stopped; the same command goes on where it stopped", file=sys.stderr)
-        return 130
-    show.end()
-    shared.write_json(_summary(protocol, matrix, made, folder), options.json)
-    if options.json != "-":
-        print("\n".join(_closing(made, folder)))
-    return int(bool(made.failed))
 
 
 def _names(text: str | None) -> list[str] | None:
