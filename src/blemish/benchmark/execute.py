@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blemish.benchmark.code import this_machine
+from blemish.benchmark.maps import KeptMap, choose_images, maps_of
 from blemish.benchmark.runs import Job, Run
 from blemish.benchmark.sources import open_category
 from blemish.dataset import Dataset
@@ -31,13 +33,17 @@ _HIGH_WATER = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a run came to, wherever it was made; `reason` is None unless it failed."""
+    """What a run came to, wherever it was made; `reason` is None unless it failed.
+
+    `maps` are those for the gallery: of the first seed only, they would be alike.
+    """
 
     reason: str | None
     figures: dict[str, Any] | None
     cost: dict[str, float | None] | None
     arrays: dict[str, npt.NDArray[Any]] | None
     machine: dict[str, Any]
+    maps: Sequence[KeptMap] = ()
 
 
 def execute(job: Job) -> Outcome:
@@ -74,7 +80,11 @@ def _made(job: Job, folder: Path) -> Outcome:
         "peak_rss_mb": _peak_rss_mb(),
         "latency_ms": trained.card["latency_ms"]["p50"],
     }
-    return Outcome(None, evaluation.figures, cost, _arrays(evaluation, data), this_machine())
+    maps: list[KeptMap] = []
+    if run.seed == 0:
+        chosen = choose_images(evaluation.images, evaluation.inspector.threshold)
+        maps = maps_of(evaluation, chosen)
+    return Outcome(None, evaluation.figures, cost, _arrays(evaluation, data), this_machine(), maps)
 
 
 def _data(job: Job) -> Dataset:
@@ -111,7 +121,7 @@ def _arrays(evaluation: Evaluation, data: Dataset) -> dict[str, npt.NDArray[Any]
         "view": np.array([image.view or "" for image in images], dtype=np.str_),
         "label": np.array([image.label == "defective" for image in images], dtype=np.bool_),
         "score": np.array([image.score for image in images], dtype=np.float64),
-        "localised": np.array([getattr(i, "localised", -1) for i in images], dtype=np.int8),
+        "localised": np.array([image.localised for image in images], dtype=np.int8),
     }
 
 

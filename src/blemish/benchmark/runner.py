@@ -12,6 +12,7 @@ from pathlib import Path
 
 from blemish.benchmark.code import this_code, this_machine
 from blemish.benchmark.execute import Outcome, execute
+from blemish.benchmark.maps import write_maps
 from blemish.benchmark.runs import Job, Run
 from blemish.benchmark.store import Result, read_results, write_result
 from blemish.benchmark.workers import Died, answers
@@ -187,6 +188,8 @@ class _Bench:
 
     def end(self, job: Job, outcome: Outcome | Died) -> Result:
         result = _result(job.run, outcome, self.folder)
+        if isinstance(outcome, Outcome) and outcome.maps:
+            write_maps(self.folder / f"{result.key}.maps.npz", outcome.maps)
         write_result(result, outcome.arrays if isinstance(outcome, Outcome) else None)
         self.rates.add(result)
         self.running.pop(job.run.key, None)
