@@ -64,25 +64,15 @@ def with_training(data: Dataset, other: Dataset) -> Dataset:
     if len(data.categories) != 1:
         raise DatasetError(f"{data.root} must hold one category to be trained on {other.root}")
     root = Path(os.path.commonpath([data.root, other.root]))
-    test = _placed(data.split("test"), root)
-    good = _placed(other.good(), root).with_columns(
-        category=pl.lit(data.categories[0]), split=pl.lit("train")
+    test = data.split("test").rows_below(root)
+    good = (
+        other.good()
+        .rows_below(root)
+        .with_columns(category=pl.lit(data.categories[0]), split=pl.lit("train"))
     )
     tested = test.select("image")
     table = pl.concat([good.join(tested, on="image", how="anti", maintain_order="left"), test])
     return Dataset(root, data.name, data.layout, table, data.terms)
-
-
-def _placed(data: Dataset, root: Path) -> pl.DataFrame:
-    """The table with paths, and parts that are named by a path, relative to `root`."""
-    inside = data.root.relative_to(root).as_posix()
-    start = pl.lit("" if inside == "." else inside + "/")
-    alone = pl.col("part") == pl.col("image")
-    return data.table.with_columns(
-        image=start + pl.col("image"),
-        mask=start + pl.col("mask"),
-        part=pl.when(alone).then(start + pl.col("part")).otherwise("part"),
-    )
 
 
 def _package(name: str) -> Path:

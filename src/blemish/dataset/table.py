@@ -74,6 +74,17 @@ class Dataset:
         """The rows at these positions, in this order."""
         return self.with_table(self.table[np.asarray(indices, dtype=np.int64)])
 
+    def rows_below(self, root: Path) -> pl.DataFrame:
+        """The table for a root above this one: paths, and parts that are named by a path, moved."""
+        inside = self.root.relative_to(root).as_posix()
+        start = pl.lit("" if inside == "." else inside + "/")
+        alone = pl.col("part") == pl.col("image")
+        return self.table.with_columns(
+            image=start + pl.col("image"),
+            mask=start + pl.col("mask"),
+            part=pl.when(alone).then(start + pl.col("part")).otherwise("part"),
+        )
+
     def split(self, name: str) -> Dataset:
         """The rows of "train", "validation" or "test"."""
         if name not in SPLITS:

@@ -102,15 +102,8 @@ def _read_stream(path: Path) -> Dataset:
 
 def _placed(data: Dataset, root: Path, source: Path) -> pl.DataFrame:
     """The table with paths relative to `root`, and the modality as the category."""
-    inside = data.root.relative_to(root).as_posix()
-    start = pl.lit("" if inside == "." else inside + "/")
-    alone = pl.col("part") == pl.col("image")
-    return data.table.with_columns(
-        image=start + pl.col("image"),
-        mask=start + pl.col("mask"),
-        part=pl.when(alone).then(start + pl.col("part")).otherwise("part"),
-        category=pl.lit(_modality(source) or data.name),
-    )
+    category = pl.lit(_modality(source) or data.name)
+    return data.rows_below(root).with_columns(category=category)
 
 
 def _modality(path: Path) -> str | None:
