@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from blemish.benchmark.code import this_code, this_machine
+from blemish.benchmark.code import this_machine
 from blemish.benchmark.execute import Outcome, execute
 from blemish.benchmark.maps import write_maps
 from blemish.benchmark.runs import Job, Run
@@ -155,8 +155,9 @@ def of_other_code(results: Sequence[Result]) -> list[str]:
     """One line for each other code that results in this folder are of."""
     numbers: dict[str, int] = {}
     for result in results:
-        if result.code != this_code():
-            name = f"blemish {result.code.version} ({result.code.source})"
+        if (code := result.code) != (now := result.run.code):
+            own = f", its {result.run.detector} {code.method}" if code.source == now.source else ""
+            name = f"blemish {code.version} ({code.source}{own})"
             numbers[name] = numbers.get(name, 0) + 1
     return [
         f"{number} results there are of other code, {name}: they stay, and are not mixed with "
@@ -218,7 +219,7 @@ def _result(run: Run, outcome: Outcome | Died, folder: Path) -> Result:
         run=run,
         status="done" if outcome.reason is None else "failed",
         reason=outcome.reason,
-        code=this_code(),
+        code=run.code,
         figures=outcome.figures,
         cost=outcome.cost,
         machine=outcome.machine,

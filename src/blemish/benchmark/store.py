@@ -18,7 +18,7 @@ from blemish.benchmark.runs import Run
 from blemish.errors import DatasetError
 from blemish.files import replacing
 
-SCHEMA = 1
+SCHEMA = 2
 ARRAYS = ("image", "part", "view", "label", "score", "localised")
 _FIELDS = ("key", "run", "status", "reason", "code", "figures", "cost", "machine", "finished")
 
