@@ -160,26 +160,28 @@ def _remarks(protocol: Protocol, matrix: Matrix, other_code: list[str]) -> list[
 
 
 def _dry_run(options: argparse.Namespace, matrix: Matrix, folder: Path) -> int:
-    """Say how many runs are left, and what they will take as far as results tell."""
-    from collections import Counter
-
-    from blemish.benchmark.runner import Rates, alike, unmade
+    """Say how many runs are left, and what they will take."""
+    from blemish.benchmark.forecast import forecast
+    from blemish.benchmark.runner import unmade
     from blemish.benchmark.store import read_results
 
     results = read_results(folder)
     left = unmade(matrix.jobs, results, retry=options.retry)
-    seconds = Rates(results).total(Counter(alike(job.run) for job in left))
-    seconds = None if seconds is None else seconds / (options.workers or 1)
+    expected = forecast(left, results)
     shown = {
         "runs": len(matrix.jobs),
         "left": len(left),
-        "seconds": seconds,
+        "seconds": expected.seconds,
+        "source": expected.source,
         "missing": [vars(one) for one in matrix.missing],
     }
     shared.write_json(shown, options.json)
     if options.json != "-":
-        cost = "no result tells how long" if seconds is None else f"about {_time(seconds)}"
+        cost = "nobody knows how long"
+        if expected.seconds is not None:
+            cost = f"about {_time(expected.seconds)}, one after the other"
         print(f"{len(left)} of {len(matrix.jobs)} runs are to be made: {cost}")
+        print(f"({expected.source})")
     return 0
 
 
