@@ -101,7 +101,7 @@ def measure(point: Point) -> dict[str, float]:
         ]
         child = run_child(arguments, {})
     figures: dict[str, float] = json.loads(child.output)
-    return figures
+    return {**figures, "backbone": backbone_seconds(point.size)}
 
 
 def write_set(folder: Path, images: int) -> None:
