@@ -141,10 +141,10 @@ def test_a_metric_finds_its_figure_at_either_threshold() -> None:
     assert mcc.of({"oracle_f1": None}) is None
 
 
-def test_a_crop_is_told_as_a_departure() -> None:
+def test_a_crop_sets_a_detector_apart() -> None:
     detectors = {one.name: one for one in open_protocol("real-iad-uiad").detectors}
     [departure] = detectors["padim"].departures()
-    assert "padim: the centre crop of 224 px is not available yet" in departure
+    assert "padim sees the centre crop of 224 px of 256 px" in departure
     assert detectors["cflow"].departures() == []
 
 

@@ -108,6 +108,7 @@ def _plan(run: Run) -> Plan:
         settings=dict(run.settings),
         size=run.size,
         resize=run.resize,
+        crop=run.crop,
         tile=run.tile,
         seed=run.seed,
     )

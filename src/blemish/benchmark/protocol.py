@@ -77,12 +77,13 @@ class Contestant:
     column: str | None = None
 
     def departures(self) -> list[str]:
-        """How its runs differ from the paper because something is not there yet."""
+        """What sets its figures apart from those of the detectors beside it."""
         if self.crop is None:
             return []
+        size = "its usual size" if self.size is None else f"{self.size} px"
         return [
-            f"{self.label}: the centre crop of {self.crop} px is not available yet, so the whole "
-            "image is used"
+            f"{self.label} sees the centre crop of {self.crop} px of {size}, and its pixel figures "
+            "are of the cropped maps and masks"
         ]
 
 

@@ -25,7 +25,7 @@ class Run:
     """One detector on one category with one seed: all that decides its result but the code.
 
     `variant` is the protocol's name of the split; `split` None is the one on disk; `fingerprint` is
-    that of the category's images; `size` None is the detector's usual one.
+    that of the category's images; `size` None is the detector's usual one, `crop` None no crop.
     """
 
     protocol: str
@@ -42,6 +42,7 @@ class Run:
     tile: int | None
     seed: int
     fingerprint: str
+    crop: int | None = None
 
     @cached_property
     def key(self) -> str:
@@ -174,6 +175,7 @@ def _run(
         tile=data.tile,
         seed=0,
         fingerprint=fingerprint,
+        crop=detector.crop,
     )
 
 
