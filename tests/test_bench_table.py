@@ -217,7 +217,7 @@ def test_a_failed_run_says_so_and_why(tmp_path: Path) -> None:
     leave(tmp_path, "patchcore", planted(2.0), failed="the disk was full")
     table = table_of(tmp_path)
     assert cells(only(table.rows))["patchcore"].missing == "failed"
-    assert table.notes == ("Patchcore failed on tire tire: the disk was full.",)
+    assert table.notes == ("Patchcore failed on tire: the disk was full.",)
 
 
 def test_published_figures_and_the_difference(tmp_path: Path) -> None:
