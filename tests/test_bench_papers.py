@@ -207,6 +207,15 @@ def test_real_iad_with_noise_has_a_row_for_each_alpha(bench: Bench, cli: Cli) ->
         assert mean["softpatch"]["value"] is None
 
 
+def test_the_noise_curves_and_galleries_of_real_iad(bench: Bench, cli: Cli, tmp_path: Path) -> None:
+    file = bench("real-iad-fuiad", "--detectors", "padim", "--seeds", 2)
+    drawn = cli("bench", "figures", file, "--out", file.with_suffix(""), "-o", tmp_path)
+    assert drawn.code == 0, drawn.err
+    names = {path.stem for path in tmp_path.iterdir()}
+    assert {f"noise-Real-IAD-{m}" for m in ("sample.auroc", "image.auroc", "pixel.aupro")} <= names
+    assert "gallery-Real-IAD-audiojack-alpha_0.4" in names
+
+
 # ISP-AD.
 
 

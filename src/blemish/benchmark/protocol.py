@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -109,7 +109,8 @@ class Metric:
         value: Any = figures
         for step in path.split("."):
             value = value.get(step) if isinstance(value, Mapping) else None
-        return None if value is None else float(value)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return float(value) if is_number else None
 
 
 @dataclass(frozen=True)
@@ -128,14 +129,6 @@ class Protocol:
     mean: str | None = None
     published: str | None = None
     notes: tuple[str, ...] = ()
-
-    def contestant(self, name: str, preset: str | None, settings: Iterable[tuple[str, str]]) -> str:
-        """The label in the table of a run's detector."""
-        asked = (name, preset, tuple(settings))
-        for one in self.detectors:
-            if (one.name, one.preset, pairs(one.settings)) == asked:
-                return one.label
-        return name
 
     def published_figure(
         self, data: DataSource, split: SplitChoice, detector: Contestant, metric: Metric
