@@ -14,13 +14,17 @@ import numpy as np
 import pytest
 from running import Cli
 
-from blemish.benchmark.figures import draw_figures, figure_names
+from blemish.benchmark.figures import METRICS, draw_figures, figure_names
 from blemish.benchmark.figures._svg import spread, ticks
 from blemish.benchmark.figures.critical_difference import Ranking, critical_difference, rank
 from blemish.benchmark.figures.noise_curves import Curve, Point, curves, noise_curves
-from blemish.benchmark.store import read_results
+from blemish.benchmark.outline import Block, Outline
+from blemish.benchmark.protocol import Metric
+from blemish.benchmark.selection import Selection, select
+from blemish.benchmark.store import SCHEMA, read_results
 
 SVG = "{http://www.w3.org/2000/svg}"
+AUROC = Metric("image.auroc", "I-AUROC")
 
 
 def save_result(
@@ -46,14 +50,50 @@ def save_result(
     }
     key = hashlib.sha256(json.dumps([run, code]).encode()).hexdigest()[:16]
     result = {
-        **{"schema": 1, "key": key, "run": run, "status": "done", "reason": None},
-        **{"code": {"version": code, "source": code}, "cost": {}, "machine": {}},
+        **{"schema": SCHEMA, "key": key, "run": run, "status": "done", "reason": None},
+        **{"code": {"version": code, "source": code, "method": ""}, "cost": {}, "machine": {}},
         **{"figures": {"image": {"auroc": auroc}}, "finished": finished, **more},
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{key}.npz").write_bytes(b"scores, which no figure needs")
     (folder / f"{key}.json").write_text(json.dumps(result), encoding="utf-8")
     return key
+
+
+NOISY = """
+title = "noisy"
+source = "no paper"
+[[data]]
+name = "parts"
+folders = ["parts"]
+[[detectors]]
+name = "padim"
+[[metrics]]
+path = "image.auroc"
+name = "I-AUROC"
+[[metrics]]
+path = "oracle_f1.fpr"
+name = "FPR"
+lower_is_better = true
+"""
+
+
+def protocol(folder: Path) -> Path:
+    """A protocol of that name, as a file."""
+    file = folder / "noisy.toml"
+    file.write_text(NOISY, encoding="utf-8")
+    return file
+
+
+def selected(folder: Path, code: str | None = None) -> Selection:
+    """What a table without an outline would show of the results."""
+    return select(read_results(folder), Outline("noisy", ()), code)
+
+
+def figures(folder: Path, *metrics: Metric) -> dict[str, str]:
+    """What is drawn of them, by name."""
+    plain = [Metric(path, path) for path in METRICS]
+    return dict(draw_figures(selected(folder), metrics or plain))
 
 
 def parsed(svg: str) -> ElementTree.Element:
@@ -91,7 +131,7 @@ def noisy(folder: Path) -> Path:
 
 
 def test_a_point_is_the_mean_over_categories_of_each_seed(tmp_path: Path) -> None:
-    lines, missing = curves(read_results(noisy(tmp_path)), "image.auroc")
+    lines, missing = curves(selected(noisy(tmp_path)), "parts", AUROC)
     assert missing == []
     assert [curve.detector for curve in lines] == ["padim", "patchcore"]
     values = {
@@ -111,10 +151,10 @@ def test_a_missing_category_withholds_the_mean_and_is_named(tmp_path: Path) -> N
     noisy(tmp_path)
     key = save_result(tmp_path, None, category="nut", alpha=0.4, seed=1)
     (tmp_path / f"{key}.json").unlink()
-    lines, missing = curves(read_results(tmp_path), "image.auroc")
+    lines, missing = curves(selected(tmp_path), "parts", AUROC)
     assert missing == ["padim at 0.4, seed 1"]
     assert lines[0].points[-1] == Point(0.4, (pytest.approx(0.7),))
-    drawn = dict(draw_figures(read_results(tmp_path)))["noise-parts-image.auroc"]
+    drawn = figures(tmp_path)["noise-parts-image.auroc"]
     assert "Withheld, because a category is missing: padim at 0.4, seed 1." in prose(drawn)
     assert "Mean over 1 to 2 seeds" in prose(drawn)
 
@@ -125,7 +165,7 @@ def test_a_better_value_is_drawn_higher_and_more_noise_further_right() -> None:
             Curve("low", (Point(0, (0.6, 0.7)), Point(0.4, (0.5,)))),
             Curve("high", (Point(0, (0.9,)), Point(0.4, (0.8,)))),
         ],
-        *("parts", "image.auroc"),
+        *("parts", "image AUROC"),
     )
     dots = [
         (float(c.attrib["cx"]), float(c.attrib["cy"])) for c in parsed(svg).iter(f"{SVG}circle")
@@ -143,7 +183,7 @@ def test_a_better_value_is_drawn_higher_and_more_noise_further_right() -> None:
 
 def test_one_seed_claims_no_spread_and_names_are_escaped() -> None:
     curve = Curve("<best> & co", (Point(0, (0.9,)), Point(0.1, (0.9,))))
-    svg = noise_curves([curve], "a\x0bb", "image.auroc")
+    svg = noise_curves([curve], "a\x0bb", "image AUROC")
     assert "<best> & co" in said(svg)
     assert "One seed: no spread is known." in prose(svg)
 
@@ -179,7 +219,7 @@ def test_a_clear_order_of_many_categories_leaves_no_group() -> None:
     assert ranking.groups == ()
     assert ranking.friedman < 1e-6
     assert ranking.separable
-    assert "tell every detector apart" in prose(critical_difference(ranking, "image.auroc"))
+    assert "tell every detector apart" in prose(critical_difference(ranking, "image AUROC"))
 
 
 def test_equals_are_joined_and_one_that_is_worse_is_not() -> None:
@@ -188,7 +228,7 @@ def test_equals_are_joined_and_one_that_is_worse_is_not() -> None:
     ranking = rank(["a", "b", "c"], values)
     assert ranking.detectors[2] == "c"
     assert ranking.groups == ((0, 1),)
-    drawn = critical_difference(ranking, "image.auroc")
+    drawn = critical_difference(ranking, "image AUROC")
     assert "A bar joins detectors" in prose(drawn)
     bars = [line for line in parsed(drawn).iter(f"{SVG}line") if line.attrib["stroke-width"] == "4"]
     assert len(bars) == 1
@@ -199,7 +239,7 @@ def test_without_friedmans_leave_all_are_one_group() -> None:
     ranking = rank(list("abcd"), values)
     assert ranking.friedman > 0.05
     assert ranking.groups == ((0, 1, 2, 3),)
-    assert "cannot be told apart" in prose(critical_difference(ranking, "image.auroc"))
+    assert "cannot be told apart" in prose(critical_difference(ranking, "image AUROC"))
 
 
 def test_few_categories_say_that_they_prove_nothing() -> None:
@@ -208,26 +248,47 @@ def test_few_categories_say_that_they_prove_nothing() -> None:
     assert ranking.friedman < 0.05
     assert ranking.groups == ((0, 1, 2),)
     assert not ranking.separable
-    drawn = critical_difference(ranking, "image.auroc")
+    drawn = critical_difference(ranking, "image AUROC")
     assert "So few categories could not tell any two detectors apart" in prose(drawn)
 
 
 def test_every_detector_stands_at_its_rank() -> None:
     ranking = Ranking(("a", "b", "c"), (1.25, 1.75, 3.0), 8, 0.0004, ((0, 1),), True, incomplete=2)
-    svg = critical_difference(ranking, "pixel.aupro", "alpha 0.4")
+    svg = critical_difference(ranking, "AUPRO", "alpha 0.4")
     assert {"a  1.25", "b  1.75", "3.00  c", "Mean rank by AUPRO, alpha 0.4"} <= set(said(svg))
     assert "p < 0.001" in prose(svg)
     assert "Left out, because a detector is missing: 2 categories." in prose(svg)
 
 
 def test_shares_of_noise_are_no_independent_witnesses(tmp_path: Path) -> None:
-    drawn = dict(draw_figures(read_results(noisy(tmp_path))))
+    drawn = figures(noisy(tmp_path))
     diagrams = sorted(name for name in drawn if name.startswith("critical"))
     assert diagrams == [
         f"critical-difference-image.auroc-alpha_{alpha}" for alpha in (0.0, 0.1, 0.4)
     ]
     assert "Mean over 2 categories" in prose(drawn[diagrams[-1]])
     assert "patchcore  1.00" in said(drawn[diagrams[-1]])
+
+
+def test_where_less_is_better_the_least_is_first(tmp_path: Path) -> None:
+    for category in ("bolt", "nut"):
+        for detector, rate in (("padim", 0.3), ("patchcore", 0.1)):
+            rates = {"figures": {"oracle_f1": {"fpr": rate}}}
+            save_result(tmp_path, None, category=category, detector=detector, **rates)
+    rate = Metric("oracle_f1.fpr", "FPR", lower_is_better=True)
+    words = said(figures(tmp_path, rate)["critical-difference-oracle_f1.fpr"])
+    assert {"Mean rank by FPR", "patchcore  1.00", "2.00  padim"} <= set(words)
+
+
+def test_a_curve_over_some_categories_of_a_protocol_says_so(tmp_path: Path) -> None:
+    noisy(tmp_path)
+    blocks = tuple(
+        Block("parts", f"alpha {a}", "fuiad", (("alpha", a),), ("bolt", "nut", "washer"))
+        for a in ("0.0", "0.1", "0.4")
+    )
+    selection = select(read_results(tmp_path), Outline("noisy", (AUROC,), blocks=blocks))
+    drawn = dict(draw_figures(selection, [AUROC]))["noise-parts-image.auroc"]
+    assert "No mean of the protocol's: nothing is there of washer." in prose(drawn)
 
 
 # From results.
@@ -241,14 +302,14 @@ def one_alpha(folder: Path, **changed: Any) -> Sequence[str]:
     for category in ("bolt", "nut"):
         save_result(folder, 0.9, category=category)
         save_result(folder, 0.8, category=category, **changed)
-    drawn = dict(draw_figures(read_results(folder)))
+    drawn = figures(folder)
     return said(drawn["critical-difference-image.auroc"])
 
 
 def test_settings_are_told_apart_where_a_detector_comes_with_several(tmp_path: Path) -> None:
     words = one_alpha(tmp_path, run={"settings": [["bank", "50"]], "size": 128})
-    assert "padim 256 px  1.00" in words
-    assert "2.00  padim bank=50, 128 px" in words
+    assert "padim (size 256, pad)  1.00" in words
+    assert "2.00  padim (bank=50, size 128, pad)" in words
 
 
 def test_only_the_newest_code_counts_and_what_is_left_out_is_said(cli: Cli, tmp_path: Path) -> None:
@@ -257,12 +318,21 @@ def test_only_the_newest_code_counts_and_what_is_left_out_is_said(cli: Cli, tmp_
         newer = {"category": category, "code": "2.0", "finished": "2026-02-01T00:00:00Z"}
         save_result(tmp_path, auroc, **newer)
         save_result(tmp_path, 0.3, detector="duet", **newer)
-    drawn = dict(draw_figures(read_results(tmp_path)))
+    drawn = figures(tmp_path)
     words = said(drawn["critical-difference-image.auroc"])
     assert "duet  1.00" in words
     assert "2.00  padim" in words
-    run = cli("bench", "figures", "noisy", "--out", tmp_path)
-    assert run.err == ["WARNING: 4 results of older code or of repeated runs are left out"]
+    command = ("bench", "figures", protocol(tmp_path), "--out", tmp_path)
+    run = cli(*command)
+    said_so = "Results of other code versions are left out (4); these are of 2.0."
+    assert run.err == [f"WARNING: {said_so}"]
+    # As with `bench table`, an older one can be asked for.
+    run = cli(*command, "--code", "1.0")
+    [file] = run.out.splitlines()
+    words = said(Path(file).read_text("utf-8"))
+    assert "patchcore" in " ".join(words)
+    assert "duet" not in " ".join(words)
+    cli(*command, "--code", "3").refusal("code '3' fits 0 code versions", "1.0, 2.0")
 
 
 def test_an_experiment_run_again_counts_once(tmp_path: Path) -> None:
@@ -272,14 +342,15 @@ def test_an_experiment_run_again_counts_once(tmp_path: Path) -> None:
     save_result(tmp_path, 0.8, detector="duet", **later)
     save_result(tmp_path, 0.9, category="nut", **later)
     save_result(tmp_path, 0.8, category="nut", detector="duet", **later)
-    drawn = dict(draw_figures(read_results(tmp_path)))
+    drawn = figures(tmp_path)
     assert "padim  1.00" in said(drawn["critical-difference-image.auroc"])
 
 
 def test_the_command_writes_and_names_the_figures(cli: Cli, tmp_path: Path) -> None:
     noisy(tmp_path / "results")
     save_result(tmp_path / "results", 0.1, detector="other", run={"protocol": "another"})
-    run = cli("bench", "figures", "noisy", "--out", tmp_path / "results")
+    own = protocol(tmp_path)
+    run = cli("bench", "figures", own, "--out", tmp_path / "results")
     assert run.code == 0, run.err
     files = [Path(line) for line in run.out.splitlines()]
     assert [file.name for file in files] == [
@@ -292,7 +363,7 @@ def test_the_command_writes_and_names_the_figures(cli: Cli, tmp_path: Path) -> N
     for file in files:
         assert "other" not in prose(file.read_text(encoding="utf-8"))
     run = cli(
-        *("bench", "figures", "noisy", "--out", tmp_path / "results"),
+        *("bench", "figures", own, "--out", tmp_path / "results"),
         *("-o", tmp_path / "elsewhere", "--metric", "image.auroc", "--json", "-"),
     )
     assert len(json.loads(run.out)["figures"]) == 4
@@ -300,18 +371,20 @@ def test_the_command_writes_and_names_the_figures(cli: Cli, tmp_path: Path) -> N
 
 
 def test_results_that_do_not_suffice_are_refused_with_a_reason(cli: Cli, tmp_path: Path) -> None:
-    arguments = ("bench", "figures", "noisy", "--out", tmp_path)
-    cli(*arguments).refusal(tmp_path, "no finished run of noisy", "blemish bench run noisy")
-    save_result(tmp_path, 0.9)
+    file, folder = protocol(tmp_path), tmp_path / "results"
+    arguments = ("bench", "figures", file, "--out", folder)
+    cli(*arguments).refusal(folder, "no results of noisy", f"blemish bench run {file}")
+    save_result(folder, 0.9)
     cli(*arguments).refusal("nothing to draw yet", "image.auroc")
-    noisy(tmp_path)
-    cli(*arguments, "--metric", "image.arouc").refusal("nothing to draw yet", "image.arouc")
-    (tmp_path / "0123456789abcdef.json").write_text("{", encoding="utf-8")
+    noisy(folder)
+    for wrong in ("image.arouc", "image"):
+        cli(*arguments, "--metric", wrong).refusal("nothing to draw yet", wrong)
+    (folder / "0123456789abcdef.json").write_text("{", encoding="utf-8")
     cli(*arguments).refusal("0123456789abcdef.json")
 
 
 def test_a_failed_run_is_not_drawn(tmp_path: Path) -> None:
     noisy(tmp_path)
     save_result(tmp_path, None, detector="broken", status="failed", figures=None, alpha=0.0)
-    for drawn in dict(draw_figures(read_results(tmp_path))).values():
+    for drawn in figures(tmp_path).values():
         assert not re.search("broken", drawn)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from running import Cli
-from test_bench_figures import parsed, said, save_result
+from test_bench_figures import parsed, protocol, said, save_result
 
 from blemish.benchmark.figures.gallery import gallery
 from blemish.benchmark.maps import (
@@ -242,10 +242,11 @@ def test_the_command_draws_a_gallery_of_the_lowest_seed(
                 write_maps(tmp_path / f"{key}.maps.npz", kept)
             elif detector == "padim":
                 (tmp_path / f"{key}.maps.npz").write_bytes(b"never opened")
-    run = cli("bench", "figures", "noisy", "--out", tmp_path)
+    file = protocol(tmp_path)
+    run = cli("bench", "figures", file, "--out", tmp_path)
     assert run.code == 0, run.err
-    [file] = run.out.splitlines()
-    assert Path(file).name == "gallery-parts-bolt.svg"
-    words = said(Path(file).read_text(encoding="utf-8"))
+    [drawn] = run.out.splitlines()
+    assert Path(drawn).name == "gallery-parts-bolt.svg"
+    words = said(Path(drawn).read_text(encoding="utf-8"))
     assert Counter(words)["padim"] == Counter(words)["patchcore"] == 1
     assert "not kept" not in words

@@ -32,11 +32,12 @@ from sklearn.metrics import (
 from blemish.dataset import open_dataset
 from blemish.errors import DatasetError
 from blemish.evaluation import Evaluation, evaluate
+from blemish.images import read_mask
 from blemish.inspector import Inspector
 
 PIXEL = {
     *("auroc", "aupro", "pro_at_f1", "fpr_at_f1"),
-    *("localised", "localised_of_rejected", "localised_recall"),
+    *("localised", "localised_of_rejected", "localised_recall", "hidden"),
 }
 COUNTS = {
     *("tn", "fp", "fn", "tp", "mcc", "recall", "precision", "fpr", "f1"),
@@ -145,6 +146,36 @@ def test_a_defect_without_a_mask_beside_others_is_no_background(
     of_some, of_fewer, of_whole = ((pixel["auroc"], pixel["aupro"]) for pixel in areas)
     assert of_some == of_fewer
     assert of_some != of_whole
+
+
+def test_a_centre_crop_is_measured_in_its_frame(cli: Cli, tmp_path: Path) -> None:
+    """As papers do: maps and masks are cropped alike, and a defect at the rim is no pixel."""
+    shape = (128, 128)
+    root = save_set(tmp_path / "set", good=4, dents=4, shape=shape)
+    hidden = plate(500, shape)
+    hidden[:6, 40:80] = 255
+    mask = np.zeros(shape, np.uint8)
+    mask[:6, 40:80] = 255
+    save(root / "test/edge/500.png", hidden)
+    save(root / "ground_truth/edge/500_mask.png", mask)
+    model = tmp_path / "m.blemish"
+    quick = ("--size", 128, "--crop", 96, "--detector", "patchcore", "--set", "bank=100")
+    assert cli("train", root, "-o", model, *quick).code == 0
+    pixel = figures_of(cli, model, root)["pixel"]
+    assert pixel["hidden"] == 1
+    said = "1 images have their marked defects outside of the centre crop"
+    assert said in cli("evaluate", model, root).out
+
+    inspector, values, truth = Inspector.open(model), [], []
+    for row in open_dataset(root).split("test").rows():
+        whole = inspector.look(row.image)
+        assert whole.seen == (16, 16, 112, 112)
+        values.append(whole.map[16:112, 16:112].ravel())
+        marked = np.zeros(shape, bool) if row.mask is None else read_mask(row.mask, shape)
+        truth.append(marked[16:112, 16:112].ravel())
+    expected = roc_auc_score(np.concatenate(truth), np.concatenate(values))
+    assert pixel["auroc"] == pytest.approx(expected, abs=1e-9)
+    assert pixel["localised"] <= 4 / 5  # a defect that nobody looked at was not found
 
 
 # The figures, recomputed.

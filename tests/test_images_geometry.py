@@ -10,7 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blemish.errors import ArtifactError, ImageError
-from blemish.images import Recipe, Window, crops, fit, stitch, tile_boxes, unfit
+from blemish.images import (
+    Recipe,
+    Window,
+    centre_box,
+    crops,
+    fit,
+    stitch,
+    surround,
+    tile_boxes,
+    unfit,
+)
 
 SIDES = st.integers(20, 400)
 RESIZES = st.sampled_from(["pad", "squash"])
@@ -165,12 +175,67 @@ def test_crops_of_a_tiled_image_lead_back_to_the_defect() -> None:
     assert whole.box == (0, 0, 200, 900)
 
 
+@settings(max_examples=150, deadline=None)
+@given(SIDES, SIDES, st.floats(0, 1), st.floats(0, 1), RESIZES, st.integers(1, 64))
+def test_a_bright_spot_returns_to_its_place_through_a_centre_crop(
+    height: int, width: int, down: float, right: float, resize: str, margin: int
+) -> None:
+    recipe = Recipe(128, 96, resize=resize, margin=margin)
+    image = np.zeros((height, width), np.uint8)
+    top, left, bottom, end = centre_box(image.shape, recipe)
+    row, column = top + int(down * (bottom - 1 - top)), left + int(right * (end - 1 - left))
+    image[max(0, row - 4) : row + 5, max(0, column - 4) : column + 5] = 255
+    (piece,) = crops(image, recipe)
+    inside = unfit(cell_means(piece.tensor), piece.valid, recipe, piece.shape)
+    found = surround(inside, piece.box, image.shape)
+    assert found.shape == image.shape
+    peak = np.unravel_index(int(found.argmax()), found.shape)
+    rows = STRIDE * piece.shape[0] / piece.valid[2] + 4
+    columns = STRIDE * piece.shape[1] / piece.valid[3] + 4
+    assert abs(peak[0] - row) <= rows
+    assert abs(peak[1] - column) <= columns
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000), st.integers(0, 200))
+def test_a_centre_crop_is_in_the_middle_and_never_empty(
+    height: int, width: int, margin: int
+) -> None:
+    top, left, bottom, right = centre_box((height, width), Recipe(224, 224, margin=margin))
+    assert (top, left) == (height - bottom, width - right)
+    kept = 224 / (224 + 2 * margin)
+    assert kept * height <= bottom - top < kept * height + 2
+    assert kept * width <= right - left < kept * width + 2
+
+
+def test_a_centre_crop_is_that_of_the_papers() -> None:
+    """256 x 256 and then its middle 224 x 224, where the image has 256 pixels."""
+    image = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    (piece,) = crops(image, Recipe(224, 224, "squash", margin=16))
+    np.testing.assert_array_equal(piece.tensor, image[16:240, 16:240])
+    (larger,) = crops(image.repeat(4, 0).repeat(4, 1), Recipe(224, 224, "squash", margin=16))
+    assert larger.box == (64, 64, 960, 960)
+    np.testing.assert_array_equal(larger.tensor, piece.tensor)
+
+
+def test_around_a_centre_crop_nothing_is_found() -> None:
+    map_ = np.array([[3, 2], [5, 4]], np.float32)
+    found = surround(map_, (1, 1, 3, 3), (4, 4))
+    np.testing.assert_array_equal(found[1:3, 1:3], map_)
+    assert found.sum() == map_.sum() + 12 * 2
+    assert surround(map_, (0, 0, 2, 2), (2, 2)) is map_
+
+
 def test_a_recipe_survives_json_and_refuses_nonsense() -> None:
     recipe = Recipe(256, 320, resize="squash", window=Window(12.5, 4095.0), tile=512, overlap=0.5)
     assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
     assert Recipe.from_json({"height": 64, "width": 64}) == Recipe(64, 64)
+    cropped = Recipe(224, 224, margin=16)
+    assert Recipe.from_json(json.loads(json.dumps(cropped.to_json()))) == cropped
     with pytest.raises(ArtifactError, match="colour"):
         Recipe.from_json({"height": 64, "width": 64, "colour": "grey"})
-    for wrong in ({"resize": "stretch"}, {"tile": 0}, {"overlap": 1.0}, {"height": 0}):
+    for wrong in (
+        *({"resize": "stretch"}, {"tile": 0}, {"overlap": 1.0}, {"height": 0}),
+        *({"margin": -1}, {"margin": 16, "tile": 256}),
+    ):
         with pytest.raises(ImageError):
             Recipe.from_json({"height": 64, "width": 64, **wrong})

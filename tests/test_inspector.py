@@ -263,6 +263,25 @@ def test_the_score_of_tiles_is_that_of_the_worst_tile(cli: Cli, tmp_path: Path) 
     assert whole == pytest.approx(max(pieces), rel=1e-5)
 
 
+def test_a_centre_crop_reports_places_in_the_whole_image(cli: Cli, tmp_path: Path) -> None:
+    shape = (128, 192)
+    inspector = trained(cli, tmp_path, shape, "--size", 128, "--crop", 96)
+    assert (inspector.recipe.width, inspector.recipe.margin) == (96, 16)
+    image = plate(300, shape)
+    image[50:66, 120:136] = 20
+    [view] = inspector.inspect(image).views
+    assert view.look.seen == (16, 24, 112, 168)
+    assert view.look.map.shape == shape
+    assert overlap(view.regions[0].box, (50, 120, 66, 136)) >= 128
+    # Nobody looked at the rim: whatever is there, the score is the same and nothing is found.
+    rim = plate(300, shape)
+    score = inspector.look(rim).score
+    rim[:14, :] = rim[:, 170:] = 0
+    blind = inspector.look(rim)
+    assert blind.score == score
+    assert (blind.map[:14] == blind.map.min()).all()
+
+
 def test_padding_has_no_part_in_the_score(cli: Cli, tmp_path: Path) -> None:
     """The score and the peak are those of the cells under the picture."""
     inspector = trained(cli, tmp_path, WIDE, "--size", 128, "--resize", "pad")

@@ -20,7 +20,7 @@ from plates import (
     save_good,
     save_views,
 )
-from running import Cli
+from running import Cli, Run
 
 from blemish.artifact import open_artifact
 from blemish.calibration.promise import Promise
@@ -147,11 +147,36 @@ def test_a_model_of_its_card(model: Path, plates: Path) -> None:
     assert card["data"]["fingerprint"] == open_dataset(plates).fingerprint()
     assert card["recipe"] == {
         **{"height": 64, "width": 64, "resize": "squash"},
-        **{"window": None, "tile": None, "overlap": 0.25},
+        **{"window": None, "tile": None, "overlap": 0.25, "margin": 0},
     }
     assert 0 < card["latency_ms"]["p50"] <= card["latency_ms"]["max"]
     assert set(card["versions"]) == {"blemish", "python", "numpy", "onnxruntime"}
     json.dumps(card, allow_nan=False)
+
+
+def test_a_centre_crop_that_cannot_be_made_is_refused(
+    cli: Cli, plates: Path, tmp_path: Path
+) -> None:
+    def refused(*options: object) -> Run:
+        return cli("train", plates, "-o", tmp_path / "m.blemish", *ARGUMENTS, *options)
+
+    refused("--crop", 96).refusal("--crop 96 must be a multiple of 32, at most the size, 64")
+    refused("--crop", 40).refusal("--crop 40")
+    refused("--crop", 32, "--tile", 64).refusal("centre crop", "tiles", "leave out one of the two")
+    assert not (tmp_path / "m.blemish").exists()
+    assert refused("--crop", 64).code == 0  # all of it
+    assert open_artifact(tmp_path / "m.blemish").card["recipe"]["margin"] == 0
+
+
+def test_a_model_with_a_centre_crop_replays(cli: Cli, plates: Path, tmp_path: Path) -> None:
+    model = tmp_path / "m.blemish"
+    assert cli("train", plates, "-o", model, *ARGUMENTS, "--crop", 32).code == 0
+    artifact = open_artifact(model)
+    recipe = artifact.card["recipe"]
+    assert (recipe["height"], recipe["width"], recipe["margin"]) == (32, 32, 16)
+    replay(Inspector.of(artifact), artifact.golden, artifact.card["golden_score"])
+    del recipe["margin"]  # a card from before there were crops
+    assert Inspector(artifact.model, artifact.card).recipe.margin == 0
 
 
 # A time budget.

@@ -88,8 +88,10 @@ def evaluate(
 ) -> Evaluation:
     """Score the test images of `data`, decide on its parts, and compute the figures.
 
-    Maps go to disk as they come, so memory does not grow with the images. Raises DatasetError
-    without labelled test images, and for a mask of another size.
+    Maps go to disk as they come, so memory does not grow with the images. A centre crop is measured
+    as papers do: pixel figures are those of the cropped maps and masks. Whether a peak lies on its
+    mask is asked of the whole mask. Raises DatasetError without labelled test images, and for a
+    mask of another size.
     """
     ensure_sound(data, training=False)
     rows = [row for row in data.split("test").rows() if row.label is not None]
@@ -100,6 +102,7 @@ def evaluate(
     with_masks = any(row.mask is not None for row in rows)
     images: list[ImageResult] = []
     peaks: list[float] = []  # the largest value of each map
+    hidden = 0
     started, inspecting = time.monotonic(), 0.0
     with PixelScores() as pixels:
         for done, row in enumerate(rows, 1):
@@ -111,12 +114,18 @@ def evaluate(
                 peaks.append(float(look.map.max()))
                 mask = _mask(row, look.shape)
                 if mask is not None:
-                    pixels.add(look.map, mask, name=str(row.image))
+                    top, left, bottom, right = look.seen
+                    seen = np.s_[top:bottom, left:right]
+                    pixels.add(look.map[seen], mask[seen], name=str(row.image))
                     localised = peak_on_mask(look.map, mask)
+                    hidden += bool(mask.any() and not mask[seen].any())
             images.append(_result(row, look.score, localised))
             if progress:
                 progress(Progress("evaluating", done, len(rows)))
-        pixel = _pixel_figures(pixels, images, peaks, inspector.threshold)
+        pixel = {
+            **_pixel_figures(pixels, images, peaks, inspector.threshold),
+            "hidden": hidden if with_masks else None,
+        }
     parts = _parts(images, inspector)
     figures = {
         "image": _image_figures(images),

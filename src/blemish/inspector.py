@@ -16,7 +16,17 @@ from blemish.artifact import Artifact, open_artifact
 from blemish.calibration.views import ViewScales, decide, missing_views, part_score
 from blemish.errors import ArtifactError
 from blemish.features.session import open_session
-from blemish.images import Crop, Recipe, crops, read_eight_bit, stitch, unfit
+from blemish.images import (
+    Box,
+    Crop,
+    Recipe,
+    centre_box,
+    crops,
+    read_eight_bit,
+    stitch,
+    surround,
+    unfit,
+)
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -41,17 +51,19 @@ class Region:
 class Look:
     """What the model says of one image: its score, and its anomaly map on demand.
 
-    `peak` is the largest value of the model's own map, before it is brought to the image's pixels.
+    `peak` is the largest value of the model's own map, before it is brought to the image's pixels;
+    `seen` is the box of the image that the model looked at: all of it but for a centre crop.
     """
 
     score: float
     peak: float
     shape: tuple[int, int]
+    seen: Box
     _stitch: Callable[[], Floats]
 
     @cached_property
     def map(self) -> Floats:
-        """The anomaly map in the image's pixels, float32 [H, W]."""
+        """The anomaly map in the image's pixels, float32 [H, W]; lowest where it was not seen."""
         return self._stitch()
 
 
@@ -161,9 +173,12 @@ class Inspector:
 
         def whole() -> Floats:
             maps = [unfit(map_, crop.valid, self.recipe, crop.shape) for crop, map_ in pieces]
-            return stitch(maps, [crop.box for crop, _ in pieces], shape)
+            boxes = [crop.box for crop, _ in pieces]
+            if len(maps) == 1:
+                return surround(maps[0], boxes[0], shape)
+            return stitch(maps, boxes, shape)
 
-        return Look(score, peak, shape, whole)
+        return Look(score, peak, shape, centre_box(shape, self.recipe), whole)
 
     def inspect(
         self, images: Path | Pixels | Sequence[tuple[str | None, Path | Pixels]], part: str = ""

@@ -49,6 +49,7 @@ class Plan:
     """What a training is asked for.
 
     `size` is the side of the model's square input in pixels (None: the detector's usual one);
+    `crop` the side of the centre that is cut out of such a square, and is then the model's input;
     `tile` the side of a tile in original pixels; `hold_out` the share of good parts kept for the
     threshold (None: as many as the promise needs, if that is at most half of them, and never less
     than a fifth); `cross_fit` the number of folds for an estimated threshold instead, or 0;
@@ -61,6 +62,7 @@ class Plan:
     settings: dict[str, str] = field(default_factory=dict)
     size: int | None = None
     resize: str = "squash"
+    crop: int | None = None
     tile: int | None = None
     promise: Promise = field(default_factory=Promise)
     hold_out: float | None = None
@@ -243,8 +245,15 @@ def make_recipe(data: Dataset, plan: Plan) -> Recipe:
     size = usual_size(plan.detector) if plan.size is None else plan.size
     if size < multiple or size % multiple or size > 2048:
         raise BlemishError(f"--size {size} must be a multiple of {multiple}, at most 2048")
+    side = size if plan.crop is None else plan.crop
+    if side < multiple or side % multiple or side > size:
+        raise BlemishError(
+            f"--crop {side} must be a multiple of {multiple}, at most the size, {size}"
+        )
+    margin = (size - side) // 2
+    recipe = Recipe(side, side, plan.resize, tile=plan.tile, margin=margin)
     known = data.split("train").images + data.split("validation").images
-    return Recipe(size, size, plan.resize, find_window(known), plan.tile)
+    return dataclasses.replace(recipe, window=find_window(known))
 
 
 def _one_category(data: Dataset) -> None:

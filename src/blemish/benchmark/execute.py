@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from blemish.benchmark.code import this_machine
 from blemish.benchmark.maps import KeptMap, choose_images, maps_of
@@ -98,7 +99,13 @@ def _data(job: Job) -> Dataset:
         )
     if run.split is None:
         return data
-    return divide(data, run.split, run.seed, dict(run.split_settings)).data
+    return _taught_good(divide(data, run.split, run.seed, dict(run.split_settings)).data)
+
+
+def _taught_good(data: Dataset) -> Dataset:
+    """Without the known defects of training: every detector there is learns from good images."""
+    taught = (pl.col("split") != "test") & pl.col("label").eq_missing("defective")
+    return data.with_table(data.table.filter(~taught))
 
 
 def _plan(run: Run) -> Plan:
@@ -108,6 +115,7 @@ def _plan(run: Run) -> Plan:
         settings=dict(run.settings),
         size=run.size,
         resize=run.resize,
+        crop=run.crop,
         tile=run.tile,
         seed=run.seed,
     )

@@ -30,7 +30,7 @@ class Block:
 class Entrant:
     """A detector that takes part, and its name in the table; settings None stand for any.
 
-    `departures` say how its runs differ from the paper's.
+    `departures` say what sets its figures apart from those of the others.
     """
 
     label: str

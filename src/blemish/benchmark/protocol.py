@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -77,12 +77,13 @@ class Contestant:
     column: str | None = None
 
     def departures(self) -> list[str]:
-        """How its runs differ from the paper because something is not there yet."""
+        """What sets its figures apart from those of the detectors beside it."""
         if self.crop is None:
             return []
+        size = "its usual size" if self.size is None else f"{self.size} px"
         return [
-            f"{self.label}: the centre crop of {self.crop} px is not available yet, so the whole "
-            "image is used"
+            f"{self.label} sees the centre crop of {self.crop} px of {size}, and its pixel figures "
+            "are of the cropped maps and masks"
         ]
 
 
@@ -108,7 +109,8 @@ class Metric:
         value: Any = figures
         for step in path.split("."):
             value = value.get(step) if isinstance(value, Mapping) else None
-        return None if value is None else float(value)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return float(value) if is_number else None
 
 
 @dataclass(frozen=True)
@@ -127,14 +129,6 @@ class Protocol:
     mean: str | None = None
     published: str | None = None
     notes: tuple[str, ...] = ()
-
-    def contestant(self, name: str, preset: str | None, settings: Iterable[tuple[str, str]]) -> str:
-        """The label in the table of a run's detector."""
-        asked = (name, preset, tuple(settings))
-        for one in self.detectors:
-            if (one.name, one.preset, pairs(one.settings)) == asked:
-                return one.label
-        return name
 
     def published_figure(
         self, data: DataSource, split: SplitChoice, detector: Contestant, metric: Metric

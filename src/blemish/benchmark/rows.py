@@ -46,8 +46,10 @@ def _line_rows(
 ) -> Iterator[Row]:
     names = selection.categories[block]
     needed = list(dict.fromkeys([*block.categories, *names]))
+    alone = len(needed) == 1
+    if alone:  # it is no mean, even where nothing was made of it
+        names = needed
     by_category = {name: _cells(line, block, name, selection) for name in names}
-    alone = needed == names and len(names) == 1
     mean = (
         by_category[names[0]] if alone else _mean_cells(line, block, needed, by_category, selection)
     )

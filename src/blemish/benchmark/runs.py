@@ -26,7 +26,7 @@ class Run:
     """One detector on one category with one seed: all that decides its result but the code.
 
     `variant` is the protocol's name of the split; `split` None is the one on disk; `fingerprint` is
-    that of the category's images; `size` None is the detector's usual one.
+    that of the category's images; `size` None is the detector's usual one, `crop` None no crop.
     """
 
     protocol: str
@@ -43,6 +43,7 @@ class Run:
     tile: int | None
     seed: int
     fingerprint: str
+    crop: int | None = None
 
     @property
     def code(self) -> Code:
@@ -180,6 +181,7 @@ def _run(
         tile=data.tile,
         seed=0,
         fingerprint=fingerprint,
+        crop=detector.crop,
     )
 
 

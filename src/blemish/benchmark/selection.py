@@ -23,6 +23,7 @@ class Column:
     settings: Pairs = ()
     size: int | None = None
     resize: str | None = None
+    crop: int | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def select(results: Sequence[Result], outline: Outline, code: str | None = None)
     for result in sorted(kept, key=lambda result: result.finished):
         run = result.run
         place = Place(run.data, run.variant, run.split, run.split_settings, run.category)
-        column = Column(run.detector, run.preset, run.settings, run.size, run.resize)
+        column = Column(*(run.detector, run.preset, run.settings, run.size, run.resize, run.crop))
         images[place].add(run.fingerprint)
         if result.status == "failed":
             failed[place, column] = result.reason or "no reason was recorded"
@@ -185,3 +186,5 @@ def _details(column: Column) -> Iterator[str]:
     yield "usual size" if column.size is None else f"size {column.size}"
     if column.resize is not None:
         yield column.resize
+    if column.crop is not None:
+        yield f"centre crop {column.crop}"

@@ -45,7 +45,8 @@ def _notes(selection: Selection, outline: Outline) -> Iterator[str]:
             yield from one.departures
     yield from selection.notes
     for (place, column), reason in selection.failed.items():
-        where = " ".join(filter(None, [place.data, place.variant, place.category]))
+        category = "" if place.category in place.data else place.category
+        where = " ".join(filter(None, [place.data, place.variant, category]))
         yield f"{selection.labels[column]} failed on {where}: {reason}"
 
 

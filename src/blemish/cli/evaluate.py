@@ -49,6 +49,11 @@ def summary(figures: dict[str, Any]) -> list[str]:
         f"AUROC {_number(image['auroc'])}, average precision {_number(image['average_precision'])}",
         f"pixels: AUROC {_number(pixel['auroc'])}, AUPRO {_number(pixel['aupro'])}",
     ]
+    if pixel["hidden"]:
+        lines.append(
+            f"{pixel['hidden']} images have their marked defects outside of the centre crop: "
+            "AUROC and AUPRO of the pixels do not count those"
+        )
     if figures["sample"]:
         lines.append(_parts(figures["sample"]))
     good, defective = decision["tn"] + decision["fp"], decision["fn"] + decision["tp"]

@@ -22,6 +22,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--resize", choices=("squash", "pad"), help="squash to a square, or keep the aspect ratio"
     )
     parser.add_argument(
+        "--crop",
+        metavar="N",
+        type=int,
+        help="of the --size, see only the centre of N x N; a defect at the rim is then missed",
+    )
+    parser.add_argument(
         "--tile", metavar="N", type=int, help="learn from overlapping N x N tiles of large images"
     )
     shared.add_promise(parser)
@@ -57,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
         "detector": options.detector,
         "size": options.size,
         "resize": options.resize,
+        "crop": options.crop,
         "tile": options.tile,
         "hold_out": None if options.hold_out is None else from_text(options.hold_out),
     }

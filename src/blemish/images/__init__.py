@@ -5,7 +5,16 @@ from __future__ import annotations
 from blemish.images.geometry import Recipe, fit, unfit
 from blemish.images.listing import image_files, image_names, mask_files
 from blemish.images.reading import depth, read_image, read_mask
-from blemish.images.tiles import Box, Crop, crop_boxes, crops, stitch, tile_boxes
+from blemish.images.tiles import (
+    Box,
+    Crop,
+    centre_box,
+    crop_boxes,
+    crops,
+    stitch,
+    surround,
+    tile_boxes,
+)
 from blemish.images.window import Window, apply_window, find_window, read_eight_bit, read_rgb
 
 __all__ = [
@@ -14,6 +23,7 @@ __all__ = [
     "Recipe",
     "Window",
     "apply_window",
+    "centre_box",
     "crop_boxes",
     "crops",
     "depth",
@@ -27,6 +37,7 @@ __all__ = [
     "read_mask",
     "read_rgb",
     "stitch",
+    "surround",
     "tile_boxes",
     "unfit",
 ]

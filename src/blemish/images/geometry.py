@@ -22,6 +22,8 @@ class Recipe:
     `height` and `width` are the model's; `resize` is "pad" (keeps the aspect ratio) or "squash";
     `window` is None for 8-bit data; `tile` is the side of a square tile in original pixels, None
     for the whole image at once; `overlap` is the share of that side that neighbours have in common.
+    `margin` is the width of the rim that a centre crop cuts off, in pixels of the model: of an
+    image that would be height + 2 margins tall, only the middle is seen (see `centre_box`).
     Raises ImageError for a value that makes no sense.
     """
 
@@ -31,6 +33,7 @@ class Recipe:
     window: Window | None = None
     tile: int | None = None
     overlap: float = 0.25
+    margin: int = 0
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense."""
@@ -42,6 +45,13 @@ class Recipe:
             raise ImageError(f"a tile of {self.tile} pixels is empty; give a side of 1 or more")
         if not 0 <= self.overlap < 1:
             raise ImageError(f"an overlap of {self.overlap} is not a share from 0 to below 1")
+        if self.margin < 0:
+            raise ImageError(f"a margin of {self.margin} pixels is none; give 0 or more")
+        if self.margin and self.tile is not None:
+            raise ImageError(
+                "a centre crop leaves out the rim of the image and tiles cover all of it; leave "
+                "out one of the two"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """The recipe as plain JSON values."""

@@ -1,4 +1,4 @@
-"""Cut a large image into overlapping tiles, and blend the maps of tiles into one."""
+"""Which pieces of an image the model sees (all of it, tiles, its centre), and one map of them."""
 
 from __future__ import annotations
 
@@ -54,15 +54,26 @@ def _starts(size: int, tile: int, overlap: float) -> list[int]:
     return [*range(0, size - tile, step), size - tile]
 
 
+def centre_box(shape: tuple[int, ...], recipe: Recipe) -> Box:
+    """The middle of an image of that shape (H, W), all of it without a margin; never empty.
+
+    Cut in whole original pixels before the image is resized, which is the centre crop of papers,
+    made after resizing, to within one pixel, and is defined for any aspect ratio.
+    """
+    top = shape[0] * recipe.margin // (recipe.height + 2 * recipe.margin)
+    left = shape[1] * recipe.margin // (recipe.width + 2 * recipe.margin)
+    return top, left, shape[0] - top, shape[1] - left
+
+
 def crop_boxes(shape: tuple[int, ...], recipe: Recipe) -> list[Box]:
     """The boxes of the crops of an image of that shape (H, W): one, or one for each tile."""
     if recipe.tile is None:
-        return [(0, 0, shape[0], shape[1])]
+        return [centre_box(shape, recipe)]
     return tile_boxes(shape[0], shape[1], recipe.tile, recipe.overlap)
 
 
 def crops(image: NDArray[np.uint8], recipe: Recipe) -> Iterator[Crop]:
-    """Yield what the model sees of an image: the whole once, or one crop for each tile.
+    """Yield what the model sees of an image: the whole or its centre once, or each tile.
 
     `image` is uint8 [H, W] or [H, W, 3]; a grey image becomes RGB only tile by tile.
     Raises ImageError as `fit` does.
@@ -96,6 +107,19 @@ def stitch(
         raise ValueError("the boxes do not cover the image")
     total /= weights
     return total
+
+
+def surround(map_: NDArray[np.float32], box: Box, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """The map of a piece, [h, w] of its box, as one of the image, float32 [H, W].
+
+    Around the box it takes the lowest value: nothing was found there, for nobody looked.
+    """
+    if box == (0, 0, shape[0], shape[1]):
+        return map_
+    top, left, bottom, right = box
+    whole = np.full((shape[0], shape[1]), map_.min(), np.float32)
+    whole[top:bottom, left:right] = map_
+    return whole
 
 
 def _ramp(size: int) -> NDArray[np.float32]:

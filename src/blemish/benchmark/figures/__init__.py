@@ -1,8 +1,7 @@
-"""Figures of a bench, one file each: a file holds `draw(results, metrics)`, and no list names it.
+"""Figures of a bench, one file each: a file holds `draw(selection, metrics)`; no list names it.
 
 `draw` yields pairs of a file name without suffix and an SVG text; nothing where the results do not
-suffice. `results` are comparable: finished, of one code, one per experiment; `metrics` are dotted
-paths into their figures.
+suffice. The selection is that of the table: what stands in one stands in the other.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ import importlib
 import pkgutil
 from collections.abc import Iterator, Sequence
 
-from blemish.benchmark.figures._values import comparable as comparable
-from blemish.benchmark.store import Result
+from blemish.benchmark.protocol import Metric, Protocol
+from blemish.benchmark.selection import Selection
 
 METRICS = ("sample.auroc", "image.auroc", "pixel.aupro")
 
@@ -23,10 +22,13 @@ def figure_names() -> list[str]:
     return sorted(name for name in names if not name.startswith("_"))
 
 
-def draw_figures(
-    results: Sequence[Result], metrics: Sequence[str] = METRICS
-) -> Iterator[tuple[str, str]]:
+def metrics_of(protocol: Protocol, paths: Sequence[str] = METRICS) -> list[Metric]:
+    """The protocol's metrics at those dotted paths, and plain ones where it names none."""
+    known = {metric.path: metric for metric in protocol.metrics}
+    return [known.get(path, Metric(path, path)) for path in paths]
+
+
+def draw_figures(selection: Selection, metrics: Sequence[Metric]) -> Iterator[tuple[str, str]]:
     """Every figure that the results suffice for: file name without suffix, SVG text."""
-    chosen = comparable(results)
     for name in figure_names():
-        yield from importlib.import_module(f"{__name__}.{name}").draw(chosen, metrics)
+        yield from importlib.import_module(f"{__name__}.{name}").draw(selection, metrics)

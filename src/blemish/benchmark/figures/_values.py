@@ -1,17 +1,15 @@
-"""Values of results: one figure by its path, means over seeds, and the names of detectors."""
+"""Values of a selection: means over seeds at each place, titles of metrics, names of files."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
 from statistics import fmean
-from typing import Any
 
-from blemish.benchmark.runs import Run
-from blemish.benchmark.store import Result
+from blemish.benchmark.outline import Block
+from blemish.benchmark.protocol import Metric
+from blemish.benchmark.selection import Selection
 
-Setting = tuple[Any, ...]
-Place = tuple[str, str, str]  # where detectors are compared: data, category, variant of the split
+Place = tuple[Block, str]  # where detectors are compared: a block, and one of its categories
 
 TITLES = {
     "image.auroc": "image AUROC",
@@ -25,76 +23,43 @@ TITLES = {
 }
 
 
-def title(metric: str) -> str:
-    """How a metric is called in a figure; its path where it has no name."""
-    return TITLES.get(metric, metric)
+def title(metric: Metric) -> str:
+    """How a metric is called in a figure, where there is more room than in a table."""
+    return TITLES.get(metric.path, metric.name)
 
 
-def value(result: Result, metric: str) -> float | None:
-    """The figure at a dotted path; None where there is none."""
-    found: Any = result.figures
-    for key in metric.split("."):
-        found = found.get(key) if isinstance(found, dict) else None
-    is_number = isinstance(found, int | float) and not isinstance(found, bool)
-    return float(found) if is_number else None
+def places(selection: Selection) -> Iterator[Place]:
+    """Every block and category of which there are results."""
+    for block in selection.blocks:
+        for category in selection.categories[block]:
+            yield block, category
 
 
-def comparable(results: Iterable[Result]) -> list[Result]:
-    """The finished runs of the newest code; of several of one experiment the last one."""
-    done = sorted(
-        (result for result in results if result.status == "done"), key=lambda r: r.finished
-    )
-    last: dict[tuple[Place, str, Setting, int], Result] = {}
-    for result in done:
-        if result.code == done[-1].code:
-            run = result.run
-            last[where(run), run.detector, _setting(run), run.seed] = result
-    return list(last.values())
+def by_seed(selection: Selection, place: Place, metric: Metric) -> dict[str, dict[int, float]]:
+    """The value of each detector at a place by seed, in the order of their labels."""
+    found = {}
+    for column, label in sorted(selection.labels.items(), key=lambda entry: entry[1]):
+        runs = selection.runs(*place, column)
+        values = {seed: metric.of(run.figures or {}) for seed, run in runs.items()}
+        known = {seed: value for seed, value in values.items() if value is not None}
+        if known:
+            found[label] = known
+    return found
 
 
-def names(results: Sequence[Result]) -> dict[str, str]:
-    """The name of each result's detector, by key; with settings where one place has several."""
-    variants: dict[tuple[Place, str], set[Setting]] = defaultdict(set)
-    for result in results:
-        variants[where(result.run), result.run.detector].add(_setting(result.run))
-    several = {detector for (_, detector), found in variants.items() if len(found) > 1}
-    return {
-        result.key: result.run.detector
-        + (f" {_said(result.run)}" if result.run.detector in several else "")
-        for result in results
-    }
+def means(selection: Selection, place: Place, metric: Metric) -> dict[str, float]:
+    """The mean over seeds of each detector at a place."""
+    values = by_seed(selection, place, metric)
+    return {label: fmean(of_label.values()) for label, of_label in values.items()}
 
 
-def where(run: Run) -> Place:
-    """Where detectors are compared with one another."""
-    return run.data, run.category, run.variant
-
-
-def by_place(results: Sequence[Result], metric: str) -> dict[Place, dict[str, float]]:
-    """The mean over seeds of each detector at each place; nothing where a figure is missing."""
-    named = names(results)
-    seen: dict[Place, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for result in results:
-        found = value(result, metric)
-        if found is not None:
-            seen[where(result.run)][named[result.key]].append(found)
-    return {
-        place: {detector: fmean(values) for detector, values in detectors.items()}
-        for place, detectors in seen.items()
-    }
+def named(place: Place) -> list[str]:
+    """A place in words: data set, category, split; none of them twice."""
+    block, category = place
+    return [word for word in dict.fromkeys((block.data, category, block.variant)) if word]
 
 
 def file_name(*parts: object) -> str:
     """A file name without suffix that any system takes."""
     joined = "-".join(str(part) for part in parts if part not in ("", None))
     return "".join(char if char.isalnum() or char in "._-" else "_" for char in joined)
-
-
-def _setting(run: Run) -> Setting:
-    return run.preset, run.settings, run.size, run.resize, run.tile
-
-
-def _said(run: Run) -> str:
-    words = [run.preset, *(f"{key}={setting}" for key, setting in run.settings)]
-    words += [f"{run.size} px" if run.size else "", f"tile {run.tile}" if run.tile else ""]
-    return ", ".join(word for word in words if word) or "as it comes"

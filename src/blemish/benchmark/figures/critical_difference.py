@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from blemish.benchmark.figures import _svg as svg
-from blemish.benchmark.figures._values import by_place, file_name, title
-from blemish.benchmark.store import Result
+from blemish.benchmark.figures._values import file_name, means, places, title
+from blemish.benchmark.protocol import Metric
+from blemish.benchmark.selection import Selection
 from blemish.metrics.paired import holm
 from blemish.metrics.ranks import friedman, joined, least_wilcoxon, ranks, wilcoxon
 
@@ -37,7 +38,7 @@ class Ranking:
     incomplete: int = 0
 
 
-def draw(results: Sequence[Result], metrics: Sequence[str]) -> Iterator[tuple[str, str]]:
+def draw(selection: Selection, metrics: Sequence[Metric]) -> Iterator[tuple[str, str]]:
     """A diagram for each metric that two detectors or more have in two categories or more.
 
     One for each variant of the split: results of one category at several shares of noise are no
@@ -45,24 +46,25 @@ def draw(results: Sequence[Result], metrics: Sequence[str]) -> Iterator[tuple[st
     """
     for metric in metrics:
         variants: dict[str, list[dict[str, float]]] = {}
-        for (_, _, variant), values in by_place(results, metric).items():
-            variants.setdefault(variant, []).append(values)
-        for variant, places in sorted(variants.items()):
-            ranking = _ranked(places)
+        for place in places(selection):
+            if values := means(selection, place, metric):
+                variants.setdefault(place[0].variant, []).append(values)
+        for variant, found in sorted(variants.items()):
+            ranking = _ranked(found, lower_is_better=metric.lower_is_better)
             if ranking is not None:
                 said = variant if len(variants) > 1 else ""
-                name = file_name("critical-difference", metric, said)
-                yield name, critical_difference(ranking, metric, said)
+                name = file_name("critical-difference", metric.path, said)
+                yield name, critical_difference(ranking, title(metric), said)
 
 
-def _ranked(places: Sequence[Mapping[str, float]]) -> Ranking | None:
+def _ranked(found: Sequence[Mapping[str, float]], *, lower_is_better: bool) -> Ranking | None:
     """The ranking over those places that have every detector; None where there is no contest."""
-    detectors = sorted({detector for values in places for detector in values})
-    whole = [values for values in places if len(values) == len(detectors)]
+    detectors = sorted({detector for values in found for detector in values})
+    whole = [values for values in found if len(values) == len(detectors)]
     if len(detectors) < 2 or len(whole) < 2:
         return None
     table = np.array([[values[detector] for detector in detectors] for values in whole])
-    return rank(detectors, table, len(places) - len(whole))
+    return rank(detectors, -table if lower_is_better else table, len(found) - len(whole))
 
 
 def rank(detectors: Sequence[str], values: npt.NDArray[np.float64], incomplete: int = 0) -> Ranking:
@@ -94,14 +96,17 @@ def rank(detectors: Sequence[str], values: npt.NDArray[np.float64], incomplete: 
 
 
 def critical_difference(ranking: Ranking, metric: str, variant: str = "") -> str:
-    """The diagram as SVG: the best detector on the left, a bar under those not told apart."""
+    """The diagram as SVG: the best detector on the left, a bar under those not told apart.
+
+    `metric` is what it is called in the heading.
+    """
     k = len(ranking.detectors)
     left, right = SIDE, WIDTH - SIDE
 
     def x(rank: float) -> float:
         return left + (right - left) * (rank - 1) / (k - 1)
 
-    heading = f"Mean rank by {title(metric)}" + (f", {variant}" if variant else "")
+    heading = f"Mean rank by {metric}" + (f", {variant}" if variant else "")
     body = [svg.words(24, 26, heading, "title")]
     body.append(svg.line(left, TOP, right, TOP, svg.INK, 1.5))
     for tick in range(1, k + 1):

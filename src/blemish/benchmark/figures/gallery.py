@@ -7,28 +7,32 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from blemish.benchmark.figures import _svg as svg
-from blemish.benchmark.figures._values import Place, file_name, names, where
+from blemish.benchmark.figures._values import Place, file_name, named, places
 from blemish.benchmark.maps import KeptMap, read_maps
-from blemish.benchmark.store import Result
+from blemish.benchmark.protocol import Metric
+from blemish.benchmark.selection import Selection
 from blemish.report.pictures import ColourScale, heat_uri, picture_uri, ramp
 
 SCALE = ColourScale(0.0, 2.0)  # in units of each detector: 1 is its map threshold
 CELL, TALLEST, GAP, LEFT, HEAD = 150, 200, 10, 150, 112
 
 
-def draw(results: Sequence[Result], metrics: Sequence[str]) -> Iterator[tuple[str, str]]:
+def draw(selection: Selection, metrics: Sequence[Metric]) -> Iterator[tuple[str, str]]:
     """A gallery for each category of which runs kept maps: of each detector the lowest seed."""
-    kept: dict[Place, dict[str, Path]] = {}
-    done = sorted(results, key=lambda result: result.run.seed)
-    named = names(done)
-    for result in sorted(done, key=lambda result: named[result.key]):
-        path = result.folder / f"{result.key}.maps.npz"
-        if path.is_file():
-            kept.setdefault(where(result.run), {}).setdefault(named[result.key], path)
-    for place, files in sorted(kept.items()):
-        maps = {detector: read_maps(path) for detector, path in files.items()}
-        heading = ", ".join(part for part in dict.fromkeys(place) if part)
-        yield file_name("gallery", *dict.fromkeys(place)), gallery(maps, heading)
+    for place in places(selection):
+        maps = {label: read_maps(path) for label, path in _files(selection, place)}
+        if maps:
+            words = named(place)
+            yield file_name("gallery", *words), gallery(maps, ", ".join(words))
+
+
+def _files(selection: Selection, place: Place) -> Iterator[tuple[str, Path]]:
+    """The kept maps of each detector at a place, by label."""
+    for column, label in sorted(selection.labels.items(), key=lambda entry: entry[1]):
+        runs = selection.runs(*place, column)
+        paths = (runs[seed].folder / f"{runs[seed].key}.maps.npz" for seed in sorted(runs))
+        if (path := next(filter(Path.is_file, paths), None)) is not None:
+            yield label, path
 
 
 def gallery(maps: Mapping[str, Sequence[KeptMap]], heading: str) -> str:

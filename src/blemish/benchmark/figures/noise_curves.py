@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from blemish.benchmark.figures import _svg as svg
-from blemish.benchmark.figures._values import file_name, names, title, value
-from blemish.benchmark.store import Result
+from blemish.benchmark.figures._values import by_seed, file_name, places, title
+from blemish.benchmark.outline import Block
+from blemish.benchmark.protocol import Metric
+from blemish.benchmark.selection import Selection
 from blemish.dataset.words import name_some
 
 WIDTH, HEIGHT = 680, 380
@@ -32,29 +34,39 @@ class Curve:
     points: tuple[Point, ...]
 
 
-def draw(results: Sequence[Result], metrics: Sequence[str]) -> Iterator[tuple[str, str]]:
+def draw(selection: Selection, metrics: Sequence[Metric]) -> Iterator[tuple[str, str]]:
     """A figure for each data set with several shares of noise, and each metric."""
-    done = [result for result in results if _alpha(result) is not None]
-    for data in sorted({result.run.data for result in done}):
-        of_data = [result for result in done if result.run.data == data]
+    noisy = [block for block in selection.blocks if _alpha(block) is not None]
+    for data in sorted({block.data for block in noisy}):
+        blocks = [block for block in noisy if block.data == data]
+        absent = _absent(blocks, selection)
         for metric in metrics:
-            lines, missing = curves(of_data, metric)
+            lines, missing = curves(selection, data, metric)
             if len({point.alpha for curve in lines for point in curve.points}) > 1:
-                yield file_name("noise", data, metric), noise_curves(lines, data, metric, missing)
+                drawn = noise_curves(lines, data, title(metric), missing, absent)
+                yield file_name("noise", data, metric.path), drawn
 
 
-def curves(results: Sequence[Result], metric: str) -> tuple[list[Curve], list[str]]:
+def _absent(blocks: Sequence[Block], selection: Selection) -> list[str]:
+    """The categories that the protocol names and that no result is of."""
+    there = {category for block in blocks for category in selection.categories[block]}
+    return [name for name in blocks[0].categories if name not in there]
+
+
+def curves(selection: Selection, data: str, metric: Metric) -> tuple[list[Curve], list[str]]:
     """The curves of one data set, and the means withheld because a category is missing.
 
     A mean counts only when every category that occurs in the results has its value.
     """
-    named = names(results)
     found: dict[tuple[str, float, int], dict[str, float]] = defaultdict(dict)
-    for result in results:
-        alpha, measured = _alpha(result), value(result, metric)
-        if alpha is not None and measured is not None:
-            key = (named[result.key], alpha, result.run.seed)
-            found[key][result.run.category] = measured
+    for place in places(selection):
+        block, category = place
+        alpha = _alpha(block)
+        if block.data != data or alpha is None:
+            continue
+        for label, of_label in by_seed(selection, place, metric).items():
+            for seed, measured in of_label.items():
+                found[label, alpha, seed][category] = measured
     categories = {category for values in found.values() for category in values}
     means: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     withheld = []
@@ -70,11 +82,16 @@ def curves(results: Sequence[Result], metric: str) -> tuple[list[Curve], list[st
 
 
 def noise_curves(
-    lines: Sequence[Curve], data: str, metric: str, missing: Sequence[str] = ()
+    lines: Sequence[Curve],
+    data: str,
+    metric: str,
+    missing: Sequence[str] = (),
+    absent: Sequence[str] = (),
 ) -> str:
     """The curves as SVG: the mean over the seeds, and from the lowest to the highest seed.
 
-    `missing` names the means that are withheld.
+    `metric` is what it is called in the heading; `missing` names the means that are withheld, and
+    `absent` the categories of the protocol that none of them is over.
     """
     values = [each for curve in lines for point in curve.points for each in point.values]
     alphas = sorted({point.alpha for curve in lines for point in curve.points})
@@ -87,7 +104,7 @@ def noise_curves(
     def y(measured: float) -> float:
         return base - (base - TOP) * (measured - levels[0]) / (levels[-1] - levels[0])
 
-    body = [svg.words(LEFT, 22, f"{data}: {title(metric)}", "title")]
+    body = [svg.words(LEFT, 22, f"{data}: {metric}", "title")]
     for level in levels:
         body.append(svg.line(LEFT, y(level), right, y(level)))
         body.append(svg.words(LEFT - 8, y(level) + 4, f"{level:g}", "soft", "end"))
@@ -106,8 +123,8 @@ def noise_curves(
         last = places[-1][0]
         body.append(svg.line(last + 5, end, right + 12, label, svg.RULE))
         body.append(svg.words(right + 16, label + 4, curve.detector))
-    note, bottom = svg.paragraph(LEFT, HEIGHT + 10, _note(lines, missing), WIDTH - 2 * LEFT)
-    return svg.page(WIDTH, bottom, f"{data}: {title(metric)} over noise", "".join(body) + note)
+    note, bottom = svg.paragraph(LEFT, HEIGHT + 10, _note(lines, missing, absent), WIDTH - 2 * LEFT)
+    return svg.page(WIDTH, bottom, f"{data}: {metric} over noise", "".join(body) + note)
 
 
 def _curve(places: Sequence[tuple[float, float, float, float]], number: int) -> str:
@@ -129,7 +146,7 @@ def _curve(places: Sequence[tuple[float, float, float, float]], number: int) -> 
     )
 
 
-def _note(lines: Sequence[Curve], missing: Sequence[str]) -> str:
+def _note(lines: Sequence[Curve], missing: Sequence[str], absent: Sequence[str]) -> str:
     counts = sorted({len(point.values) for curve in lines for point in curve.points})
     if counts[-1] == 1:
         said = "One seed: no spread is known."
@@ -138,9 +155,11 @@ def _note(lines: Sequence[Curve], missing: Sequence[str]) -> str:
         said = f"Mean over {seeds} seeds; bars and bands reach from the lowest seed to the highest."
     if missing:
         said += f" Withheld, because a category is missing: {name_some(missing)}."
+    if absent:
+        said += f" No mean of the protocol's: nothing is there of {name_some(absent)}."
     return said
 
 
-def _alpha(result: Result) -> float | None:
-    alpha = dict(result.run.split_settings).get("alpha")
+def _alpha(block: Block) -> float | None:
+    alpha = dict(block.split_settings).get("alpha")
     return None if alpha is None else float(alpha)

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from blemish.cli import _shared as shared
+from blemish.cli.bench.table import results_of
 
 log = logging.getLogger("blemish")
 
@@ -15,10 +16,10 @@ HELP = "draw noise curves, critical differences and galleries"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    parser.add_argument("protocol", metavar="PROTOCOL")
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, help="the bench's results; default: bench/PROTOCOL"
+        "protocol", metavar="PROTOCOL", help="its name, or a .toml file of your own"
     )
+    parser.add_argument("--out", metavar="DIR", type=Path, help="results (default: bench/PROTOCOL)")
     parser.add_argument(
         "-o", dest="target", metavar="FOLDER", type=Path, help="default: DIR/figures"
     )
@@ -28,29 +29,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="a figure to draw, such as image.auroc; default: sample, image AUROC and AUPRO",
     )
+    parser.add_argument("--code", metavar="HASH", help="of this code version (default: the newest)")
     shared.add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Draw every figure that the results suffice for, and name the files."""
-    from blemish.benchmark.figures import METRICS, comparable, draw_figures
-    from blemish.benchmark.store import read_results
+    from blemish.benchmark.figures import METRICS, draw_figures, metrics_of
+    from blemish.benchmark.outline import outline_of
+    from blemish.benchmark.selection import select
     from blemish.errors import DatasetError
     from blemish.files import replacing
 
-    folder = options.out or Path("bench") / options.protocol
-    results = [result for result in read_results(folder) if result.run.protocol == options.protocol]
-    done = [result for result in results if result.status == "done"]
-    if not done:
-        raise DatasetError(
-            f"{folder} holds no finished run of {options.protocol}; "
-            f"start with blemish bench run {options.protocol}"
-        )
-    if left_out := len(done) - len(comparable(done)):
-        log.warning("%d results of older code or of repeated runs are left out", left_out)
+    protocol, folder, results = results_of(options)
+    selection = select(results, outline_of(protocol), options.code)
+    for note in selection.notes:
+        log.warning(note)
     target = options.target or folder / "figures"
     written = []
-    for name, drawn in draw_figures(done, options.metric or METRICS):
+    for name, drawn in draw_figures(selection, metrics_of(protocol, options.metric or METRICS)):
         path = target / f"{name}.svg"
         with replacing(path) as file:
             file.write(drawn.encode("utf-8"))

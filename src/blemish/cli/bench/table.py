@@ -6,9 +6,14 @@ import argparse
 import dataclasses
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from blemish.cli import _shared as shared
 from blemish.errors import BlemishError
+
+if TYPE_CHECKING:
+    from blemish.benchmark.protocol import Protocol
+    from blemish.benchmark.store import Result
 
 HELP = "show a protocol's results as a table, with the published figures beside them"
 
@@ -40,18 +45,9 @@ def run(options: argparse.Namespace) -> int:
     """Read the results, make the table, write it."""
     from blemish.benchmark.formats import format_of, render
     from blemish.benchmark.outline import outline_of
-    from blemish.benchmark.protocol import open_protocol
-    from blemish.benchmark.store import read_results
     from blemish.benchmark.table import tabulate
 
-    protocol = open_protocol(options.protocol)
-    folder = options.out or Path("bench", protocol.name)
-    results = [r for r in read_results(folder) if r.run.protocol == protocol.name]
-    if not results:
-        raise BlemishError(
-            f"{folder} holds no results of {protocol.name}; make some with "
-            f"`blemish bench run {options.protocol}`, or name their folder with --out"
-        )
+    protocol, folder, results = results_of(options)
     target = options.into or options.output
     name = options.format or (format_of(target.name) if target else "terminal")
     if options.into is not None and name != "markdown":
@@ -70,6 +66,22 @@ def run(options: argparse.Namespace) -> int:
     elif options.json != "-":
         print(shown, end="")
     return 0
+
+
+def results_of(options: argparse.Namespace) -> tuple[Protocol, Path, list[Result]]:
+    """The protocol that is named, the folder of its results, and those."""
+    from blemish.benchmark.protocol import open_protocol
+    from blemish.benchmark.store import read_results
+
+    protocol = open_protocol(options.protocol)
+    folder = options.out or Path("bench", protocol.name)
+    results = [r for r in read_results(folder) if r.run.protocol == protocol.name]
+    if not results:
+        raise BlemishError(
+            f"{folder} holds no results of {protocol.name}; make some with "
+            f"`blemish bench run {options.protocol}`, or name their folder with --out"
+        )
+    return protocol, folder, results
 
 
 def _page_with(page: Path, name: str, table: str) -> str:
