@@ -91,7 +91,7 @@ def write_defective_set(
         raise DatasetError(f"{data.root} has several categories; name one with --category: {found}")
     refuse_target(data, folder)
     train, good, chosen = _divided(data, plan)
-    rows = [(row, None) for row in good.rows()]
+    rows: list[tuple[Row, int | None]] = [(row, None) for row in good.rows()]
     rows += [(row, number) for row in chosen.rows() for number in range(plan.per_image)]
 
     def make(item: tuple[int, tuple[Row, int | None]]) -> dict[str, Any]:
@@ -152,7 +152,8 @@ def _divided(data: Dataset, plan: Plan) -> tuple[Dataset, Dataset, Dataset]:
         good, chosen = test.take([]), test
     else:
         good, chosen = hold_out(test, plan.share, plan.seed)
-    return train, *(rows.with_table(rows.table.sort("image")) for rows in (good, chosen))
+    good, chosen = (rows.with_table(rows.table.sort("image")) for rows in (good, chosen))
+    return train, good, chosen
 
 
 def _write(new: Path, name: str, place: int, after: Synthetic) -> dict[str, Any]:
