@@ -65,8 +65,8 @@ def test_a_mask_holds_every_pixel_that_changed_visibly(name, shape, kind, seed):
     step = np.abs(after.image.astype(int) - image)
     step = step.max(axis=2) if step.ndim == 3 else step
     level = 16 if image.dtype == np.uint16 else 1
-    # A window may be noisier than the picture, but print cannot be noisier than its own contrast.
-    assert step[~after.mask].max(initial=0) <= max(3 * level, 4 * noise_of(image))
+    # Where there is print a window may be much noisier than the picture.
+    assert step[~after.mask].max(initial=0) <= 10 * max(3 * level, noise_of(image))
     assert after.image.max() <= Greys.of(image).top
     if after.mask.any():
         assert step[after.mask].max() >= 6 * level
@@ -82,6 +82,27 @@ def test_a_large_image_is_taken(name):
 
 
 # What can be seen
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    noise=st.floats(0, 20),
+    size=st.floats(0, 60),
+    gap=st.sampled_from([3, 5, 9]),
+)
+@settings(max_examples=100, deadline=None)
+def test_outside_the_mask_nothing_exceeds_the_bound(seed, noise, size, gap):
+    rng = np.random.default_rng(seed)
+    image = rng.integers(60, 200, (40, 50), dtype=np.uint8)
+    field = cv2.GaussianBlur(rng.normal(0, 1, (30, 32)).astype(np.float32), (0, 0), 2)
+    values = image[5:35, 9:41] + np.float32(size / np.abs(field).max()) * field
+    after = first_visible(image, lambda _: Change(5, 9, values, noise, gap))
+    step = np.abs(after.image.astype(int) - image)
+    assert step[~after.mask].max() <= max(3, noise)
+    count, labels = cv2.connectedComponents(after.mask.astype(np.uint8))
+    for spot in range(1, count):
+        assert (labels == spot).sum() >= 6
+        assert step[labels == spot].max() > max(3, noise)
 
 
 def drawn_step(image: np.ndarray, size: float, side: int) -> tuple[np.ndarray, np.ndarray]:
