@@ -154,6 +154,20 @@ def test_without_a_good_test_image_whole_training_parts_are_held_out(cli: Cli, t
     assert len(test.defective().parts) == 4  # two parts, twice
 
 
+def test_a_view_without_a_visible_defect_stays_a_good_view_of_its_part(cli: Cli, tmp_path: Path):
+    views = save_views(tmp_path / "views", range(8))
+    for side in views.glob("*_side.png"):
+        save(side, np.zeros((80, 100), np.uint8))
+    out = tmp_path / "out"
+    options = ("--part-pattern", VIEW_PATTERN, "--held-out", "0.5", "--share", 1)
+    only_top = ("--set", "background=0,5")
+    assert cli("synth", "apply", views, "-o", out, *WALK, *options, *only_top).code == 0
+    test = open_dataset(out).split("test")
+    assert test.defective().table["view"].to_list() == ["top"] * 4
+    assert test.good().table["view"].to_list() == ["side"] * 4
+    assert set(test.good().parts) == set(test.defective().parts)
+
+
 def test_other_sources_are_taken_from_a_folder(cli: Cli, plates: Path, tmp_path: Path):
     other = save_good(tmp_path / "other", range(500, 503), (60, 70))
     for name in ("nsa", "perlin"):
