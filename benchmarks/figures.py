@@ -111,6 +111,13 @@ FIGURES = (
         )
         for name in ("magnetic_tile", "elpv")
     ),
+    Figure(
+        "random-walk defect, 256 x 256 patch, one thread", "synthesis", "ms/random_walk", 2, "ms"
+    ),
+    *(
+        Figure(f"{name} defect, likewise", "synthesis", f"ms/{name}", unit="ms")
+        for name in ("cutpaste", "cutpaste_scar", "nsa", "perlin")
+    ),
     Figure("`blemish demo`", "demo", "seconds", 120, "s", digits=1),
     *(
         Figure(f"image AUROC, {name}", "quality", f"{name}/image/auroc", limit, "", True, 4)
