@@ -401,7 +401,8 @@ def test_a_page_takes_the_table_between_its_marks(cli: Cli, tmp_path: Path) -> N
     folder, page = tmp_path / "results", tmp_path / "page.md"
     leave(folder, "padim", planted(1.0))
     command = ("bench", "table", "dev", "--out", folder, "--into", page)
-    page.write_text("before\n<!-- dev -->\nstale figures\n<!-- end of dev -->\nafter\n", encoding="utf-8")
+    marked = "before\n<!-- dev -->\nstale figures\n<!-- end of dev -->\nafter\n"
+    page.write_text(marked, encoding="utf-8")
     assert cli(*command).code == 0
     first = page.read_text(encoding="utf-8")
     assert first.startswith("before\n<!-- dev -->\n\n## Development sets")
