@@ -210,7 +210,7 @@ def test_the_list(cli: Cli, protocol: Path, plates: Path, tmp_path: Path) -> Non
     assert len(names) == 8
     listed = cli("bench", "list", "real-iad-uiad").out
     assert "patchcore, padim, cflow (not available)" in listed
-    assert "the centre crop of 224 px is not available yet" in listed
+    assert "padim sees the centre crop of 224 px of 256 px" in listed
     lines = cli("bench", "list", protocol, "--data", plates.parent, "--out", tmp_path / "out").out
     assert "4 runs with what is there; 0 of them are made" in lines
     assert "missing detector: a_detector_to_come" in lines
