@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,10 @@ def execute(job: Job) -> Outcome:
         os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
     if run.detector == "disk full":
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if run.detector == "waits":
+        Path(job.place.path, f"began {os.getpid()}").touch()
+        while not Path(job.place.path, "go").exists():
+            time.sleep(0.05)
     if run.detector == "fails" and not Path(job.place.path, "mended").exists():
         return Outcome("it was to fail", None, None, None, this_machine())
     with Path(job.place.path, "log").open("a", encoding="utf-8") as log:

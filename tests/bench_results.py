@@ -77,7 +77,18 @@ def leave(
         }
     status = "done" if failed is None else "failed"
     result = Result(
-        *(key, run, status, failed, Code("0.1", code), figures, cost, machine, finished, folder)
+        *(
+            key,
+            run,
+            status,
+            failed,
+            Code("0.1", code, "m" * 16),
+            figures,
+            cost,
+            machine,
+            finished,
+            folder,
+        )
     )
     write_result(result, arrays)
     return result

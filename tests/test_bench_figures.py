@@ -21,7 +21,7 @@ from blemish.benchmark.figures.noise_curves import Curve, Point, curves, noise_c
 from blemish.benchmark.outline import Block, Outline
 from blemish.benchmark.protocol import Metric
 from blemish.benchmark.selection import Selection, select
-from blemish.benchmark.store import read_results
+from blemish.benchmark.store import SCHEMA, read_results
 
 SVG = "{http://www.w3.org/2000/svg}"
 AUROC = Metric("image.auroc", "I-AUROC")
@@ -50,8 +50,8 @@ def save_result(
     }
     key = hashlib.sha256(json.dumps([run, code]).encode()).hexdigest()[:16]
     result = {
-        **{"schema": 1, "key": key, "run": run, "status": "done", "reason": None},
-        **{"code": {"version": code, "source": code}, "cost": {}, "machine": {}},
+        **{"schema": SCHEMA, "key": key, "run": run, "status": "done", "reason": None},
+        **{"code": {"version": code, "source": code, "method": ""}, "cost": {}, "machine": {}},
         **{"figures": {"image": {"auroc": auroc}}, "finished": finished, **more},
     }
     folder.mkdir(parents=True, exist_ok=True)

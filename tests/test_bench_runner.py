@@ -16,7 +16,7 @@ from plates import save_set
 from running import Cli, finished, started
 
 from blemish.benchmark import runner
-from blemish.benchmark.code import Code, this_code
+from blemish.benchmark.code import Code
 from blemish.benchmark.execute import execute as really_execute
 from blemish.benchmark.runner import Rates, Standing, alike, of_other_code, run_bench
 from blemish.benchmark.runs import Job
@@ -77,7 +77,7 @@ def result(folder: Path, **changes: object) -> Result:
         "run": run(),
         "status": "done",
         "reason": None,
-        "code": this_code(),
+        "code": run().code,
         "figures": made.figures,
         "cost": made.cost,
         "machine": made.machine,
@@ -404,7 +404,7 @@ def test_a_result_without_its_scores(tmp_path: Path) -> None:
 
 def test_results_of_other_code_are_told_and_stay(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    other = result(out, key="0" * 16, code=Code("0.0.9", "a" * 16))
+    other = result(out, key="0" * 16, code=Code("0.0.9", "a" * 16, "b" * 16))
     write_result(other, outcome().arrays)
     assert of_other_code(read_results(out)) == [
         f"1 results there are of other code, blemish 0.0.9 ({'a' * 16}): they stay, and are not "
@@ -413,6 +413,12 @@ def test_results_of_other_code_are_told_and_stay(tmp_path: Path) -> None:
     made = run_bench([job(place=tmp_path)], out, execute=execute)
     assert (made.runs, made.earlier) == (1, 0)
     assert len(read_results(out)) == 2
+
+    now = run().code
+    write_result(result(out, code=dataclasses.replace(now, method="c" * 16)), outcome().arrays)
+    assert of_other_code(read_results(out))[-1].startswith(
+        f"1 results there are of other code, blemish {now.version} ({now.source}, its quick cccc"
+    )
 
 
 def test_the_command_in_a_process_of_its_own(protocol: Path, tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from pathlib import Path
 
 import pytest
 from bench_jobs import job, run
 from trees import tree
 
+import blemish
 from blemish.benchmark import code, runs
 from blemish.benchmark.protocol import Contestant, DataSource, Metric, Protocol, SplitChoice
 from blemish.benchmark.runs import Matrix, Missing, expand
@@ -45,7 +47,7 @@ def test_the_matrix_and_what_is_missing(tmp_path: Path) -> None:
     matrix = expand(protocol(), tmp_path)
     assert told(matrix) == [("nut", "", "padim", 0), ("nut", "", "padim", 1)]
     assert matrix.missing == (
-        Missing("detector", "CFlow", f"not available in blemish {code.this_code().version}"),
+        Missing("detector", "CFlow", f"not available in blemish {blemish.__version__}"),
         Missing("category", "bolt", f"not in {tmp_path / 'parts'}"),
     )
     assert {job.place.path for job in matrix.jobs} == {str(tmp_path / "parts")}
@@ -160,8 +162,45 @@ def test_every_field_of_a_run_decides_its_key() -> None:
 
 def test_the_code_decides_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     before = run().key
-    monkeypatch.setattr(runs, "this_code", lambda: code.Code("0.0.9", "a" * 16))
+    assert run().code == code.this_code("quick")
+    monkeypatch.setattr(runs, "this_code", lambda *_: code.Code("0.0.9", "a" * 16, "b" * 16))
     assert run().key != before
+
+
+def test_code_is_told_by_what_a_run_reaches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of the package that no run imports, such as a new detector, changes nothing."""
+    padim, patchcore = code.this_code("padim"), code.this_code("patchcore")
+    assert padim.source == patchcore.source == code.common_source()
+    assert len({padim.method, patchcore.method, code.this_code("padim", "uiad").method}) == 3
+
+    def with_change(module: str, detector: str) -> code.Code:
+        """The code if that file had one more line."""
+        real, changed = Path.read_bytes, Path(importlib.import_module(module).__file__ or "")
+
+        def read(path: Path) -> bytes:
+            return real(path) + (b"\nX = 1\n" if path == changed else b"")
+
+        for cached in (code.this_code, code.common_source, code._shared, code._imports):
+            cached.cache_clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "read_bytes", read)
+            return code.this_code.__wrapped__(detector)
+
+    try:
+        assert with_change("blemish.detectors.duet", "padim") == padim
+        assert with_change("blemish.cli.train", "padim") == padim
+        assert with_change("blemish.benchmark.runner", "padim") == padim
+        own = with_change("blemish.graph.blocks", "padim")
+        assert (own.source, own.method != padim.method) == (padim.source, True)
+        for shared in (
+            "blemish.images.geometry",
+            "blemish.evaluation",
+            "blemish.benchmark.sources",
+        ):
+            assert with_change(shared, "padim").source != padim.source
+    finally:
+        for cached in (code.this_code, code.common_source, code._shared, code._imports):
+            cached.cache_clear()
 
 
 def test_changed_images_change_the_key(tmp_path: Path) -> None:

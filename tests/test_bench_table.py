@@ -397,6 +397,26 @@ def test_the_command(cli: Cli, tmp_path: Path) -> None:
     assert "*" in cli("bench", "table", "dev", "--out", folder).out
 
 
+def test_a_page_takes_the_table_between_its_marks(cli: Cli, tmp_path: Path) -> None:
+    folder, page = tmp_path / "results", tmp_path / "page.md"
+    leave(folder, "padim", planted(1.0))
+    command = ("bench", "table", "dev", "--out", folder, "--into", page)
+    page.write_text("before\n<!-- dev -->\nstale figures\n<!-- end of dev -->\nafter\n", encoding="utf-8")
+    assert cli(*command).code == 0
+    first = page.read_text(encoding="utf-8")
+    assert first.startswith("before\n<!-- dev -->\n\n## Development sets")
+    assert first.endswith("\n<!-- end of dev -->\nafter\n")
+    assert "stale figures" not in first
+    assert "](results/padim-tire-tire--0-0123.json)" in first
+    assert cli(*command).code == 0
+    assert page.read_text(encoding="utf-8") == first
+
+    cli(*command, "--format", "html").refusal("page.md takes a table in Markdown, and no html")
+    page.write_text("no marks", encoding="utf-8")
+    cli(*command).refusal("page.md lacks the lines <!-- dev --> and <!-- end of dev -->")
+    assert page.read_text(encoding="utf-8") == "no marks"
+
+
 def test_what_the_command_refuses(cli: Cli, tmp_path: Path) -> None:
     folder = tmp_path / "results"
     cli("bench", "table", "dev", "--out", folder).refusal(folder, "no results of dev", "--out")

@@ -9,8 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from blemish.benchmark.code import this_code, this_machine
+from blemish.benchmark.cluster import Cluster
+from blemish.benchmark.cluster import answers as cluster_answers
+from blemish.benchmark.code import this_machine
 from blemish.benchmark.execute import Outcome, execute
 from blemish.benchmark.maps import write_maps
 from blemish.benchmark.runs import Job, Run
@@ -101,11 +104,14 @@ def run_bench(
     *,
     execute: Callable[[Job], Outcome] = execute,
     workers: int = 1,
+    cluster: Cluster | None = None,
     retry: bool = False,
     budget: float | None = None,
     show: Callable[[Standing], None] | None = None,
 ) -> Made:
     """Make every run that has no result in `folder`; with `retry` also those that failed.
+
+    They are made by so many processes of this machine, or by the workers of a cluster.
 
     No run starts later than `budget` seconds from now; those under way are finished. A result is
     written as soon as it is there, so that nothing is lost however this ends. Raises BlemishError
@@ -117,17 +123,16 @@ def run_bench(
     asked = [job.run.key for job in jobs]
     known = {result.key: result for result in stored}
     earlier = len(set(asked)) - len(to_do)
-    bench = _Bench(to_do, folder, Rates(stored), workers, show)
-    threads = None if workers == 1 else max(1, default_threads() // workers)
-    coming = answers(
-        to_do,
-        execute,
-        workers=workers,
-        threads=threads,
-        group=lambda job: (job.place, job.run.category),
-        proceed=lambda: budget is None or time.monotonic() - began < budget,
-        started=bench.start,
-    )
+    bench = _Bench(to_do, folder, Rates(stored), None if cluster else workers, show)
+    common: Any = {
+        "group": lambda job: (job.place, job.run.category),
+        "proceed": lambda: budget is None or time.monotonic() - began < budget,
+        "started": bench.start,
+    }
+    if cluster is not None:
+        coming = cluster_answers(to_do, execute, cluster, **common)
+    else:
+        coming = answers(to_do, execute, workers=workers, threads=threads_each(workers), **common)
     try:
         with contextlib.closing(coming):  # type: ignore[type-var]
             for job, outcome in coming:
@@ -144,6 +149,11 @@ def run_bench(
     return Made(results, runs, earlier, len(to_do) - runs, time.monotonic() - began)
 
 
+def threads_each(workers: int) -> int | None:
+    """The threads of each of so many processes; None leaves one alone with its default."""
+    return None if workers == 1 else max(1, default_threads() // workers)
+
+
 def unmade(jobs: Sequence[Job], results: Sequence[Result], *, retry: bool = False) -> list[Job]:
     """The jobs without a result, each run once; with `retry` also those whose run failed."""
     made = {r.key for r in results if r.status == "done" or not retry}
@@ -155,8 +165,9 @@ def of_other_code(results: Sequence[Result]) -> list[str]:
     """One line for each other code that results in this folder are of."""
     numbers: dict[str, int] = {}
     for result in results:
-        if result.code != this_code():
-            name = f"blemish {result.code.version} ({result.code.source})"
+        if (code := result.code) != (now := result.run.code):
+            own = f", its {result.run.detector} {code.method}" if code.source == now.source else ""
+            name = f"blemish {code.version} ({code.source}{own})"
             numbers[name] = numbers.get(name, 0) + 1
     return [
         f"{number} results there are of other code, {name}: they stay, and are not mixed with "
@@ -173,7 +184,7 @@ class _Bench:
         jobs: Sequence[Job],
         folder: Path,
         rates: Rates,
-        workers: int,
+        workers: int | None,
         show: Callable[[Standing], None] | None,
     ) -> None:
         self.folder, self.rates, self.workers, self.show = folder, rates, workers, show
@@ -205,7 +216,8 @@ class _Bench:
         if self.show is None:
             return
         total = self.rates.total(self.waiting)
-        left = None if total is None else total / self.workers
+        # A cluster has as many as are at work.
+        left = None if total is None else total / (self.workers or max(1, len(self.running)))
         running = tuple(self.running.values())
         self.show(Standing(self.done, self.failed, self.total, running, left, last))
 
@@ -218,7 +230,7 @@ def _result(run: Run, outcome: Outcome | Died, folder: Path) -> Result:
         run=run,
         status="done" if outcome.reason is None else "failed",
         reason=outcome.reason,
-        code=this_code(),
+        code=run.code,
         figures=outcome.figures,
         cost=outcome.cost,
         machine=outcome.machine,

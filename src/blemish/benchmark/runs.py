@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from blemish.benchmark.code import this_code
+import blemish
+from blemish.benchmark.code import Code, this_code
 from blemish.benchmark.protocol import Contestant, DataSource, Protocol, SplitChoice, pairs
 from blemish.benchmark.sources import Place, find_place, open_category, open_place
 from blemish.dataset.words import name_some
@@ -44,10 +45,15 @@ class Run:
     fingerprint: str
     crop: int | None = None
 
+    @property
+    def code(self) -> Code:
+        """The code that would make it now."""
+        return this_code(self.detector, self.split)
+
     @cached_property
     def key(self) -> str:
         """The first 16 hex digits of a hash of the run and of the code."""
-        values = [dataclasses.asdict(self), dataclasses.asdict(this_code())]
+        values = [dataclasses.asdict(self), dataclasses.asdict(self.code)]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
     def words(self) -> str:
@@ -194,9 +200,8 @@ def _contestants(
                 f"there is no detector {name_some(strange)}; there are: {', '.join(here)}"
             )
     absent = [one for one in every if one.name not in here]
-    missing = [Missing("detector", one.label, f"not available in {_version()}") for one in absent]
+    missing = [
+        Missing("detector", one.label, f"not available in blemish {blemish.__version__}")
+        for one in absent
+    ]
     return [one for one in every if one.name in here], missing
-
-
-def _version() -> str:
-    return f"blemish {this_code().version}"

@@ -114,7 +114,12 @@ def _of_one_code(results: Sequence[Result], code: str | None) -> tuple[list[Resu
         newest = max(results, key=lambda result: result.finished).code.source
     else:
         return [], []
-    kept = [result for result in results if result.code.source == newest]
+    shared = [result for result in results if result.code.source == newest]
+    # A detector whose own file has changed has runs of its newest file alone.
+    methods: dict[tuple[str, str | None], str] = {}
+    for result in sorted(shared, key=lambda result: result.finished):
+        methods[result.run.detector, result.run.split] = result.code.method
+    kept = [r for r in shared if r.code.method == methods[r.run.detector, r.run.split]]
     left = len(results) - len(kept)
     if not left:
         return kept, []

@@ -18,7 +18,7 @@ from blemish.benchmark.runs import Run
 from blemish.errors import DatasetError
 from blemish.files import replacing
 
-SCHEMA = 1
+SCHEMA = 2
 ARRAYS = ("image", "part", "view", "label", "score", "localised")
 _FIELDS = ("key", "run", "status", "reason", "code", "figures", "cost", "machine", "finished")
 
@@ -83,7 +83,7 @@ def write_result(result: Result, arrays: Arrays | None) -> None:
     """Write a result; its JSON comes last, so that what has one is whole."""
     if arrays is not None:
         with replacing(result.folder / f"{result.key}.npz") as file:
-            np.savez(file, **{name: arrays[name] for name in ARRAYS})  # type: ignore[arg-type]
+            np.savez_compressed(file, **{name: arrays[name] for name in ARRAYS})  # type: ignore[arg-type]
     content = {"schema": SCHEMA} | {
         field.name: getattr(result, field.name)
         for field in dataclasses.fields(result)

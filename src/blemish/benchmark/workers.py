@@ -25,7 +25,7 @@ Job = TypeVar("Job")
 Answer = TypeVar("Answer")
 
 _SPAWN = multiprocessing.get_context("spawn")  # the one way that every system has
-_THREADS = ("BLEMISH_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+THREADS = ("BLEMISH_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 _TRIES = 100
 
@@ -57,6 +57,10 @@ class Queue(Generic[Job]):
         for job in jobs:
             self._jobs.setdefault(group(job), deque()).append(job)
 
+    def __len__(self) -> int:
+        """The number of jobs that are left."""
+        return sum(map(len, self._jobs.values()))
+
     def take(self, last: object, busy: Sequence[object]) -> tuple[Job, object] | None:
         """A job and its group, for a worker whose last group that was, while others are busy."""
         if not self._jobs:
@@ -67,6 +71,10 @@ class Queue(Generic[Job]):
         if not self._jobs[group]:
             del self._jobs[group]
         return job, group
+
+    def give_back(self, job: Job) -> None:
+        """The job comes first in its group again."""
+        self._jobs.setdefault(self._group(job), deque()).appendleft(job)
 
 
 def answers(
@@ -186,7 +194,7 @@ def _serve(connection: Connection, threads: int | None, folder: str) -> None:
     """The life of a worker: read jobs, answer each; end when the bench does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the bench's to answer
     if threads is not None:
-        os.environ.update(dict.fromkeys(_THREADS, str(threads)))
+        os.environ.update(dict.fromkeys(THREADS, str(threads)))
     tempfile.tempdir = folder
     threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
     try:

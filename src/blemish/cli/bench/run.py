@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from blemish.cli import _shared as shared
 from blemish.cli.bench.list import missing_lines
 from blemish.errors import BlemishError
+from blemish.threads import default_threads
 
 if TYPE_CHECKING:
+    from blemish.benchmark.cluster import Cluster
     from blemish.benchmark.protocol import Protocol
     from blemish.benchmark.runner import Made, Standing
     from blemish.benchmark.runs import Matrix
@@ -30,7 +32,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", metavar="N", type=int, help="default: the protocol's number")
     parser.add_argument("--budget", metavar="TIME", help="start no run after 90s, 10m or 1h")
     parser.add_argument(
-        "--workers", metavar="N", type=int, default=1, help="processes that share the cores"
+        "--workers", metavar="N", type=int, help="processes that share the cores; default: 1"
+    )
+    parser.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="make the runs on the workers of this Dask scheduler; local starts one for --workers",
+    )
+    parser.add_argument(
+        "--resource", metavar="NAME=N", help="what each run takes of a Dask worker: GPU=1"
     )
     parser.add_argument(
         "--out", metavar="DIR", type=Path, help="folder of results; default: bench/PROTOCOL"
@@ -47,6 +57,7 @@ def run(options: argparse.Namespace) -> int:
     from blemish.benchmark.runs import expand
     from blemish.benchmark.store import read_results
 
+    _cluster(options)
     for name in ("workers", "seeds"):
         if (number := getattr(options, name)) is not None and number < 1:
             raise BlemishError(f"--{name} {number} must be 1 or more")
@@ -92,7 +103,8 @@ def _made(
         return run_bench(
             matrix.jobs,
             folder,
-            workers=options.workers,
+            workers=options.workers or 1,
+            cluster=_cluster(options),
             retry=options.retry,
             budget=budget,
             show=show,
@@ -101,6 +113,37 @@ def _made(
         return None
     finally:
         show.end()
+
+
+def _cluster(options: argparse.Namespace) -> Cluster | None:
+    """The cluster that the options name, if they name one."""
+    from blemish.benchmark.cluster import LOCAL, Cluster
+    from blemish.benchmark.runner import threads_each
+
+    if options.dask is None:
+        if options.resource is not None:
+            raise BlemishError("--resource is one of Dask's workers: name their scheduler, --dask")
+        return None
+    if options.dask != LOCAL and options.workers is not None:
+        raise BlemishError(
+            f"the workers at {options.dask} are started beside their scheduler; leave out --workers"
+        )
+    workers = options.workers or 1
+    threads = threads_each(workers) or default_threads()
+    return Cluster(options.dask, workers, threads, _resource(options.resource))
+
+
+def _resource(text: str | None) -> tuple[str, float] | None:
+    if text is None:
+        return None
+    name, _, amount = text.partition("=")
+    try:
+        number = float(amount)
+    except ValueError:
+        number = 0.0
+    if not name or not 0 < number < float("inf"):
+        raise BlemishError(f"--resource {text} is no amount; write it as NAME=N, like GPU=1")
+    return name, number
 
 
 def _names(text: str | None) -> list[str] | None:
@@ -117,26 +160,28 @@ def _remarks(protocol: Protocol, matrix: Matrix, other_code: list[str]) -> list[
 
 
 def _dry_run(options: argparse.Namespace, matrix: Matrix, folder: Path) -> int:
-    """Say how many runs are left, and what they will take as far as results tell."""
-    from collections import Counter
-
-    from blemish.benchmark.runner import Rates, alike, unmade
+    """Say how many runs are left, and what they will take."""
+    from blemish.benchmark.forecast import forecast
+    from blemish.benchmark.runner import unmade
     from blemish.benchmark.store import read_results
 
     results = read_results(folder)
     left = unmade(matrix.jobs, results, retry=options.retry)
-    seconds = Rates(results).total(Counter(alike(job.run) for job in left))
-    seconds = None if seconds is None else seconds / options.workers
+    expected = forecast(left, results)
     shown = {
         "runs": len(matrix.jobs),
         "left": len(left),
-        "seconds": seconds,
+        "seconds": expected.seconds,
+        "source": expected.source,
         "missing": [vars(one) for one in matrix.missing],
     }
     shared.write_json(shown, options.json)
     if options.json != "-":
-        cost = "no result tells how long" if seconds is None else f"about {_time(seconds)}"
+        cost = "nobody knows how long"
+        if expected.seconds is not None:
+            cost = f"about {_time(expected.seconds)}, one after the other"
         print(f"{len(left)} of {len(matrix.jobs)} runs are to be made: {cost}")
+        print(f"({expected.source})")
     return 0
 
 

@@ -27,7 +27,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", metavar="F", help="terminal (default), markdown, latex, csv or html"
     )
-    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="write the table here")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("-o", "--output", metavar="FILE", type=Path, help="write the table here")
+    place.add_argument(
+        "--into",
+        metavar="FILE.md",
+        type=Path,
+        help="write it in Markdown between the page's lines <!-- PROTOCOL --> and "
+        "<!-- end of PROTOCOL -->",
+    )
     parser.add_argument("--means", action="store_true", help="without the rows of categories")
     parser.add_argument("--code", metavar="HASH", help="of this code version (default: the newest)")
     shared.add_json(parser)
@@ -40,15 +48,20 @@ def run(options: argparse.Namespace) -> int:
     from blemish.benchmark.table import tabulate
 
     protocol, folder, results = results_of(options)
-    name = options.format or (format_of(options.output.name) if options.output else "terminal")
+    target = options.into or options.output
+    name = options.format or (format_of(target.name) if target else "terminal")
+    if options.into is not None and name != "markdown":
+        raise BlemishError(f"--into {options.into} takes a table in Markdown, and no {name}")
     outline = dataclasses.replace(outline_of(protocol), each_category=not options.means)
     table = tabulate(results, outline, code=options.code)
-    shown = render(table, name, _way(options.output, folder))
+    shown = render(table, name, _way(target, folder))
     shared.write_json(table.to_json(), options.json)
-    if options.output is not None:
+    if options.into is not None:
+        shown = _page_with(options.into, protocol.name, shown)
+    if target is not None:
         from blemish.files import replacing
 
-        with replacing(options.output) as file:
+        with replacing(target) as file:
             file.write(shown.encode("utf-8"))
     elif options.json != "-":
         print(shown, end="")
@@ -69,6 +82,16 @@ def results_of(options: argparse.Namespace) -> tuple[Protocol, Path, list[Result
             f"`blemish bench run {options.protocol}`, or name their folder with --out"
         )
     return protocol, folder, results
+
+
+def _page_with(page: Path, name: str, table: str) -> str:
+    """The text of a page with the table between its marks."""
+    start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    before, mark, rest = page.read_text(encoding="utf-8").partition(start)
+    _, end_mark, after = rest.partition(end)
+    if not mark or not end_mark:
+        raise BlemishError(f"{page} lacks the lines {start.strip()} and {end}; write them there")
+    return f"{before}{start}\n{table}\n{end}{after}"
 
 
 def _way(output: Path | None, folder: Path) -> str | None:

@@ -1,0 +1,133 @@
+"""What runs will take before they are made: from runs like them, or else from measured rates.
+
+`rates.json` holds seconds per image of each detector on one machine, and what the bare backbone
+took there; `benchmarks/scaling.py` measures them. On another machine they are stretched by the time
+that the backbone takes here.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from blemish.benchmark.runner import Kind, Rates, alike
+from blemish.benchmark.runs import Job
+from blemish.benchmark.sources import open_category
+from blemish.benchmark.store import Result
+from blemish.dataset.splits import divide
+from blemish.detectors import usual_size
+from blemish.features.backbone import open_backbone
+from blemish.features.session import open_session
+
+RATES = "rates.json"
+BACKBONE_SIZE = 256  # pixels
+_TRIALS = 15
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Seconds of a detector's run: to start, per good image to learn from, per image to test.
+
+    They are of its usual input size, `size` pixels a side; pixels count, not sides.
+    """
+
+    size: int
+    start: float
+    train_image: float
+    test_image: float
+
+    def seconds(self, train: int, test: int, size: int) -> float:
+        """A run on so many images at that size."""
+        pixels = (size / self.size) ** 2
+        return self.start + pixels * (self.train_image * train + self.test_image * test)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Rates by detector, in words the machine they are of, and its time for the bare backbone."""
+
+    machine: str
+    backbone_seconds: float
+    rates: Mapping[str, Rate]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """`seconds` one run after the other, None where nothing tells; `source` says what does.
+
+    `unknown` are the detectors of which nothing is known.
+    """
+
+    seconds: float | None
+    source: str
+    unknown: tuple[str, ...] = ()
+
+
+def forecast(jobs: Sequence[Job], results: Iterable[Result]) -> Forecast:
+    """What these runs will take, from results of runs alike, or from the measured rates."""
+    kinds: Counter[Kind] = Counter(alike(job.run) for job in jobs)
+    if not jobs:
+        return Forecast(0.0, "every run is made")
+    results = list(results)
+    detectors = {job.run.detector for job in jobs}
+    seconds = Rates(results).total(kinds)
+    if seconds is not None and detectors <= {r.run.detector for r in results if r.seconds}:
+        return Forecast(seconds, "the runs that were made here")
+    measured = measured_rates()
+    unknown = sorted(detectors - measured.rates.keys())
+    if unknown:
+        return Forecast(None, f"no rate of {', '.join(unknown)} is known", tuple(unknown))
+    slowness = backbone_seconds() / measured.backbone_seconds
+    seconds = sum(_seconds(job, measured.rates[job.run.detector]) for job in jobs)
+    words = f"the rates of {measured.machine}; this machine takes {slowness:.2f} times as long"
+    return Forecast(slowness * seconds, words)
+
+
+@functools.cache
+def measured_rates() -> Measured:
+    """The rates that the package brings."""
+    content = json.loads(files(__package__ or "").joinpath(RATES).read_text(encoding="utf-8"))
+    rates = {name: Rate(**values) for name, values in content["rates"].items()}
+    return Measured(content["machine"], content["backbone_seconds"], rates)
+
+
+def backbone_seconds(size: int = BACKBONE_SIZE) -> float:
+    """What the bundled backbone takes here for one image, the median of a few."""
+    session = open_session(open_backbone().path)
+    image = np.zeros((1, size, size, 3), np.uint8)
+    times = []
+    for _ in range(_TRIALS):
+        start = time.perf_counter()
+        session.run(None, {"image": image})
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def _seconds(job: Job, rate: Rate) -> float:
+    run = job.run
+    size = usual_size(run.detector) if run.size is None else run.size
+    return rate.seconds(*_images(job), size)
+
+
+def _images(job: Job) -> tuple[int, int]:
+    """How many images train and test; every seed's split is of one size."""
+    run = job.run
+    return _counted(job.place, run.category, run.split, run.split_settings)
+
+
+@functools.lru_cache(maxsize=1024)
+def _counted(*where: Any) -> tuple[int, int]:
+    place, category, split, settings = where
+    data, _ = open_category(place, category)
+    if split is not None:
+        data = divide(data, split, 0, dict(settings)).data
+    return len(data) - len(data.split("test")), len(data.split("test"))

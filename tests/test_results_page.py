@@ -1,0 +1,28 @@
+"""The page of results says what the kept results of the bench say, and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from running import Cli
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+def test_the_table_is_the_one_of_the_kept_results(cli: Cli, tmp_path: Path) -> None:
+    """`bench table` with the command that the page names leaves the page as it is."""
+    page = tmp_path / "results.md"
+    shutil.copy(DOCS / "results.md", page)
+    (tmp_path / "results").symlink_to(DOCS / "results")
+    run = cli("bench", "table", "dev", "--out", tmp_path / "results" / "dev", "--into", page)
+    assert run.code == 0, run.err
+    assert page.read_text(encoding="utf-8") == (DOCS / "results.md").read_text(encoding="utf-8")
+
+
+def test_every_run_that_the_page_leads_to_is_there() -> None:
+    page = (DOCS / "results.md").read_text(encoding="utf-8")
+    links = {part.partition(")")[0] for part in page.split("](results/dev/")[1:]}
+    assert len(links) > 30
+    for link in links:
+        assert (DOCS / "results" / "dev" / link).is_file(), link
