@@ -376,7 +376,7 @@ def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
     [
         (lambda text: text[:200], "is no result, or cut off"),
         (lambda text: "[]", "is no result; move it"),
-        (lambda text: text.replace('"schema": 1', '"schema": 2'), "has schema 2, and this version"),
+        (lambda text: text.replace('"schema": 2', '"schema": 3'), "has schema 3, and this version"),
         (lambda text: text.replace('"figures"', '"numbers"'), "no result of this bench"),
         (lambda text: text.replace('"seed": 0', '"seeds": 0'), "no result of this bench"),
         (lambda text: text.replace('"done"', '"begun"'), "is not what its name says"),
