@@ -210,7 +210,7 @@ def test_the_list(cli: Cli, protocol: Path, plates: Path, tmp_path: Path) -> Non
     assert len(names) == 8
     listed = cli("bench", "list", "real-iad-uiad").out
     assert "patchcore, padim, cflow (not available)" in listed
-    assert "the centre crop of 224 px is not available yet" in listed
+    assert "padim sees the centre crop of 224 px of 256 px" in listed
     lines = cli("bench", "list", protocol, "--data", plates.parent, "--out", tmp_path / "out").out
     assert "4 runs with what is there; 0 of them are made" in lines
     assert "missing detector: a_detector_to_come" in lines
@@ -376,7 +376,7 @@ def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
     [
         (lambda text: text[:200], "is no result, or cut off"),
         (lambda text: "[]", "is no result; move it"),
-        (lambda text: text.replace('"schema": 1', '"schema": 2'), "has schema 2, and this version"),
+        (lambda text: text.replace('"schema": 2', '"schema": 3'), "has schema 3, and this version"),
         (lambda text: text.replace('"figures"', '"numbers"'), "no result of this bench"),
         (lambda text: text.replace('"seed": 0', '"seeds": 0'), "no result of this bench"),
         (lambda text: text.replace('"done"', '"begun"'), "is not what its name says"),
