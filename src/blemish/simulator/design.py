@@ -26,7 +26,7 @@ _PATTERNS = [
     for name, fill in getmembers(patterns, isfunction)
     if fill.__module__ == patterns.__name__ and not name.startswith("_")
 ]
-_KINDS = ("pattern", "pattern", "grid", "lettering", "symbols", "ruler", "gradient", "plain")
+_KINDS = ("pattern", "grid", "lettering", "lettering", "symbols", "ruler", "gradient", "plain")
 
 
 @dataclass(frozen=True)
@@ -95,18 +95,34 @@ def _inks(rng: np.random.Generator) -> tuple[Ink, ...]:
 
 
 def _panel(rng: np.random.Generator, height: int, width: int) -> Pixels:
-    """One panel, uint8 [layers, height, width]."""
+    """One panel, uint8 [layers, height, width]: a background, and fields with content on it."""
     panel = np.zeros((len(LAYERS), height, width), np.uint8)
-    panel[GROUND] = _outline(rng, height, width)
-    panel[BACKING] = 0
-    for top, left, high, wide in _cells(rng, 10, 10, height - 20, width - 20):
-        cell = panel[:, top : top + high, left : left + wide]
-        if min(high, wide) >= 24:
-            _fill(cell, rng)
-    outline = panel[GROUND].copy()
+    panel[PATTERN] = _background(rng, height, width)
+    for top, left, high, wide in _cells(rng, 14, 14, height - 28, width - 28):
+        if min(high, wide) >= 48 and rng.random() < 0.62:
+            _fill(panel[:, top + 4 : top + high - 4, left + 4 : left + wide - 4], rng)
+    outline = _outline(rng, height, width)
+    inner = cv2.erode(outline, np.ones((7, 7), np.uint8))
+    panel[GROUND] = outline
     for layer in (GRAPHICS, PATTERN, BACKING):
-        panel[layer] = np.minimum(panel[layer], outline)
+        panel[layer] = np.minimum(panel[layer], inner)
     return panel
+
+
+def _background(rng: np.random.Generator, height: int, width: int) -> Pixels:
+    """Two patterns, or one and none, that meet along a curve across the panel."""
+    rows = np.arange(height, dtype=np.float32)[:, None]
+    columns = np.arange(width, dtype=np.float32)[None, :]
+    bend = rng.uniform(0.05, 0.3) * height * np.sin(columns / width * rng.uniform(2, 5) + 1)
+    border = rng.uniform(0.3, 0.7) * height + bend + rng.uniform(-0.3, 0.3) * (columns - width / 2)
+    above = np.clip(border - rows + 0.5, 0, 1)
+    first, second = (_PATTERNS[int(rng.integers(len(_PATTERNS)))] for _ in range(2))
+    share = above * first(rows, columns, rng)
+    if rng.random() < 0.5:
+        share += (1 - above) * second(rows, columns, rng)
+    if rng.random() < 0.6:  # a line along the curve
+        share = np.maximum(share, np.clip(3.5 - np.abs(border - rows), 0, 1))
+    return _eight_bit(share.astype(np.float32))
 
 
 def _outline(rng: np.random.Generator, height: int, width: int) -> Pixels:
@@ -151,6 +167,7 @@ def _fill(cell: Pixels, rng: np.random.Generator) -> None:
     kind = str(rng.choice(_KINDS))
     rows = np.arange(height, dtype=np.float32)[:, None]
     columns = np.arange(width, dtype=np.float32)[None, :]
+    cell[PATTERN] = 0
     if kind == "pattern":
         fill = _PATTERNS[int(rng.integers(len(_PATTERNS)))]
         cell[PATTERN] = _eight_bit(fill(rows, columns, rng))
@@ -165,6 +182,7 @@ def _fill(cell: Pixels, rng: np.random.Generator) -> None:
         inner[:] = 255
         lit = cell[GRAPHICS][6:-6, 6:-6]
         if kind in ("lettering", "symbols", "ruler"):  # the lamp shines through what is written
+            lit = cv2.dilate(lit, np.ones((3, 3), np.uint8))
             np.minimum(inner, 255 - lit, out=inner)
     if rng.random() < 0.4:
         cv2.rectangle(cell[GRAPHICS], (3, 3), (width - 4, height - 4), 255, int(rng.integers(1, 4)))

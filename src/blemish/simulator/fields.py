@@ -64,20 +64,35 @@ class Window:
 
 @dataclass(frozen=True, eq=False)
 class Texture:
-    """Noise of mean 0 and deviation 1 that repeats after PERIOD pixels both ways."""
+    """Values that repeat after PERIOD pixels both ways."""
 
     values: Floats  # repeated at the end, so that every window is a plain slice
 
     @classmethod
     def drawn(cls, rng: np.random.Generator, sigma: float, along: float = 1.0) -> Texture:
-        """Lumps of `sigma` pixels, `along` times as long down the columns."""
+        """Noise of mean 0 and deviation 1, its lumps of `sigma` pixels.
+
+        They are `along` times as long down the columns.
+        """
         noise = rng.standard_normal((PERIOD, PERIOD), dtype=np.float32)
         reach = int(4 * sigma * max(along, 1)) + 1
         wrapped = np.pad(noise, reach, mode="wrap")
         smooth = cv2.GaussianBlur(wrapped, (0, 0), sigmaX=sigma, sigmaY=sigma * along)
         smooth = smooth[reach:-reach, reach:-reach]
         smooth = (smooth - smooth.mean()) / smooth.std()
-        return cls(np.pad(smooth, ((0, LARGEST), (0, LARGEST)), mode="wrap").astype(np.float32))
+        return cls(_repeated(smooth))
+
+    @classmethod
+    def mesh(cls, pitch: float, angle: float, strength: float) -> Texture:
+        """Crossed threads about `pitch` pixels apart: two plane waves of that strength.
+
+        Pitch and angle in radians are moved a little, so that the waves close after PERIOD.
+        """
+        down, across = (round(PERIOD / pitch * part) for part in (np.sin(angle), np.cos(angle)))
+        whole = Window(0, 0, PERIOD, PERIOD)
+        turn, near = np.arctan2(down, across), PERIOD / np.hypot(down, across)
+        waves = wave(whole, near, turn) + wave(whole, near, turn + np.pi / 2)
+        return cls(_repeated(np.float32(strength) * waves))
 
     def at(self, window: Window) -> Floats:
         """The values in a window, [height, width]; not to be written to."""
@@ -106,6 +121,10 @@ class Drift:
         return np.asarray(rows @ (near @ columns.T), np.float32)
 
 
+def _repeated(values: Floats) -> Floats:
+    return np.asarray(np.pad(values, ((0, LARGEST), (0, LARGEST)), mode="wrap"), np.float32)
+
+
 def _weights(places: Floats, count: int) -> tuple[Floats, int]:
     """Weights [places, nodes] of a cubic B-spline, and the first of those nodes."""
     places = np.clip(places, 1, count - 3 - 1e-3)
@@ -119,9 +138,12 @@ def _weights(places: Floats, count: int) -> tuple[Floats, int]:
 def wave(window: Window, pitch: float, angle: float, phase: float = 0.0) -> Floats:
     """A plane cosine wave of that pitch in pixels, its crests turned by `angle` radians."""
     down, across = (2 * np.pi / pitch * part for part in (np.sin(angle), np.cos(angle)))
-    rows = (window.rows * down + phase).astype(np.float32)
-    columns = (window.columns * across).astype(np.float32)
-    return np.asarray(np.cos(rows) * np.cos(columns) - np.sin(rows) * np.sin(columns), np.float32)
+    # In double precision: far from the origin single would lose the phase.
+    rows = np.arange(window.top, window.top + window.height) * down + phase
+    columns = np.arange(window.left, window.left + window.width) * across
+    real = np.cos(rows).astype(np.float32)[:, None] * np.cos(columns).astype(np.float32)
+    real -= np.sin(rows).astype(np.float32)[:, None] * np.sin(columns).astype(np.float32)
+    return np.asarray(real, np.float32)
 
 
 def blurred(values: Floats, sigma: float) -> Floats:

@@ -16,7 +16,7 @@ from blemish.errors import BlemishError
 from blemish.simulator import defects
 from blemish.simulator.fields import Floats, Mask, Window, blurred
 from blemish.simulator.modalities import Scanner
-from blemish.simulator.plate import TILE, seen
+from blemish.simulator.plate import WIDEST, seen
 from blemish.simulator.printing import Print
 from blemish.simulator.surface import Damage
 
@@ -25,7 +25,7 @@ CONTRAST = 1.6  # of the local noise: what stands out by less counts as invisibl
 SMALLEST = 12  # pixels: a mask smaller than this is none
 APART = 40  # pixels between the boxes of two defects
 _TRIES = 200
-_CLOSED = {"points": 5, "area": 25}  # pixels: gaps in a mask that are closed
+_CLOSED = {"points": 5, "area": 41}  # pixels: gaps in a mask that are closed
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,14 +94,14 @@ def _attempt(
 ) -> tuple[Damage, PlacedDefect] | None:
     whole = print_.whole
     place = int(rng.integers(16, whole.height - 16)), int(rng.integers(16, whole.width - 16))
-    room = min(int(0.6 * min(whole.shape)), TILE - 2 * APART)
+    room = min(int(0.6 * min(whole.shape)), 640)
     drawing = np.random.default_rng(int(rng.integers(2**63)))
     if whole.shared(probe := Window(*place, 1, 1).grown(12)) != probe:
         return None
     damage = defects.defect(kind).draw(print_, place, room, drawing)
     if damage is None or whole.shared(damage.window) != damage.window:
         return None
-    if max(damage.window.shape) > TILE or any(
+    if max(damage.window.shape) > WIDEST or any(
         damage.window.grown(APART).shared(other.window) for other in others
     ):
         return None
@@ -122,26 +122,33 @@ def _attempt(
 def visible(
     print_: Print, scanner: Scanner, damage: Damage, group: str, rng: np.random.Generator
 ) -> Mask | None:
-    """Where a defect can be seen, bool of its window's shape; None where it cannot.
-
-    It can where the change, a little smoothed, is VISIBLE or more, and it must stand out from the
-    noise of the scan and of the print around.
-    """
+    """Where a defect can be seen in a scan, bool of its window's shape; None where it cannot."""
     window = damage.window
+    hidden = scanner.hidden(window)
+    if hidden is not None and hidden.any():
+        return None
     before = seen(print_, scanner, window, [])
-    change = np.abs(blurred(seen(print_, scanner, window, [damage]) - before, 0.8))
-    change[damage.extent <= 0.02] = 0
-    if (hidden := scanner.hidden(window)) is not None:
-        change[hidden] = 0
-    noise = local_noise(scanner.noisy(before, window, rng))
-    shown = change >= VISIBLE
+    change = seen(print_, scanner, window, [damage]) - before
+    return marked(change, damage.extent, group, local_noise(scanner.noisy(before, window, rng)))
+
+
+def marked(change: Floats, extent: Floats, group: str, noise: float) -> Mask | None:
+    """The mask of a change of grey values [h, w] within a defect's extent; None for none.
+
+    The mask is where the change, a little smoothed, is VISIBLE or more, its gaps closed. There must
+    be such pixels, and the strongest tenth of them must stand out from the noise.
+    """
+    strength = np.abs(blurred(change, 0.8))
+    strength[extent <= 0.02] = 0
+    shown = strength >= VISIBLE
+    if shown.sum() < SMALLEST:
+        return None
+    strongest = np.sort(strength[shown])[-max(SMALLEST, int(0.1 * shown.sum())) :]
+    if float(strongest.mean()) < max(CONTRAST * noise, 1.5 * VISIBLE):
+        return None
     size = _CLOSED[group]
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    mask = cv2.morphologyEx(shown.astype(np.uint8), cv2.MORPH_CLOSE, kernel) > 0
-    if mask.sum() < SMALLEST or (hidden is not None and hidden.any()):
-        return None
-    strongest = np.sort(change[shown])[-max(SMALLEST, int(0.1 * shown.sum())) :]
-    return mask if float(strongest.mean()) >= max(CONTRAST * noise, 1.5 * VISIBLE) else None
+    return np.asarray(cv2.morphologyEx(shown.astype(np.uint8), cv2.MORPH_CLOSE, kernel) > 0)
 
 
 def local_noise(grey: Floats) -> float:

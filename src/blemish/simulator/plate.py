@@ -6,19 +6,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from blemish.simulator.fields import Floats, Pixels, Window
+from blemish.simulator.fields import LARGEST, Floats, Pixels, Window
 from blemish.simulator.modalities import Scanner
 from blemish.simulator.printing import MARGIN, Print
 from blemish.simulator.surface import Damage, surface
 from blemish.threads import default_threads, in_order
 
-TILE = 768  # pixels: a plate is drawn in squares of this size
+WIDEST = LARGEST - 2 * MARGIN  # pixels: no larger window can be drawn at once
+TILE = 384  # pixels: a plate is drawn in squares of this size, which the caches hold
 
 
 def seen(print_: Print, scanner: Scanner, window: Window, damages: list[Damage]) -> Floats:
     """A window of a plate without noise, grey values float32 [h, w]; the window is in the plate.
 
-    It may be at most TILE pixels high and wide.
+    It may be at most WIDEST pixels high and wide.
     """
     around = window.grown(MARGIN)
     light = scanner.see(surface(print_, around, damages), around)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from blemish.simulator.design import LAYERS, Design, Ink
-from blemish.simulator.fields import Drift, Floats, Pixels, Texture, Window, wave
+from blemish.simulator.fields import Drift, Floats, Pixels, Texture, Window
 
 MARGIN = 24  # pixels kept around a plate, and around each window while it is drawn
 
@@ -30,7 +30,7 @@ class Print:
     mottle: Texture
     spread: Drift
     body: Drift
-    meshes: tuple[tuple[float, float, float], ...]  # pitch in pixels, angle, strength
+    meshes: tuple[Texture, ...]
     edge: float
 
     @property
@@ -44,6 +44,12 @@ class Print:
         rows, columns = window.inside(self.whole.grown(MARGIN))
         return self.coverage[:, rows, columns]
 
+    def share(self, window: Window, layer: int) -> float:
+        """How much of a window a layer covers, 0 to 1; 0 where the window leaves the plate."""
+        if self.whole.shared(window) != window:
+            return 0.0
+        return float(self.covered(window)[layer].mean()) / 255
+
     def inked(self, window: Window, covered: Pixels) -> Floats:
         """The thickness of ink [layers, h, w] where the stencils let it through.
 
@@ -51,20 +57,22 @@ class Print:
         """
         grain, mottle = self.grain.at(window), self.mottle.at(window)
         spread, body = self.spread.at(window), self.body.at(window)
-        thickness = np.empty((len(LAYERS), *window.shape), np.float32)
+        even = 1 + np.float32(0.03) * body + np.float32(0.022) * mottle
+        moved = np.float32(0.03) * grain + np.float32(0.05) * spread
+        moved += np.float32(0.5 - 0.5 * self.edge)
+        thickness = np.zeros((len(LAYERS), *window.shape), np.float32)
         for layer, stencil in enumerate(covered):
-            pitch, angle, strength = self.meshes[layer]
-            mesh = wave(window, pitch, angle) + wave(window, pitch, angle + np.pi / 2)
-            mesh *= np.float32(strength)
+            if not stencil.any():
+                continue
+            mesh = self.meshes[layer].at(window)
             # The edge lies where the blurred stencil passes a threshold, which the mesh and the
             # flow of the ink move: hence the ragged edges of screen prints.
             share = cv2.GaussianBlur(stencil, (0, 0), 0.75).astype(np.float32)
             share *= np.float32(self.edge / 255)
-            share += mesh + np.float32(0.03) * grain + np.float32(0.05) * spread
-            share += np.float32(0.5 - 0.5 * self.edge)
+            share += mesh
+            share += moved
             np.clip(share, 0, 1, out=share)
-            body_here = 1 + np.float32(0.03) * body + np.float32(0.022) * mottle + 0.35 * mesh
-            np.multiply(share, body_here, out=thickness[layer])
+            np.multiply(share, cv2.scaleAdd(mesh, 0.35, even), out=thickness[layer])
         return thickness
 
 
@@ -88,7 +96,9 @@ def print_plate(design: Design, rng: np.random.Generator) -> Print:
         spread=Drift.drawn(rng, height, width, 420),
         body=Drift.drawn(rng, height, width, 650),
         meshes=tuple(
-            (rng.uniform(4.2, 6.0), np.deg2rad(rng.uniform(5, 40)), rng.uniform(0.015, 0.04))
+            Texture.mesh(
+                rng.uniform(4.2, 6.0), np.deg2rad(rng.uniform(5, 40)), rng.uniform(0.015, 0.04)
+            )
             for _ in LAYERS
         ),
         edge=float(rng.uniform(1.5, 2.1)),

@@ -16,6 +16,7 @@ from blemish.simulator.plate import scanned
 from blemish.simulator.printing import print_plate
 
 SMALLEST_SIDE = 256  # pixels: a plate holds at least one patch
+LARGEST_SIDE = 32_000  # pixels: OpenCV warps nothing larger
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +26,19 @@ class SimulatedPlate:
     image: Pixels
     mask: Mask
     defects: list[PlacedDefect]
+
+
+def check_size(height: int, width: int) -> None:
+    """Raise BlemishError for a plate that is smaller than a patch or larger than can be drawn."""
+    if min(height, width) < SMALLEST_SIDE:
+        raise BlemishError(
+            f"a plate of {width} x {height} is smaller than a patch; "
+            f"give at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels"
+        )
+    if max(height, width) > LARGEST_SIDE:
+        raise BlemishError(
+            f"a plate of {width} x {height} is too large; give at most {LARGEST_SIDE} pixels a side"
+        )
 
 
 def simulate_plate(
@@ -39,14 +53,10 @@ def simulate_plate(
 
     The same seeds, size and defects give the same bytes, whatever the number of threads. Without
     defects the same seeds give the same print and noise, so that the difference is the defects.
-    Raises BlemishError for an unknown modality or kind, a side below 256 pixels, and more defects
-    than can be placed.
+    Raises BlemishError for an unknown modality or kind, a side below 256 or beyond 32,000 pixels,
+    and more defects than can be placed.
     """
-    if min(height, width) < SMALLEST_SIDE:
-        raise BlemishError(
-            f"a plate of {width} x {height} is smaller than a patch; "
-            f"give at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels"
-        )
+    check_size(height, width)
     rngs = [np.random.default_rng([plate_seed, part]) for part in range(3)]
     scan = scanner(modality, rngs[0], height, width)
     printed = print_plate(draw_design(design_seed, height, width), rngs[1])

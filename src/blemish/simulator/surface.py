@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from blemish.simulator.fields import Floats, Pixels, Window, blurred
 from blemish.simulator.printing import Print
 
 _FOIL_REFLECTANCE, _FOIL_DENSITY = 0.035, 0.03
+_HIDING = -2.6  # an intended thickness lets e to the power of this through
 _LN10 = np.float32(np.log(10))
 
 
@@ -101,17 +103,29 @@ def _composed(print_: Print, ink: Floats, window: Window) -> Surface:
     density = np.full(window.shape, _FOIL_DENSITY, np.float32)
     reflectance, scatter, relief, gloss, flake = (np.zeros_like(clear) for _ in range(5))
     for kind, thickness in zip(print_.inks, ink, strict=True):
-        hides = 1 - np.exp(np.float32(-2.6) * thickness)
-        seen = clear * hides
-        reflectance += np.float32(kind.reflectance) * seen
-        scatter += np.float32(kind.scatter) * seen
-        gloss += np.float32(kind.gloss) * seen
-        if kind.flake:
-            flake += np.float32(kind.flake) * seen
-        density += np.float32(kind.density) * thickness
-        relief += np.float32(kind.height) * thickness
-        clear -= seen
-    reflectance += np.float32(_FOIL_REFLECTANCE) * clear
+        if not thickness.any():
+            continue
+        behind = np.exp(np.float32(_HIDING) * thickness)
+        behind *= clear
+        clear -= behind  # now what this layer shows
+        for values, strength in (
+            (reflectance, kind.reflectance),
+            (scatter, kind.scatter),
+            (gloss, kind.gloss),
+            (flake, kind.flake),
+        ):
+            _add(values, strength, clear)
+        _add(density, kind.density, thickness)
+        _add(relief, kind.height, thickness)
+        clear = behind
+    _add(reflectance, _FOIL_REFLECTANCE, clear)
     gloss += clear
-    sparkle = flake * print_.grain.at(window)
-    return Surface(reflectance, np.exp(-_LN10 * density), scatter, relief, gloss, sparkle)
+    flake *= print_.grain.at(window)
+    density *= -_LN10
+    return Surface(reflectance, np.exp(density, out=density), scatter, relief, gloss, flake)
+
+
+def _add(values: Floats, strength: float, share: Floats) -> None:
+    """Add a share of a property to it, in one pass."""
+    if strength:
+        cv2.scaleAdd(share, strength, values, dst=values)

@@ -18,7 +18,7 @@ def draw(print_: Print, place: Place, room: int, rng: np.random.Generator) -> Da
     """60 to 260 pixels across, its lattice 7 to 15 pixels wide; only where there is ink."""
     size = min(int(rng.uniform(80, 280)), room)
     window = Window(place[0] - size // 2, place[1] - size // 2, size, size)
-    if print_.covered(window)[GROUND].mean() < 200:
+    if print_.share(window, GROUND) < 0.8:
         return None
     inside = lump(rng, size, 0.3 * size, 0.12)
     clouds = blurred(rng.standard_normal((size, size), dtype=np.float32), 6) * 20

@@ -21,7 +21,7 @@ def draw(print_: Print, place: Place, room: int, rng: np.random.Generator) -> Da
     distance = np.clip(1 - inside / radius, 0, None)  # 0 in the middle, 1 at the edge
     bowl = np.exp(-((1.25 * distance) ** 2)).astype(np.float32)
     wall = np.exp(-(((distance - 1) / 0.4) ** 2)).astype(np.float32)
-    depth = rng.choice([-1, 1]) * rng.uniform(0.5, 1.5) * radius
+    depth = rng.choice([-1, 1]) * rng.uniform(0.7, 2.0) * radius
     height = np.float32(depth) * (bowl - np.float32(0.25) * wall)
     milky = bowl * np.float32(rng.uniform(0.5, 1)) + np.float32(0.5) * wall
     extent = np.clip(bowl * 2, 0, 1)

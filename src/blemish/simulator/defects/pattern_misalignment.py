@@ -19,9 +19,9 @@ def draw(print_: Print, place: Place, room: int, rng: np.random.Generator) -> Da
     """120 to 380 pixels a side, moved by 3 to 8 pixels; only where a layer has structure."""
     height, width = (min(int(rng.uniform(120, 380)), room) for _ in range(2))
     window = Window(place[0] - height // 2, place[1] - width // 2, height, width)
-    covered = print_.covered(window)
-    if covered.shape[1:] != window.shape:
+    if print_.whole.shared(window) != window:
         return None
+    covered = print_.covered(window)
     inner = covered[:, height // 4 : -height // 4, width // 4 : -width // 4]
     layers = [k for k in (PATTERN, GRAPHICS, BACKING) if inner[k].std() > _STRUCTURE]
     if not layers:

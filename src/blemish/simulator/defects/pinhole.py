@@ -19,7 +19,7 @@ def draw(print_: Print, place: Place, room: int, rng: np.random.Generator) -> Da
     radius = rng.uniform(1.3, 4.0)
     size = 2 * int(5 * radius) + 13
     window = Window(place[0] - size // 2, place[1] - size // 2, size, size)
-    if print_.covered(window)[GROUND].mean() < 240:
+    if print_.share(window, GROUND) < 0.94:
         return None
     inside = lump(rng, size, radius, 0.1)
     hole = soft(inside, 1.5) * np.float32(rng.uniform(0.75, 1.0))

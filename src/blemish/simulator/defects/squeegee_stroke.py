@@ -18,7 +18,7 @@ def draw(print_: Print, place: Place, room: int, rng: np.random.Generator) -> Da
     length = min(int(rng.uniform(200, 600)), room)
     width = int(rng.uniform(14, 60))
     window = Window(place[0] - length // 2, place[1] - width // 2, length, width)
-    if print_.covered(window)[GROUND].mean() < 190:
+    if print_.share(window, GROUND) < 0.75:
         return None
     across = np.linspace(-1, 1, width, dtype=np.float32)[None]
     along = np.linspace(0, 1, length, dtype=np.float32)[:, None]
@@ -27,7 +27,7 @@ def draw(print_: Print, place: Place, room: int, rng: np.random.Generator) -> Da
     fade = np.clip(np.minimum(along / 0.15, (1 - along) / 0.3), 0, 1)
     unsteady = np.interp(along.ravel(), np.linspace(0, 1, 12), rng.uniform(0.6, 1.2, 12))[:, None]
     field = (profile * fade * unsteady).astype(np.float32)
-    strength = rng.uniform(0.3, 0.65) * (-1 if rng.random() < 0.7 else 1)
+    strength = rng.uniform(0.4, 0.75) * (-1 if rng.random() < 0.7 else 1)
     ink = np.ones((len(LAYERS), length, width), np.float32)
     for layer in (PATTERN, GROUND, BACKING):
         ink[layer] = np.clip(1 + np.float32(strength) * field, 0.1, 2)

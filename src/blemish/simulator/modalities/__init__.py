@@ -35,10 +35,15 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def scanner(modality: str, rng: np.random.Generator, height: int, width: int) -> Scanner:
-    """The light and camera of one scan; BlemishError for a modality that does not exist."""
+def checked(modality: str) -> str:
+    """The modality's name; BlemishError for one that does not exist."""
     if modality not in names():
         raise BlemishError(f"there is no modality {modality!r}; there are: {', '.join(names())}")
-    module = importlib.import_module(f"{__name__}.{modality}")
+    return modality
+
+
+def scanner(modality: str, rng: np.random.Generator, height: int, width: int) -> Scanner:
+    """The light and camera of one scan; BlemishError for a modality that does not exist."""
+    module = importlib.import_module(f"{__name__}.{checked(modality)}")
     drawn: Scanner = module.Scanner.drawn(rng, height, width)
     return drawn

@@ -47,16 +47,20 @@ class Scanner:
         """The grey values without noise, float32 [h, w]."""
         rows = np.clip(window.rows.ravel().astype(int), 0, len(self.centre) - 1)
         away = (window.columns - self.centre[rows]) / np.float32(self.halfwidth)
-        zone = 1 / (1 + away**4)
+        away *= away
+        zone = 1 / (1 + away * away)
         down, across = slopes(surface.relief)
         tilt = down + np.float32(0.6) * across
         # In the zone a slope turns the mirror image away; outside it turns the lamp's flank in.
-        steep = down**2 + across**2
+        steep = down * down + across * across
         mirrored = surface.gloss * zone / (1 + np.float32(0.5) * steep)
-        flank = surface.gloss * np.clip(tilt, -4, 4) * (np.float32(4.5) + 5 * zone)
-        diffuse = 168 * np.power(surface.reflectance, np.float32(0.8))
-        light = diffuse * (1 + np.float32(0.12) * zone) + 58 * mirrored + flank
-        light += surface.sparkle * (5 + 9 * zone)
+        flank = surface.gloss * np.clip(tilt, -4, 4) * (np.float32(6.5) + 6 * zone)
+        # A gentle curve that lifts what is dark.
+        diffuse = (
+            168 * surface.reflectance * (np.float32(1.4) - np.float32(0.4) * surface.reflectance)
+        )
+        light = diffuse * (1 + np.float32(0.12) * zone) + 82 * mirrored + flank
+        light += surface.sparkle * (4 + 7 * zone)
         light *= np.float32(self.gain) * (1 + np.float32(0.03) * self.drift.at(window))
         return blurred(14 + light, 0.8)
 
