@@ -40,6 +40,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "covering_radius": ([], ["--images", "10", "--shares", "0.01"]),
     "data_check": ([], ["--images", "300"]),
     "demo": ([], ["--synthetic"]),
+    "simulator": ([], ["--size", "1200", "900"]),
     "quality": (["--write"], ["--sets", "tire"]),
 }
 

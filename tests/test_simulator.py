@@ -18,7 +18,7 @@ from blemish.errors import BlemishError
 from blemish.simulator import SimulatedPlate, defects, modalities, simulate_plate
 from blemish.simulator.design import LAYERS, draw_design
 from blemish.simulator.fields import PERIOD, Drift, Texture, Window
-from blemish.simulator.placing import APART, SMALLEST, VISIBLE, drawn_kinds, marked
+from blemish.simulator.placing import APART, BOUND, NEAR, SMALLEST, VISIBLE, drawn_kinds, marked
 from blemish.simulator.plate import TILE, seen, tiles
 from blemish.simulator.printing import MARGIN, print_plate
 
@@ -35,8 +35,6 @@ KINDS = (
     "scratch",
     "squeegee_stroke",
 )
-NEAR = 16  # pixels around a mask within which a defect may change a plate by more than BOUND
-BOUND = VISIBLE + 2  # grey levels: what counts as visible, its smoothing, and rounding
 
 
 @cache

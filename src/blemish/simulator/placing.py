@@ -24,6 +24,8 @@ VISIBLE = 4.0  # grey levels: what changes by less is not part of a mask
 CONTRAST = 1.6  # of the local noise: what stands out by less counts as invisible
 SMALLEST = 12  # pixels: a mask smaller than this is none
 APART = 40  # pixels between the boxes of two defects
+NEAR = 16  # pixels around a mask within which a defect may change grey values by more than BOUND
+BOUND = 6  # grey levels: what is not visible, before the smoothing and rounded
 _TRIES = 200
 _CLOSED = {"points": 5, "area": 41}  # pixels: gaps in a mask that are closed
 
