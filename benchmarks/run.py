@@ -41,6 +41,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "data_check": ([], ["--images", "300"]),
     "synthesis": ([], ["--patches", "50"]),
     "demo": ([], ["--synthetic"]),
+    "simulator": ([], ["--size", "1200", "900"]),
     "quality": (["--write"], ["--sets", "tire"]),
 }
 
