@@ -267,3 +267,26 @@ def test_detectors_and_their_settings_are_listed(cli: Cli) -> None:
     assert out.count("(default)") == 1
     assert "--set bank=2000" in out
     assert "efficientnet_lite0  sha256 " in cli("backbone", "list").out
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("train", "x", "-o", "m.blemish"), "blemish: stopped; --resume goes on where it stopped"),
+        (
+            ("prepare", "simulate", "-o", "x", "--modality", "dark_field"),
+            "blemish: stopped; the same command goes on where it stopped",
+        ),
+        (("detectors",), "blemish: stopped"),
+    ],
+)
+def test_what_is_stopped_from_the_keyboard_says_how_to_go_on(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...], words: str
+) -> None:
+    def stop(options: object) -> int:
+        raise KeyboardInterrupt
+
+    verb = importlib.import_module(f"blemish.cli.{'.'.join(argv[: 1 + (argv[0] == 'prepare')])}")
+    monkeypatch.setattr(verb, "run", stop)
+    run = cli(*argv)
+    assert (run.code, run.err) == (130, [words])

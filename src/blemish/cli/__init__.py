@@ -1,7 +1,8 @@
 """The command line: one file per verb; a verb parses and prints, and decides nothing.
 
-A verb's file has `HELP`, `arguments(parser)` and `run(options) -> exit code`; the file's name is
-the verb. A folder is a verb with verbs of its own, such as `blemish data show`, and has `HELP`.
+A verb's file has `HELP`, `arguments(parser)` and `run(options) -> exit code`, and may have
+`STOPPED`, how to go on after Ctrl-C; the file's name is the verb. A folder is a verb with verbs of
+its own, such as `blemish data show`, and has `HELP`.
 Heavy imports wait until a verb runs, so that `--help` answers at once.
 """
 
@@ -50,7 +51,8 @@ def _add_verbs(above: argparse.ArgumentParser, package: ModuleType) -> None:
         command.add_argument("--debug", action="store_true", help="show a traceback on errors")
         command.add_argument("--quiet", action="store_true", help="no progress display")
         module.arguments(command)
-        command.set_defaults(run=module.run)
+        stopped = f"; {module.STOPPED}" if hasattr(module, "STOPPED") else ""
+        command.set_defaults(run=module.run, stopped=stopped)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"blemish: {error}", file=sys.stderr)
     except KeyboardInterrupt:
-        print("blemish: stopped; train --resume goes on where a training stopped", file=sys.stderr)
+        print(f"blemish: stopped{options.stopped}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,6 +8,7 @@ from pathlib import Path
 from blemish.cli import _shared as shared
 
 HELP = "learn a part from pictures of good ones and write a model"
+STOPPED = "--resume goes on where it stopped"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from blemish.cli import _shared as shared
 from blemish.errors import BlemishError
 
 HELP = "draw plates that exist nowhere, with defects at known places and their masks"
+STOPPED = "the same command goes on where it stopped"
 VIEWS = 5
 
 
