@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import typing
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import Field, fields, replace
 from typing import Any, TypeVar
 
 from blemish.errors import BlemishError
@@ -18,12 +19,14 @@ def with_settings(what: str, defaults: Settings, texts: Mapping[str, str]) -> Se
     Raises BlemishError for a setting that does not exist and for a text that is none of its values.
     """
     kinds = typing.get_type_hints(type(defaults))
-    known = {field.name for field in fields(typing.cast(Any, defaults))}
+    known = {field.name for field in fields(typing.cast(Any, defaults)) if not _wordless(field)}
     parsed: dict[str, Any] = {}
     for key, text in texts.items():
         if key not in known:
             choices = ", ".join(sorted(known)) or "none"
-            raise BlemishError(f"{what} has no setting {key!r}; it has: {choices}")
+            near = difflib.get_close_matches(key.lower(), sorted(known), n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise BlemishError(f"{what} has no setting {key!r}; it has: {choices}{hint}")
         try:
             parsed[key] = _value(kinds[key], text)
         except (ValueError, ZeroDivisionError):
@@ -32,6 +35,11 @@ def with_settings(what: str, defaults: Settings, texts: Mapping[str, str]) -> Se
                 f"its default is {getattr(defaults, key)!r}"
             ) from None
     return typing.cast(Settings, replace(typing.cast(Any, defaults), **parsed))
+
+
+def _wordless(field: Field[Any]) -> bool:
+    """True for what no text can say; its field has the metadata `wordless`."""
+    return bool(field.metadata.get("wordless", False))
 
 
 def _value(kind: Any, text: str) -> Any:

@@ -1,5 +1,123 @@
 """Defect generators, one file each: its name is the generator's, and adding one touches no list.
 
 A module holds one frozen dataclass of settings, all with defaults, that is called with an image and
-a random generator, and may hold `PRESETS`, settings by preset name.
+a random generator, and may hold `PRESETS`, settings by preset name. One that takes material from
+other images has a field `sources`.
 """
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from blemish.errors import BlemishError
+from blemish.settings import with_settings
+from blemish.synthesis.base import Generator, Synthetic
+
+if TYPE_CHECKING:
+    from blemish.synthesis._sources import Source
+
+__all__ = [
+    "Generator",
+    "Synthetic",
+    "describe",
+    "generator_names",
+    "open_generator",
+    "preset_names",
+    "settings_of",
+    "takes_sources",
+]
+
+SOURCES = "sources"
+_CONTRACT = {"base", "conformance", "contact_sheet", "defective_set"}
+
+
+def generator_names() -> list[str]:
+    """Every generator there is a file for."""
+    return sorted(
+        module.name
+        for module in pkgutil.iter_modules(__path__)
+        if module.name not in _CONTRACT and not module.name.startswith("_")
+    )
+
+
+def open_generator(
+    name: str,
+    settings: Mapping[str, str] | None = None,
+    *,
+    preset: str | None = None,
+    sources: Sequence[Source] = (),
+) -> Generator:
+    """The generator of that name with its preset's settings, then `settings` as `KEY=VALUE` texts.
+
+    `sources`, paths or arrays of pixels, are images to take material from; without them such a
+    generator uses what its docstring says. Raises BlemishError for a name, a preset, a setting or a
+    value that does not exist, and for sources that the generator has no use for.
+    """
+    generator = _class_of(_module(name))()
+    if preset is not None:
+        presets = preset_names(name)
+        if preset not in presets:
+            known = ", ".join(presets) or "none"
+            hint = _nearest(preset, presets)
+            raise BlemishError(f"generator {name} has no preset {preset!r}; it has: {known}{hint}")
+        generator = replace(generator, **_module(name).PRESETS[preset])
+    generator = with_settings(f"generator {name}", generator, settings or {})
+    if sources:
+        from blemish.synthesis._sources import Sources
+
+        if not takes_sources(name):
+            takers = ", ".join(filter(takes_sources, generator_names()))
+            raise BlemishError(f"generator {name} takes nothing from other images; {takers} do")
+        generator = replace(generator, **{SOURCES: Sources.of(sources)})
+    return cast("Generator", generator)
+
+
+def preset_names(name: str) -> list[str]:
+    """The presets of that generator."""
+    return list(getattr(_module(name), "PRESETS", {}))
+
+
+def takes_sources(name: str) -> bool:
+    """Whether that generator takes material from other images."""
+    return SOURCES in {field.name for field in fields(_class_of(_module(name)))}
+
+
+def settings_of(generator: Generator) -> dict[str, Any]:
+    """The generator's settings, ready for JSON; not its sources."""
+    names = [field.name for field in fields(cast("Any", generator)) if field.name != SOURCES]
+    return {name: getattr(generator, name) for name in names}
+
+
+def describe(name: str) -> str:
+    """The first line of a generator's own description."""
+    return (_module(name).__doc__ or "").splitlines()[0]
+
+
+def _module(name: str) -> types.ModuleType:
+    known = generator_names()
+    if name not in known:
+        listed, hint = ", ".join(known), _nearest(name, known)
+        raise BlemishError(f"there is no generator {name!r}; there are: {listed}{hint}")
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def _class_of(module: types.ModuleType) -> type[Any]:
+    [kind] = (
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and value.__module__ == module.__name__
+        and "__call__" in vars(value)
+    )
+    return kind
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name.lower(), list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
