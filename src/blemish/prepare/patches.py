@@ -38,7 +38,7 @@ class Spot:
     plain: bool
 
 
-def draw_turn(settings: Augmentation, rng: np.random.Generator) -> npt.NDArray[np.float64] | None:
+def draw_turn(settings: Augmentation, rng: np.random.Generator) -> Transform | None:
     """The linear part [2, 2] of an affine map from the patch to the plate; None for a plain one."""
     if rng.random() >= settings.share:
         return None
@@ -49,12 +49,11 @@ def draw_turn(settings: Augmentation, rng: np.random.Generator) -> npt.NDArray[n
     flip_y = -1.0 if settings.vertical_flip and rng.random() < 0.5 else 1.0
     cos, sin = math.cos(angle), math.sin(angle)
     rotation = np.array([[cos, -sin], [sin, cos]])
-    return rotation @ np.array([[flip_x, shear * flip_y], [0.0, flip_y]]) / scale
+    turn = rotation @ np.array([[flip_x, shear * flip_y], [0.0, flip_y]]) / scale
+    return np.asarray(turn)
 
 
-def draw_spot(
-    region: Region, places: Places, size: int, turn: npt.NDArray[np.float64] | None, rng: Any
-) -> Spot:
+def draw_spot(region: Region, places: Places, size: int, turn: Transform | None, rng: Any) -> Spot:
     """A place for a turned square of `size` pixels, whose pixels all lie in the region.
 
     `places` are those of a plain square, at least one. Where no turned one fits in TRIES tries, the
@@ -77,7 +76,7 @@ def plain(top: int, left: int, size: int) -> Spot:
     return Spot(transform, (top, left, top + size, left + size), True)
 
 
-def turned(turn: npt.NDArray[np.float64], centre: tuple[float, float], size: int) -> Spot:
+def turned(turn: Transform, centre: tuple[float, float], size: int) -> Spot:
     """The turned square around the centre (x, y) on the plate."""
     shift = np.array(centre) - turn @ np.full(2, (size - 1) / 2)
     reach_x, reach_y = (np.abs(turn).sum(axis=1) * (size - 1) / 2).tolist()
@@ -113,4 +112,4 @@ def lit(patch: Pixels, settings: Augmentation, top: int, rng: np.random.Generato
         table = np.rint(np.clip(values, 0, top)).astype(np.uint8)
         return np.asarray(cv2.LUT(patch, table))
     levels = patch.astype(np.float32) * np.float32(slope) + np.float32(offset)
-    return np.rint(np.clip(levels, 0, top)).astype(patch.dtype)
+    return np.asarray(np.rint(np.clip(levels, 0, top)), patch.dtype)

@@ -124,11 +124,15 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class GeneratorSettings:
-    """The generator of synthetic defects, and the share of patches that get one."""
+    """The generator of synthetic defects, and the share of patches that get one.
+
+    `sources` are images, or folders of them, that it takes material from, where it does.
+    """
 
     name: str = "random_walk"
     preset: str | None = None
     settings: dict[str, str] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
     share: float = 0.5
 
     def __post_init__(self) -> None:

@@ -19,10 +19,11 @@ import numpy.typing as npt
 from blemish.errors import DatasetError
 from blemish.images import read_mask
 from blemish.images.listing import image_files
-from blemish.prepare.places import Mask, Region, cell_side
+from blemish.prepare.places import Mask, Region
 from blemish.prepare.recipe import RegionSettings
 
 Floats = npt.NDArray[np.float32]
+Classes = npt.NDArray[np.int64]
 
 _FRAME = 0.02  # its width, as a share of the sides
 _LEAST_ON_FRAME = 0.2
@@ -54,7 +55,7 @@ def find_region(
         raise DatasetError(
             f"no region of interest was found on the plate {name} (method '{settings.method}', "
             f"margin {settings.margin}); say where it is under [region] in the recipe, with a box "
-            "or a mask, or take method = \"whole\"."
+            'or a mask, or take method = "whole".'
         )
     return region
 
@@ -89,16 +90,17 @@ def cell_means(pixels: npt.NDArray[Any], side: int) -> Floats:
 
 def segmented(means: Floats, background: str, closing: float) -> Mask:
     """The cells of the plate, bool [h, w]; none where all of it is background."""
-    classes = _three_classes(cv2.medianBlur(means, 3) if min(means.shape) > 2 else means)
+    classes = _three_classes(np.asarray(cv2.medianBlur(means, 3), np.float32))
     other = _background(classes, background)
     if other is None:
         return np.ones(means.shape, bool)
-    plate = np.asarray(classes != other, np.uint8)
-    plate = cv2.morphologyEx(plate, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    plate = cv2.morphologyEx(
+        np.asarray(classes != other, np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)
+    )
     reach = max(1, round(closing * min(means.shape) / 2))
     round_ = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     # Room around it, so that what the closing lets grow over the border can shrink back.
-    wide = cv2.copyMakeBorder(plate, *4 * [reach], cv2.BORDER_REPLICATE)
+    wide = cv2.copyMakeBorder(plate, reach, reach, reach, reach, cv2.BORDER_REPLICATE)
     wide = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, round_)
     closed = np.ascontiguousarray(wide[reach:-reach, reach:-reach])
     outlines, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
@@ -131,7 +133,7 @@ def _eroded(cells: Mask, pixels: int, side: int) -> Mask:
 
 def _box(box: tuple[int, int, int, int], whole: Region) -> Mask:
     left, top, width, height = box
-    inside = np.zeros(whole.cells.shape, bool)
+    inside = np.zeros_like(whole.cells)
     side = whole.side
     # A cell that the box cuts is left out, unless the plate ends there.
     bottom, right = min(top + height, whole.shape[0]), min(left + width, whole.shape[1])
@@ -142,11 +144,11 @@ def _box(box: tuple[int, int, int, int], whole: Region) -> Mask:
     return inside
 
 
-def _three_classes(means: Floats) -> npt.NDArray[np.intp]:
+def _three_classes(means: Floats) -> Classes:
     """The class, 0 (dark) to 2 (bright), of each cell; the square root levels shot noise."""
     low, high = np.percentile(means, [0.1, 99.9])
     if high <= low:
-        return np.zeros(means.shape, np.intp)
+        return np.zeros(means.shape, np.int64)
     levels = np.sqrt(np.clip((means - low) / (high - low), 0, 1))
     bins = np.minimum((levels * _BINS).astype(np.intp), _BINS - 1)
     weights = np.bincount(bins.ravel(), minlength=_BINS) / bins.size
@@ -161,16 +163,16 @@ def _three_classes(means: Floats) -> npt.NDArray[np.intp]:
     one, two = np.triu_indices(_BINS + 1)
     between = spread(0, one) + spread(one, two) + spread(two, _BINS)
     best = int(between.argmax())
-    return np.digitize(bins, [one[best], two[best]])
+    return np.asarray(np.digitize(bins, [one[best], two[best]]), np.int64)
 
 
-def _background(classes: npt.NDArray[np.intp], wanted: str) -> int | None:
+def _background(classes: Classes, wanted: str) -> int | None:
     """The class that is background: 0, 2, or None."""
     if wanted in ("dark", "bright"):
         return 0 if wanted == "dark" else 2
     if wanted == "none":
         return None
-    height, width = classes.shape
+    height, width = classes.shape[0], classes.shape[1]
     rows, columns = max(1, round(_FRAME * height)), max(1, round(_FRAME * width))
     frame = np.ones(classes.shape, bool)
     frame[rows:-rows, columns:-columns] = False
