@@ -1,12 +1,13 @@
 """Real defects that are known on plates: rows of a table, masks of whole plates, or both.
 
-The table has the columns plate, and x and y or box, and maybe kind and group. A box is "top left
-bottom right" in pixels, its ends exclusive. What a mask shows inside a box is that defect; without
-a table each piece of a mask is a defect, and without masks a box is one as a whole.
+The table has the columns plate, and x and y, or left, top, width and height of a box, or all of
+them; and maybe kind and group. What a mask shows inside a box is that defect; without a table each
+piece of a mask is a defect, and without masks a box is one as a whole.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,13 +137,13 @@ def read_marks(recipe: Recipe, plates: Mapping[str, Sequence[PlateFile]]) -> Mar
 
 def _read_table(file: Path, names: set[str]) -> dict[str, list[Mark]]:
     frame = read_delimited(file)
-    has_box = "box" in frame.columns
-    wanted = ["plate"] if has_box else ["plate", "x", "y"]
-    lacking = [column for column in wanted if column not in frame.columns]
-    if lacking:
+    if not any(set(place) <= set(frame.columns) for place in (_POINT, _BOX)):
         raise DatasetError(
-            f"{file} has no column '{lacking[0]}'; it needs plate, and x and y or box."
+            f"{file} does not say where the defects are; it needs the columns plate, and "
+            f"{' and '.join(_POINT)}, or {', '.join(_BOX)}."
         )
+    if "plate" not in frame.columns:
+        raise DatasetError(f"{file} has no column 'plate', the name of a plate's file.")
     absent = [pl.lit(None, pl.String).alias(c) for c in _OPTIONAL if c not in frame.columns]
     rows = frame.with_columns(absent).select("plate", *_OPTIONAL)
     unknown = sorted({name or "(none)" for name in rows["plate"] if _stem(name) not in names})
@@ -152,19 +153,20 @@ def _read_table(file: Path, names: set[str]) -> dict[str, list[Mark]]:
             "recipe's plates are the names of its files, without the suffix."
         )
     marks: dict[str, list[Mark]] = {}
-    for number, (plate, kind, group, x, y, box) in enumerate(rows.iter_rows(), 2):
+    for number, (plate, kind, group, *place) in enumerate(rows.iter_rows(), 2):
         try:
-            mark = _mark(kind, group, x, y, box)
+            mark = _mark(kind, group, place[:2], place[2:])
         except (ValueError, TypeError):
             raise DatasetError(
-                f"{file}, row {number}: the place of the defect is no number ({x}, {y}, {box}); "
-                "correct or remove the row."
+                f"{file}, row {number}: the defect has no place "
+                f"({', '.join(text or 'empty' for text in place)}); correct or remove the row."
             ) from None
         marks.setdefault(_stem(plate), []).append(mark)
     return marks
 
 
-_OPTIONAL = ("kind", "group", "x", "y", "box")
+_POINT, _BOX = ("x", "y"), ("left", "top", "width", "height")
+_OPTIONAL = ("kind", "group", *_POINT, *_BOX)
 
 
 def _stem(name: str | None) -> str:
@@ -173,19 +175,25 @@ def _stem(name: str | None) -> str:
 
 
 def _mark(
-    kind: str | None, group: str | None, x: str | None, y: str | None, box: str | None
+    kind: str | None,
+    group: str | None,
+    point: Sequence[str | None],
+    edges: Sequence[str | None],
 ) -> Mark:
+    """A row's mark; ValueError where it has no place, or something that is no number."""
     kind, group = kind or group or UNNAMED, group or kind or UNNAMED
-    if box is None:
+    x, y = (None if text is None else float(text) for text in point)
+    box = None
+    if None not in edges:
+        left, top, width, height = (int(text or "") for text in edges)
+        box = top, left, top + height, left + width
+        if width < 1 or height < 1:
+            raise ValueError(edges)
         if x is None or y is None:
-            raise ValueError
-        return Mark(kind, group, float(x), float(y), None)
-    top, left, bottom, right = (int(edge) for edge in box.replace(",", " ").split())
-    if not (top < bottom and left < right):
-        raise ValueError(box)
-    if x is None or y is None:
-        x, y = str((left + right - 1) / 2), str((top + bottom - 1) / 2)
-    return Mark(kind, group, float(x), float(y), (top, left, bottom, right))
+            x, y = left + (width - 1) / 2, top + (height - 1) / 2
+    if x is None or y is None or not (math.isfinite(x) and math.isfinite(y)):
+        raise ValueError(point)
+    return Mark(kind, group, x, y, box)
 
 
 def _pixel(mark: Mark) -> Box:

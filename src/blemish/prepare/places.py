@@ -63,7 +63,9 @@ class Region:
         Rectangles of such places, int64 [K, 4]: first and last row, first and last column, the last
         ones exclusive. No place is in two of them.
         """
-        rows = np.arange(max(0, self.shape[0] - size + 1))
+        rows = np.arange(self.shape[0] - size + 1)
+        if not len(rows):
+            return np.empty((0, 4), np.int64)
         spans = np.stack([rows // self.side, (rows + size - 1) // self.side + 1], axis=1)
         starts = np.flatnonzero(np.any(np.diff(spans, axis=0, prepend=-1) != 0, axis=1))
         found = []

@@ -248,6 +248,7 @@ def _head(folder: Path, count: int, maker: Maker) -> bytes:
     file = folder / "head"
     with h5py.File(file, "w", alignment_threshold=HEAD, alignment_interval=HEAD) as content:
         plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plan.set_obj_track_times(False)
         plan.set_layout(h5py.h5d.CONTIGUOUS)
         plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)  # its place is taken, nothing is written
