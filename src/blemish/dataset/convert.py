@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -53,18 +53,35 @@ def to_mvtec(
     DatasetError for images without a label and for a folder that holds something.
     """
     _refuse_unlabelled(data)
-    _refuse_filled(folder)
-    _refuse_inside(folder, data)
+    refuse_target(data, folder)
+    with filling(folder) as new:
+        return replace(fill_mvtec(data, new, placing, progress=progress), path=folder)
+
+
+def fill_mvtec(
+    data: Dataset,
+    folder: Path,
+    placing: Placing = "link or copy",
+    *,
+    progress: ShowCount | None = None,
+) -> Converted:
+    """`to_mvtec` into a folder that is there, and that the caller fills further."""
+    _refuse_unlabelled(data)
     table = _planned(data)
     masks = table.drop_nulls("new_mask").select("image", "mask", "new_mask")
-    with filling(folder) as new:
-        placed = place_all(data.root, table.select("image", "new"), new, placing, progress)
-        for image, mask, target in masks.iter_rows():
-            draw_mask(data.root / mask, image_size(data.root / image), new / target)
-        _write_parts(table, new)
-        _copy_terms(data, new)
+    placed = place_all(data.root, table.select("image", "new"), folder, placing, progress)
+    for image, mask, target in masks.iter_rows():
+        draw_mask(data.root / mask, image_size(data.root / image), folder / target)
+    _write_parts(table, folder)
+    _copy_terms(data, folder)
     left_out = len(data) - data.table["mask"].null_count() - masks.height
     return Converted(folder, len(data), **placed, masks=masks.height, masks_left_out=left_out)
+
+
+def refuse_target(data: Dataset, folder: Path) -> None:
+    """DatasetError for a folder that holds something, or that lies in the data set."""
+    _refuse_filled(folder)
+    _refuse_inside(folder, data)
 
 
 def to_table(
@@ -95,8 +112,7 @@ def to_table(
 def _table_beside_images(
     data: Dataset, file: Path, placing: Placing, progress: ShowCount | None
 ) -> Converted:
-    _refuse_filled(file.parent)
-    _refuse_inside(file.parent, data)
+    refuse_target(data, file.parent)
     new = {f"new_{column}": _as_files(data.table[column]) for column in ("image", "mask")}
     table = data.table.with_columns(**new)
     images = table.select("image", "new_image").unique(maintain_order=True)

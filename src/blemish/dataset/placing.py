@@ -44,7 +44,7 @@ def place_all(
         if is_image_file(image):
             done[place(root / image, folder / new, placing)] += 1
         else:
-            _write_png(folder / new, read_image(root / image))
+            write_png(folder / new, read_image(root / image))
             done["decoded"] += 1
         if progress:
             progress(number, images.height)
@@ -77,10 +77,11 @@ def place(source: Path, target: Path, placing: Placing) -> str:
 def draw_mask(mask: Path, shape: tuple[int, int], target: Path) -> None:
     """Write a mask [H, W] as a PNG file of 0 and 255; ImageError where it is not of that shape."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    _write_png(target, read_mask(mask, shape).astype(np.uint8) * 255)
+    write_png(target, read_mask(mask, shape).astype(np.uint8) * 255)
 
 
-def _write_png(target: Path, pixels: NDArray[Any]) -> None:
+def write_png(target: Path, pixels: NDArray[Any]) -> None:
+    """Write pixels uint8 or uint16, grey or RGB, as a new PNG file; DatasetError for others."""
     if pixels.dtype not in (np.uint8, np.uint16):
         raise DatasetError(f"{target.name} has {pixels.dtype} pixels, which no PNG file can hold.")
     bgr = pixels[..., ::-1] if pixels.ndim == 3 else pixels

@@ -2,7 +2,8 @@
 
 A module holds one frozen dataclass of settings, all with defaults, that is called with an image and
 a random generator, and may hold `PRESETS`, settings by preset name. One that takes material from
-other images has a field `sources`.
+other images has a field `sources`, and `SAME_PRODUCT = True` where these are to be other images of
+the same product.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ __all__ = [
     "Synthetic",
     "describe",
     "generator_names",
+    "of_same_product",
     "open_generator",
     "preset_names",
     "settings_of",
@@ -86,6 +88,11 @@ def preset_names(name: str) -> list[str]:
 def takes_sources(name: str) -> bool:
     """Whether that generator takes material from other images."""
     return SOURCES in {field.name for field in fields(_class_of(_module(name)))}
+
+
+def of_same_product(name: str) -> bool:
+    """Whether that generator takes its material from other images of the same product."""
+    return bool(getattr(_module(name), "SAME_PRODUCT", False))
 
 
 def settings_of(generator: Generator) -> dict[str, Any]:

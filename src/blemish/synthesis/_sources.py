@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
-from blemish.errors import ImageError
-from blemish.images import read_image
+from blemish.synthesis._reading import read_pixels
 from blemish.synthesis._visible import Greys
 from blemish.synthesis.base import Pixels
 
@@ -36,15 +34,12 @@ class Sources:
         return bool(self.items)
 
     def draw(self, rng: np.random.Generator) -> Pixels:
-        """One of them, uint8 or uint16. Raises ImageError as `read_image`, and for float pixels."""
+        """One of them, uint8 or uint16; ImageError where it cannot be read or has float pixels."""
         item = self.items[int(rng.integers(len(self.items)))]
         if isinstance(item, np.ndarray):
             Greys.of(item)
             return item
-        pixels: Pixels = _read(Path(item))
-        if pixels.dtype == np.float32:
-            raise ImageError(f"{item} holds float pixels; give sources of 8 or 16 bits")
-        return pixels
+        return _kept(Path(item))
 
 
 def alike(source: Pixels, image: Pixels) -> Pixels:
@@ -62,7 +57,7 @@ def alike(source: Pixels, image: Pixels) -> Pixels:
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path) -> Any:
-    pixels = read_image(path)
+def _kept(path: Path) -> Pixels:
+    pixels = read_pixels(path)
     pixels.setflags(write=False)
     return pixels

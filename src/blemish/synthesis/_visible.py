@@ -6,7 +6,7 @@ visible spot, with the gaps between them; other spots are put back. So outside t
 differs by more than the bound.
 
 A spot is visible when it has at least six pixels, and its mean change, after a mean over 3 x 3
-pixels that levels mere grain, is at least the bound.
+pixels that levels mere grain, is at least twice the bound.
 """
 
 from __future__ import annotations
@@ -27,19 +27,23 @@ Floats = npt.NDArray[np.float32]
 TRIES = 10
 LEAST_PIXELS = 6
 LEAST_LEVELS = 3.0  # a smaller step is seen by nobody
+LEAST_CONTRAST = 2.0  # mean change of a spot in bounds
+_GRAIN = (9, 9)  # finer than this is grain: the size of a small defect
 _AROUND = 8  # pixels around a change that tell its local noise
-_SAMPLE = 1 << 16  # pixels that are enough for a median or a range
+_SAMPLE = 1 << 14  # pixels that are enough for a median or a range
 _CLOSE = np.ones((3, 3), np.uint8)
 
 
 @dataclass(frozen=True)
 class Greys:
-    """The grey values of an image: one visible level, and the highest value that it can have.
+    """The grey values of an image: black, one level, and the highest value that it can have.
 
-    In 8 bits 1 and 255. In 16 bits a 255th of the range that the image uses, and the lowest power
-    of two above all its values, less one: 4095 for 12 bits.
+    In 8 bits 0, 1 and 255. In 16 bits the lowest value that the image uses, a 255th of the range
+    from there to the highest, and the lowest power of two above all its values, less one: 4095 for
+    12 bits.
     """
 
+    black: float
     level: float
     top: int
 
@@ -48,10 +52,10 @@ class Greys:
         """Raises ImageError for an array that no generator takes."""
         _refuse_other(image)
         if image.dtype == np.uint8:
-            return cls(1.0, 255)
+            return cls(0.0, 1.0, 255)
         low, high = np.quantile(_thinned(image), [0.001, 0.999])
         top = max(255, (1 << int(image.max()).bit_length()) - 1)
-        return cls(max(1.0, float(high - low) / 255), top)
+        return cls(float(low), max(1.0, float(high - low) / 255), top)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,15 +97,14 @@ def bound(noise: float, greys: Greys) -> float:
 
 
 def noise_of(pixels: npt.NDArray[Any]) -> float:
-    """The standard deviation of the grain: 1.4826 times the MAD of the high-pass.
+    """The standard deviation of the grain: 1.4826 times the MAD of what a mean of 9 x 9 takes off.
 
     Of colours that of the noisiest channel.
     """
     values = pixels.astype(np.float32)
-    high = _thinned(values - cv2.blur(values, (3, 3))).reshape(-1, *values.shape[2:])
+    high = _thinned(values - cv2.blur(values, _GRAIN)).reshape(-1, *values.shape[2:])
     deviation = np.median(np.abs(high - np.median(high, axis=0)), axis=0)
-    # The mean that is taken off holds a ninth of the pixel itself: 8/9 of the variance is left.
-    return float(1.4826 * np.sqrt(9 / 8) * deviation.max())
+    return float(1.4826 * deviation.max())
 
 
 def around(image: Pixels, top: int, left: int, bottom: int, right: int) -> Pixels:
@@ -120,7 +123,7 @@ def _seen(before: Pixels, after: Pixels, limit: float) -> tuple[Mask, Mask]:
     area = np.bincount(spots, minlength=count)
     smooth = _largest(cv2.blur(step, (3, 3)))
     contrast = np.bincount(spots, smooth.ravel(), minlength=count) / np.maximum(area, 1)
-    visible = (area >= LEAST_PIXELS) & (contrast >= limit)
+    visible = (area >= LEAST_PIXELS) & (contrast >= LEAST_CONTRAST * limit)
     visible[0] = False
     seen = visible[labels]
     return seen, changed & ~seen

@@ -23,7 +23,15 @@ from blemish.synthesis._ranges import (
     refuse_no_share,
     uniform,
 )
-from blemish.synthesis._visible import Change, Floats, Greys, around, first_visible, noise_of
+from blemish.synthesis._visible import (
+    Change,
+    Floats,
+    Greys,
+    around,
+    bound,
+    first_visible,
+    noise_of,
+)
 from blemish.synthesis.base import Pixels, Synthetic
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -38,9 +46,9 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 _MARGIN = 40  # pixels between the start of a path and the border, in an image large enough
-_LEAST_LEVELS = 4.0
+_STARTS = 16  # points that are looked at for one on the part
 _DRIFT = 0.9  # how much of its strength a step keeps from the one before
-_EDGE = (0.2, 0.8)  # a stamp's Gaussian below the first is nothing, above the second full strength
+_EDGE = (0.35, 0.9)  # a stamp's Gaussian below the first is nothing, above the second full strength
 _REACH = math.sqrt(-2 * math.log(_EDGE[0]))  # the radius of a stamp, in widths
 
 
@@ -49,14 +57,16 @@ class RandomWalk:
     """Settings; lengths in pixels, ranges as LOW,HIGH, shares and probabilities from 0 to 1.
 
     `elongated` is the share of lines among the defects, `brighter` that of bright ones; `bipolar`
-    ones have a bright and a dark side, as dents do. `strength` counts in the local noise. `blurred`
-    are softened by a lens with a sigma of `blur`. `scale` enlarges everything.
+    ones have a bright and a dark side, as dents do. `strength` counts in the local noise, or in
+    three grey levels where that is more. `blurred` are softened by a lens with a sigma of `blur`.
+    `scale` enlarges everything. No path starts on a grey value in `background`, where the part is
+    not.
     """
 
     elongated: float = 0.4
     brighter: float = 0.5
     bipolar: float = 0.15
-    strength: Range = (1.0, 8.0)
+    strength: Range = (3.0, 12.0)
     drift: float = 0.25
     blurred: float = 0.5
     blur: Range = (0.5, 1.0)
@@ -70,6 +80,7 @@ class RandomWalk:
     elongated_speed: Range = (0.3, 0.8)
     elongated_width: Range = (0.5, 1.6)
     widths: Range = (0.4, 4.0)
+    background: Range | None = None
 
     def __post_init__(self) -> None:
         """Refuse settings that make no sense."""
@@ -80,6 +91,8 @@ class RandomWalk:
         refuse_no_range(self, "strength", "blur", most=1000)
         refuse_no_range(self, "punctual_speed", "elongated_speed", most=10)
         refuse_no_range(self, "punctual_width", "elongated_width", "widths", least=0.1, most=20)
+        if self.background is not None:
+            refuse_no_range(self, "background", least=0, most=65535)
 
     def __call__(self, image: Pixels, rng: np.random.Generator) -> Synthetic:
         """A copy of the image, uint8 or uint16 [H, W] or [H, W, 3], with one point or line.
@@ -90,7 +103,10 @@ class RandomWalk:
         return first_visible(image, lambda greys: self._draw(image, greys, rng))
 
     def _draw(self, image: Pixels, greys: Greys, rng: np.random.Generator) -> Change | None:
-        path, widths = self._walk(image.shape[:2], rng)
+        start = self._start(image, rng)
+        if start is None:
+            return None
+        path, widths = self._walk(start, image.shape[:2], rng)
         softness = uniform(rng, self.blur) if rng.random() < self.blurred else 0.0
         bipolar = rng.random() < self.bipolar
         radius = math.ceil(_REACH * float(widths.max()))
@@ -109,15 +125,25 @@ class RandomWalk:
         if softness:
             layer = np.asarray(cv2.GaussianBlur(layer, (0, 0), softness), np.float32)
         layer *= _uneven(layer.shape, rng)
-        size = max(log_uniform(rng, self.strength) * noise, _LEAST_LEVELS * greys.level)
+        size = log_uniform(rng, self.strength) * bound(noise, greys)
         size = size if rng.random() < self.brighter else -size
         if window.ndim == 3:
-            tint = rng.uniform(0.7, 1, 3).astype(np.float32)
+            tint = rng.uniform(0.85, 1, 3).astype(np.float32)
             return Change(top, left, window + size * layer[..., None] * tint, noise)
         return Change(top, left, window + np.float32(size) * layer, noise)
 
+    def _start(self, image: Pixels, rng: np.random.Generator) -> tuple[float, float] | None:
+        """A point (row, column) on the part, off the border; None where none was found."""
+        margins = np.minimum(_MARGIN, np.array(image.shape[:2]) // 4)
+        low, high = self.background or (-2.0, -1.0)
+        for row, column in rng.uniform(margins, image.shape[:2] - margins, (_STARTS, 2)).tolist():
+            grey = float(image[int(row), int(column)].mean())
+            if not low <= grey <= high:
+                return row, column
+        return None
+
     def _walk(
-        self, shape: tuple[int, ...], rng: np.random.Generator
+        self, start: tuple[float, float], shape: tuple[int, ...], rng: np.random.Generator
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Points (row, column) of a path less than a pixel apart, and the width at each."""
         kind = "elongated" if rng.random() < self.elongated else "punctual"
@@ -127,10 +153,7 @@ class RandomWalk:
         rho = uniform(rng, getattr(self, f"{kind}_momentum"))
         push = math.sqrt(1 - rho * rho) * uniform(rng, getattr(self, f"{kind}_speed"))
         width = uniform(rng, getattr(self, f"{kind}_width"))
-        margins = [min(_MARGIN, side // 4) for side in shape]
-        row, column = (
-            rng.uniform(margin, side - margin) for side, margin in zip(shape, margins, strict=True)
-        )
+        row, column = start
         heading = rng.uniform(0, 2 * math.pi)
         down, across = math.sin(heading), math.cos(heading)
         found = [(row, column, width)]
