@@ -213,6 +213,11 @@ class Recipe:
     def __post_init__(self) -> None:
         """Refuse values that make no sense."""
         _between("seed", self.seed, 0, 2**63 - 1)
+        if self.defects.crop < self.patches.size:
+            raise ValueError(
+                f"crop is {self.defects.crop}; it cannot be smaller than a patch, "
+                f"{self.patches.size}"
+            )
 
     def path(self, name: str) -> Path:
         """A path that the recipe names."""
