@@ -47,7 +47,10 @@ def draw_plate(seed: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     table[edge:-edge, edge:-edge] = False
     grey[table] = 5
     noisy = grey + rng.normal(0, 3, grey.shape).astype(np.float32)
-    return np.clip(noisy, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(noisy, 0, 255), np.uint8)
+
+
+_maker: Any = None  # of each process
 
 
 def make(numbers: range) -> int:

@@ -12,6 +12,7 @@ from blemish.errors import DatasetError
 from blemish.prepare.places import Region, count_of, place_at
 from blemish.prepare.recipe import RegionSettings
 from blemish.prepare.region import find_region, touched
+from blemish.simulator.simulate import simulate_plate
 
 
 def pixels_of(region: Region):
@@ -91,6 +92,20 @@ def test_bright_print_on_a_dark_plate_on_a_darker_table():
 def test_a_dark_plate_before_a_light():
     region = find_region("p", 255 - scan(3), RegionSettings(margin=0))
     assert agreement(region, plate_at()) > 0.95
+
+
+@pytest.mark.parametrize("modality", ["dark_field", "transmission", "bright_field"])
+def test_a_simulated_plate(modality):
+    """Its table or mask is left out, and nearly all of the plate is in."""
+    pixels = simulate_plate(2, 3, modality, 900, 1200).image
+    region = find_region("p", pixels, RegionSettings(margin=8))
+    inside = pixels_of(region)
+    assert 0.8 < inside.mean() < 0.98
+    assert inside[200:-200, 200:-200].all()
+    table = {"dark_field": pixels < 8, "transmission": pixels > 215, "bright_field": pixels < 8}
+    frame = np.ones(pixels.shape, bool)
+    frame[30:-30, 40:-40] = False
+    assert (table[modality] & frame & inside).sum() < 0.02 * (table[modality] & frame).sum()
 
 
 def test_in_16_bits_and_colours():

@@ -17,7 +17,7 @@ from blemish.prepare.marks import Shown, read_marks
 from blemish.prepare.opening import attributes, made_of, open_plates
 from blemish.prepare.patches import Box, Spot, Transform, cut, draw_turn, lit, plain, turned
 from blemish.prepare.places import Mask
-from blemish.prepare.plates import Plate, plate_files
+from blemish.prepare.plates import UNPACKED, Plate, plate_files
 from blemish.prepare.recipe import Augmentation, GridSettings, Recipe
 from blemish.prepare.stream_file import Item, Names, write_stream
 from blemish.prepare.unfinished import unfinished
@@ -144,7 +144,7 @@ def prepare_defects(
     train = files["train"]
     facts = {**made_of("defects", recipe, train), "each": times}
     folder = unfinished(out, facts)
-    plates = open_plates(train, recipe, None, folder / "plates", progress)
+    plates = open_plates(train, recipe, None, folder / UNPACKED, progress)
     kinds = marks.kinds(recipe.grid.by)
     found = [
         (index, shown, kinds.index(getattr(shown.mark, recipe.grid.by)))

@@ -91,7 +91,7 @@ def cut(plate: Pixels, spot: Spot, size: int, *, nearest: bool = False) -> Pixel
     top, left, bottom, right = spot.box
     source = np.ascontiguousarray(plate[top:bottom, left:right])
     if spot.plain:
-        return source if source.base is not plate and source.flags.owndata else source.copy()
+        return source if source.flags.owndata else source.copy()
     moved = spot.transform - [[0, 0, left], [0, 0, top]]
     how = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
     return np.asarray(cv2.warpAffine(source, moved, (size, size), flags=how | cv2.WARP_INVERSE_MAP))

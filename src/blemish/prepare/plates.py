@@ -22,6 +22,7 @@ from blemish.prepare.places import Places, Region
 from blemish.prepare.recipe import Recipe
 
 SPLITS = ("train", "test")
+UNPACKED = "plates"  # their folder, in that of unfinished work
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,12 @@ def unpack(plate: PlateFile, recipe: Recipe, folder: Path) -> Path:
     """The plate's pixels as a .npy file below `folder`, which several processes can map."""
     target = folder / f"{plate.name}-{plate.sha256[:16]}.npy"
     if not target.exists():
+        pixels = np.ascontiguousarray(read_plate(plate, recipe))
         with replacing(target) as file:
-            np.save(file, read_plate(plate, recipe))
+            # Unlike np.save, which does not say that the disk is full.
+            header = np.lib.format.header_data_from_array_1_0(pixels)
+            np.lib.format.write_array_header_1_0(file, header)
+            file.write(pixels.data)
     return target
 
 

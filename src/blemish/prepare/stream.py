@@ -16,6 +16,7 @@ from blemish.prepare.opening import attributes, image_paths, made_of, open_plate
 from blemish.prepare.patches import cut, draw_spot, draw_turn, lit
 from blemish.prepare.places import count_of
 from blemish.prepare.plates import (
+    UNPACKED,
     Plate,
     file_sha256,
     plate_files,
@@ -106,7 +107,7 @@ def prepare_stream(
     facts = made_of("stream", recipe, train)
     facts["sources"] = [file_sha256(path) for path in sources]
     folder = unfinished(out, facts)
-    plates = open_plates(train, recipe, marks, folder / "plates", progress)
+    plates = open_plates(train, recipe, marks, folder / UNPACKED, progress)
     pixels = plates[0].pixels()
     size = recipe.patches.size
     maker = SupervisedPatches(

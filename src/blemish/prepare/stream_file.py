@@ -24,7 +24,7 @@ from blemish.errors import ArtifactError, BudgetExceeded
 from blemish.files import is_disk_full
 from blemish.prepare import journal
 from blemish.prepare.patches import Transform
-from blemish.prepare.plates import unmap_plates
+from blemish.prepare.plates import UNPACKED, unmap_plates
 from blemish.prepare.processes import in_order
 from blemish.progress import Progress, ShowProgress
 
@@ -146,13 +146,15 @@ def write_stream(
                     f"and --count {done} keeps these."
                 )
         results.close()  # type: ignore[attr-defined]
+        unmap_plates()
+        shutil.rmtree(folder / UNPACKED, ignore_errors=True)  # a full disk has room again
         _complete(folder, count, out, maker, names, attributes)
     except OSError as error:
         if not is_disk_full(error):
             raise
         raise ArtifactError(
             f"the disk is full after {done} of {count} patches of {out}; free some space, and the "
-            f"same command goes on" + (f" (--count {done} keeps these)" if done else "")
+            f"same command goes on" + (f" (--count {done} keeps these)" if 0 < done < count else "")
         ) from error
     finally:
         results.close()  # type: ignore[attr-defined]
@@ -210,6 +212,8 @@ def _complete(
                     truth.id.write_direct_chunk((start + index, 0, 0), mask)
             for name in ("plate", "defect", "mark", "transform"):
                 columns.setdefault(name, []).append(record[name][: count - start])
+        if sum(map(len, columns["plate"])) != count:
+            raise ArtifactError(f"two commands wrote to {folder} at once; remove it and begin anew")
         _write_columns(content, {k: np.concatenate(v) for k, v in columns.items()}, names, maker)
         content.attrs.update(attributes)
     with images.open("rb") as file:
