@@ -128,6 +128,18 @@ FIGURES = (
     ),
     Figure("the same, peak memory", "prepare_stream", "to_hdf5/peak_rss_mb", 1000, "MB", digits=0),
     Figure("`blemish demo`", "demo", "seconds", 120, "s", digits=1),
+    Figure(
+        "simulated plates of 8,000 x 6,000, one core, slowest modality",
+        "simulator",
+        "slowest",
+        10,
+        "Mpx/s",
+        True,
+        1,
+    ),
+    Figure(
+        "the same written to files, peak memory", "simulator", "peak_rss_mb", 1500, "MB", digits=0
+    ),
     *(
         Figure(f"image AUROC, {name}", "quality", f"{name}/image/auroc", limit, "", True, 4)
         for name, limit in (("magnetic_tile", 0.85), ("tire", 0.77), ("elpv mono", 0.96))

@@ -41,6 +41,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "data_check": ([], ["--images", "300"]),
     "prepare_stream": ([], ["--count", "300", "--plates", "1"]),
     "demo": ([], ["--synthetic"]),
+    "simulator": ([], ["--size", "1200", "900"]),
     "quality": (["--write"], ["--sets", "tire"]),
 }
 

@@ -69,15 +69,12 @@ class Texture:
     values: Floats  # repeated at the end, so that every window is a plain slice
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, sigma: float, along: float = 1.0) -> Texture:
-        """Noise of mean 0 and deviation 1, its lumps of `sigma` pixels.
-
-        They are `along` times as long down the columns.
-        """
+    def drawn(cls, rng: np.random.Generator, sigma: float) -> Texture:
+        """Noise of mean 0 and deviation 1, its lumps of `sigma` pixels."""
         noise = rng.standard_normal((PERIOD, PERIOD), dtype=np.float32)
-        reach = int(4 * sigma * max(along, 1)) + 1
+        reach = int(4 * sigma) + 1
         wrapped = np.pad(noise, reach, mode="wrap")
-        smooth = cv2.GaussianBlur(wrapped, (0, 0), sigmaX=sigma, sigmaY=sigma * along)
+        smooth = blurred(wrapped, sigma)
         smooth = smooth[reach:-reach, reach:-reach]
         smooth = (smooth - smooth.mean()) / smooth.std()
         return cls(_repeated(smooth))

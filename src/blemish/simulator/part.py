@@ -42,6 +42,32 @@ class Part:
     masks: Mask
 
 
+@dataclass(frozen=True, eq=False)
+class _Light:
+    """The light of one view.
+
+    It shows slopes (down, across) as far as `towards` says, the varnish mirrors `mirrored` of it,
+    and the lamp's own mirror image hides `glare` of the face, 0 to 1 [face, face].
+    """
+
+    towards: tuple[float, float]
+    mirrored: float
+    glare: Floats
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator, view: int) -> _Light:
+        row, column = rng.uniform(0, _FACE, 2)
+        rows, columns = np.mgrid[:_FACE, :_FACE].astype(np.float32)
+        distance = np.hypot((rows - row) / rng.uniform(50, 130), (columns - column) / 90)
+        glare = np.asarray(rng.uniform(0.3, 0.95) / (1 + distance**4), np.float32)
+        if view == 0:  # from above little of a slope is seen
+            slant = float(rng.uniform(0.1, 0.6))
+            return cls((slant, slant), 16.0, glare)
+        # From the side the varnish mirrors the lamp opposite: relief shows along the view only.
+        azimuth, slant = np.pi / 2 * (view - 1), rng.uniform(1.4, 2.2)
+        return cls((slant * np.cos(azimuth), slant * np.sin(azimuth)), 34.0, glare)
+
+
 def simulate_part(design_seed: int, part_seed: int, kind: str | None = None) -> Part:
     """A part of a batch's design, with a defect of that kind or without, in five views.
 
@@ -51,10 +77,10 @@ def simulate_part(design_seed: int, part_seed: int, kind: str | None = None) -> 
     rngs = [np.random.default_rng([part_seed, which]) for which in range(3)]
     printed = print_plate(draw_design(design_seed, _FACE, _FACE), rngs[0])
     pose = rngs[1].normal(0, [1.5, 3, 3]).clip([-3, -7, -7], [3, 7, 7])
-    glare = [_glare(rngs[1]) for _ in range(VIEWS)]
+    lights = [_Light.drawn(rngs[1], view) for view in range(VIEWS)]
     face = surface(printed, _whole(), [])
-    clean = [_lit(face, view, glare[view]) for view in range(VIEWS)]
-    hit = None if kind is None else _placed(printed, clean, glare, kind, rngs[2])
+    clean = [_lit(face, light) for light in lights]
+    hit = None if kind is None else _placed(printed, clean, lights, kind, rngs[2])
     views = np.empty((VIEWS, SIDE, SIDE), np.uint8)
     masks = np.zeros((VIEWS, SIDE, SIDE), np.bool_)
     for view in range(VIEWS):
@@ -77,7 +103,7 @@ class _Hit:
 
 
 def _placed(
-    printed: Print, clean: list[Floats], glare: list[Floats], kind: str, rng: np.random.Generator
+    printed: Print, clean: list[Floats], lights: list[_Light], kind: str, rng: np.random.Generator
 ) -> _Hit:
     """A defect that shows in at least one view."""
     module = defects.defect(kind)
@@ -87,7 +113,7 @@ def _placed(
         if damage is None or printed.whole.shared(damage.window) != damage.window:
             continue
         face = surface(printed, _whole(), [damage])
-        faces = [_lit(face, view, glare[view]) for view in range(VIEWS)]
+        faces = [_lit(face, light) for light in lights]
         pairs = zip(clean, faces, strict=True)
         masks = [_marked(before, after, damage, kind) for before, after in pairs]
         if max(mask.sum() for mask in masks) >= 3 * SMALLEST:
@@ -110,30 +136,15 @@ def _whole() -> Window:
     return Window(0, 0, _FACE, _FACE).grown(MARGIN)
 
 
-def _glare(rng: np.random.Generator) -> Floats:
-    """How much the lamp's own mirror image hides the face in a view, 0 to 1, [face, face]."""
-    row, column = rng.uniform(0, _FACE, 2)
-    rows, columns = np.mgrid[:_FACE, :_FACE].astype(np.float32)
-    distance = np.hypot((rows - row) / rng.uniform(50, 130), (columns - column) / 90)
-    return np.asarray(rng.uniform(0.3, 0.95) / (1 + distance**4), np.float32)
-
-
-def _lit(face: Surface, view: int, glare: Floats) -> Floats:
+def _lit(face: Surface, light: _Light) -> Floats:
     """Grey values of the face as light and camera of a view make them, [face, face]."""
     down, across = slopes(face.relief)
-    azimuth = np.pi / 2 * (view - 1)
-    towards = np.float32(np.cos(azimuth)) * down + np.float32(np.sin(azimuth)) * across
-    diffuse = 22 + 190 * face.reflectance
-    if view == 0:
-        tilt = np.float32(0.2) * (down + across)
-        mirrored = np.float32(16)
-    else:
-        # From the side the varnish mirrors the lamp opposite: relief shows along the view only.
-        tilt, mirrored = 2 * towards, np.float32(34)
-    light = diffuse + face.gloss * (mirrored + 6 * np.clip(tilt, -5, 5)) + 3 * face.sparkle
+    tilt = np.float32(light.towards[0]) * down + np.float32(light.towards[1]) * across
+    varnish = face.gloss * (np.float32(light.mirrored) + 6 * np.clip(tilt, -5, 5))
+    grey = 22 + 190 * face.reflectance + varnish + 3 * face.sparkle
     inner = slice(MARGIN, -MARGIN)
-    seen = blurred(light.astype(np.float32), 0.7)[inner, inner]
-    return np.asarray(seen + glare * (205 - seen), np.float32)
+    seen = blurred(grey.astype(np.float32), 0.7)[inner, inner]
+    return np.asarray(seen + light.glare * (205 - seen), np.float32)
 
 
 def _corners(view: int, pose: Points, depth: float) -> Points:

@@ -24,6 +24,8 @@ VISIBLE = 4.0  # grey levels: what changes by less is not part of a mask
 CONTRAST = 1.6  # of the local noise: what stands out by less counts as invisible
 SMALLEST = 12  # pixels: a mask smaller than this is none
 APART = 40  # pixels between the boxes of two defects
+NEAR = 16  # pixels around a mask within which a defect may change grey values by more than BOUND
+BOUND = 6  # grey levels: what is not visible, before the smoothing and rounded
 _TRIES = 200
 _CLOSED = {"points": 5, "area": 41}  # pixels: gaps in a mask that are closed
 
@@ -77,7 +79,7 @@ def place_defects(
 
 
 def drawn_kinds(count: int, rng: np.random.Generator) -> list[str]:
-    """Kinds for that many defects: seven of ten are points, as good as all kinds of a group."""
+    """Kinds for that many defects: about seven of ten are points; within a group all are alike."""
     groups: dict[str, list[str]] = {"points": [], "area": []}
     for kind in defects.names():
         groups[defects.group(kind)].append(kind)
@@ -96,8 +98,6 @@ def _attempt(
     place = int(rng.integers(16, whole.height - 16)), int(rng.integers(16, whole.width - 16))
     room = min(int(0.6 * min(whole.shape)), 640)
     drawing = np.random.default_rng(int(rng.integers(2**63)))
-    if whole.shared(probe := Window(*place, 1, 1).grown(12)) != probe:
-        return None
     damage = defects.defect(kind).draw(print_, place, room, drawing)
     if damage is None or whole.shared(damage.window) != damage.window:
         return None

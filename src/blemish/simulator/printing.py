@@ -21,7 +21,8 @@ MARGIN = 24  # pixels kept around a plate, and around each window while it is dr
 class Print:
     """A printed plate: the coverage of its layers, uint8 [layers, H + 2 MARGIN, W + 2 MARGIN].
 
-    Defects may write to the coverage. The rest says how ink lies on it: see `inked`.
+    The rest says how ink lies on it, see `inked`: fine grain and coarser mottle, the slow drift of
+    the spread and of the body of the ink, a mesh for every layer, and how steep edges are.
     """
 
     coverage: Pixels

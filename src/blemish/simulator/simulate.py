@@ -52,7 +52,8 @@ def simulate_plate(
     """A plate of a batch's design under a modality, with so many defects or these kinds of them.
 
     The same seeds, size and defects give the same bytes, whatever the number of threads. Without
-    defects the same seeds give the same print and noise, so that the difference is the defects.
+    defects the same seeds give the same print and noise, so that the difference is the defects:
+    farther than NEAR pixels from the mask it is at most BOUND grey levels (`placing`).
     Raises BlemishError for an unknown modality or kind, a side below 256 or beyond 32,000 pixels,
     and more defects than can be placed.
     """

@@ -36,6 +36,6 @@ def draw(print_: Print, place: Place, room: int, rng: np.random.Generator) -> Da
         Window(place[0] - size // 2, place[1] - size // 2, size, size),
         extent=extent.astype(np.float32),
         height=height,
-        density=milky * np.float32(rng.uniform(0.03, 0.1)),
+        density=milky * np.float32(rng.uniform(0.05, 0.16)),
         scatter=milky * np.float32(rng.uniform(0.02, 0.08)),
     )

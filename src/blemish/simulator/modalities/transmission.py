@@ -36,8 +36,8 @@ class Scanner:
 
     def see(self, surface: Surface, window: Window) -> Floats:
         """The grey values without noise, float32 [h, w]."""
-        lens = cv2.Laplacian(blurred(surface.relief, 1.6), cv2.CV_32F)
-        bent = 1 - np.clip(np.float32(0.16) * lens, -0.3, 0.3)
+        lens = cv2.Laplacian(blurred(surface.relief, 2.0), cv2.CV_32F)
+        bent = 1 - np.clip(np.float32(0.3) * lens, -0.3, 0.3)
         # The camera's curve is steep in the dark, so that dense inks still show their structure.
         shown = np.power(surface.transmission, np.float32(0.48)) * bent
         glow = cv2.blur(shown, (15, 15))
