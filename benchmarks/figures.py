@@ -127,6 +127,13 @@ FIGURES = (
         )
     ),
     Figure("the same, peak memory", "prepare_stream", "to_hdf5/peak_rss_mb", 1000, "MB", digits=0),
+    Figure(
+        "random-walk defect, 256 x 256 patch, one thread", "synthesis", "ms/random_walk", 2, "ms"
+    ),
+    *(
+        Figure(f"{name} defect, likewise", "synthesis", f"ms/{name}", unit="ms")
+        for name in ("cutpaste", "cutpaste_scar", "nsa", "perlin")
+    ),
     Figure("`blemish demo`", "demo", "seconds", 120, "s", digits=1),
     Figure(
         "simulated plates of 8,000 x 6,000, one core, slowest modality",

@@ -40,6 +40,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "covering_radius": ([], ["--images", "10", "--shares", "0.01"]),
     "data_check": ([], ["--images", "300"]),
     "prepare_stream": ([], ["--count", "300", "--plates", "1"]),
+    "synthesis": ([], ["--patches", "50"]),
     "demo": ([], ["--synthetic"]),
     "simulator": ([], ["--size", "1200", "900"]),
     "quality": (["--write"], ["--sets", "tire"]),

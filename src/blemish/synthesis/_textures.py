@@ -1,8 +1,7 @@
 """Procedural textures: what fills a shape where the user has no folder of textures.
 
-All of them are ours. A texture is a function of this module whose name starts with no underscore;
-it takes the image, the size of the window and a random generator, and gives float32 [h, w] or
-[h, w, 3] in grey levels of the image from 0 to 255.
+All of them are ours. A texture is a function of the image, the size of a window and a random
+generator; it gives float32 [h, w] or [h, w, 3] in grey levels of the image, 0 to 255.
 """
 
 from __future__ import annotations

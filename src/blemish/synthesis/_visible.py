@@ -6,7 +6,7 @@ visible spot, with the gaps between them; other spots are put back. So outside t
 differs by more than the bound.
 
 A spot is visible when it has at least six pixels, and its mean change, after a mean over 3 x 3
-pixels that levels mere grain, is at least twice the bound.
+pixels that levels mere grain, is at least six grey levels and at least the local noise.
 """
 
 from __future__ import annotations
@@ -27,11 +27,10 @@ Floats = npt.NDArray[np.float32]
 TRIES = 10
 LEAST_PIXELS = 6
 LEAST_LEVELS = 3.0  # a smaller step is seen by nobody
-LEAST_CONTRAST = 2.0  # mean change of a spot in bounds
+LEAST_CONTRAST = 6.0  # grey levels
 _GRAIN = (9, 9)  # finer than this is grain: the size of a small defect
 _AROUND = 8  # pixels around a change that tell its local noise
 _SAMPLE = 1 << 14  # pixels that are enough for a median or a range
-_CLOSE = np.ones((3, 3), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -60,12 +59,17 @@ class Greys:
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """New values, float32 [h, w] or [h, w, 3], of the window at (top, left), and its noise."""
+    """New values, float32 [h, w] or [h, w, 3], of the window at (top, left), and its noise.
+
+    Changed pixels less than `gap` apart are one spot, and the mask holds what lies between: of a
+    pasted piece some pixels happen to be as they were.
+    """
 
     top: int
     left: int
     pixels: Floats
     noise: float
+    gap: int = 3
 
 
 def first_visible(image: Pixels, draw: Callable[[Greys], Change | None]) -> Synthetic:
@@ -80,7 +84,7 @@ def first_visible(image: Pixels, draw: Callable[[Greys], Change | None]) -> Synt
         columns = slice(change.left, change.left + change.pixels.shape[1])
         before = np.ascontiguousarray(image[rows, columns])
         after = np.rint(np.clip(change.pixels, 0, greys.top)).astype(image.dtype)
-        seen, put_back = _seen(before, after, bound(change.noise, greys))
+        seen, put_back = _seen(before, after, change, greys)
         if not seen.any():
             continue
         after[put_back] = before[put_back]
@@ -113,17 +117,19 @@ def around(image: Pixels, top: int, left: int, bottom: int, right: int) -> Pixel
     return image[rows, max(0, left - _AROUND) : right + _AROUND]
 
 
-def _seen(before: Pixels, after: Pixels, limit: float) -> tuple[Mask, Mask]:
+def _seen(before: Pixels, after: Pixels, change: Change, greys: Greys) -> tuple[Mask, Mask]:
     """The mask of the visible spots, and the changed pixels that belong to none."""
     step = after.astype(np.float32) - before.astype(np.float32)
-    changed = _largest(step) > limit
-    closed = cv2.morphologyEx(changed.astype(np.uint8), cv2.MORPH_CLOSE, _CLOSE)
+    changed = _largest(step) > bound(change.noise, greys)
+    near = np.ones((change.gap, change.gap), np.uint8)
+    closed = cv2.morphologyEx(changed.astype(np.uint8), cv2.MORPH_CLOSE, near)
     count, labels = cv2.connectedComponents(closed, connectivity=8)
     spots = labels.ravel()
     area = np.bincount(spots, minlength=count)
     smooth = _largest(cv2.blur(step, (3, 3)))
     contrast = np.bincount(spots, smooth.ravel(), minlength=count) / np.maximum(area, 1)
-    visible = (area >= LEAST_PIXELS) & (contrast >= LEAST_CONTRAST * limit)
+    least = max(change.noise, LEAST_CONTRAST * greys.level)
+    visible = (area >= LEAST_PIXELS) & (contrast >= least)
     visible[0] = False
     seen = visible[labels]
     return seen, changed & ~seen

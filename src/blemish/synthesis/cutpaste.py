@@ -59,4 +59,4 @@ class Cutpaste:
         ).tolist()
         piece = image[row : row + height, column : column + width].astype(np.float32)
         noise = noise_of(around(image, top, left, top + height, left + width))
-        return Change(top, left, jittered(piece, self.jitter, rng), noise)
+        return Change(top, left, jittered(piece, self.jitter, rng), noise, gap=9)

@@ -73,4 +73,4 @@ class CutpasteScar:
         under = image[top : top + side, left : left + side].astype(np.float32)
         share = share[..., None] if under.ndim == 3 else share
         noise = noise_of(around(image, top, left, top + side, left + side))
-        return Change(top, left, under + (strip - under) * share, noise)
+        return Change(top, left, under + (strip - under) * share, noise, gap=5)

@@ -55,8 +55,8 @@ class Plan:
 class Made:
     """What was written to `path`: good images by split, defective ones, and what is missing.
 
-    `none_visible` counts images on which no visible defect could be put, `left_out` the images of
-    the data set that are not known to be good.
+    `none_visible` counts images on which no visible defect could be put and whose part has no other
+    view with one, `left_out` the images of the data set whose part is not known to be good.
     """
 
     path: Path
@@ -91,7 +91,7 @@ def write_defective_set(
         raise DatasetError(f"{data.root} has several categories; name one with --category: {found}")
     refuse_target(data, folder)
     train, good, chosen = _divided(data, plan)
-    rows = [(row, None) for row in good.rows()]
+    rows: list[tuple[Row, int | None]] = [(row, None) for row in good.rows()]
     rows += [(row, number) for row in chosen.rows() for number in range(plan.per_image)]
 
     def make(item: tuple[int, tuple[Row, int | None]]) -> dict[str, Any]:
@@ -121,16 +121,18 @@ def write_defective_set(
                 f"{data.root}: no defect that can be seen could be put on any of "
                 f"{len(chosen)} images; look at `blemish synth preview`, and change the settings."
             )
+        _keep_other_views(data.root, new, made)
         _add_parts(new, made)
         words = {"blemish": __version__, "generator": name, **manifest, "plan": vars(plan)}
         text = json.dumps({**words, "images": made}, indent=1, ensure_ascii=False)
         (new / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    kept = sum(told["image"] is not None for told in made)
     return Made(
         folder,
         train=len(train.split("train")),
-        good=len(good),
+        good=kept - seen,
         defective=seen,
-        none_visible=len(rows) - len(good) - seen,
+        none_visible=len(made) - kept,
         left_out=len(data) - len(train) - len(good) - len(chosen),
     )
 
@@ -152,7 +154,8 @@ def _divided(data: Dataset, plan: Plan) -> tuple[Dataset, Dataset, Dataset]:
         good, chosen = test.take([]), test
     else:
         good, chosen = hold_out(test, plan.share, plan.seed)
-    return train, *(rows.with_table(rows.table.sort("image")) for rows in (good, chosen))
+    good, chosen = (rows.with_table(rows.table.sort("image")) for rows in (good, chosen))
+    return train, good, chosen
 
 
 def _write(new: Path, name: str, place: int, after: Synthetic) -> dict[str, Any]:
@@ -163,6 +166,16 @@ def _write(new: Path, name: str, place: int, after: Synthetic) -> dict[str, Any]
     write_png(new / image, after.image)
     write_png(new / mask, after.mask.astype(np.uint8) * 255)
     return {"image": image, "mask": mask, "pixels": int(after.mask.sum())}
+
+
+def _keep_other_views(root: Path, new: Path, made: list[dict[str, Any]]) -> None:
+    """The views of a defective part on which no defect can be seen stay, as good images of it."""
+    parts = {told["part"] for told in made if "mask" in told}
+    for place, told in enumerate(made):
+        if told["image"] is None and told["part"] in parts:
+            image = f"test/good/{place:03}.png"
+            write_png(new / image, read_pixels(root / told["from"]))
+            told["image"] = image
 
 
 def _add_parts(new: Path, made: list[dict[str, Any]]) -> None:

@@ -78,7 +78,8 @@ class Nsa:
             height, width = piece.shape[:2]
             at = (slice(row - top, row - top + height), slice(column - left, column - left + width))
             window[at] = blend(window[at], piece)
-        return Change(top, left, window, noise_of(around(image, top, left, bottom, right)))
+        noise = noise_of(around(image, top, left, bottom, right))
+        return Change(top, left, window, noise, gap=9)
 
     def _piece(
         self, image: Pixels, source: Pixels, rng: np.random.Generator

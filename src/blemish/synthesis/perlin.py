@@ -71,7 +71,7 @@ class Perlin:
         share = shape[inside].astype(np.float32) * np.float32(1 - uniform(rng, self.through))
         share = share[..., None] if under.ndim == 3 else share
         noise = noise_of(around(image, top, left, top + height, left + width))
-        return Change(top, left, under + (values - under) * share, noise)
+        return Change(top, left, under + (values - under) * share, noise, gap=5)
 
     def _shape(self, size: tuple[int, int], rng: np.random.Generator) -> Mask:
         """Where turned Perlin noise exceeds the threshold."""

@@ -43,6 +43,15 @@ PRESETS: dict[str, dict[str, Any]] = {
     "bright_field": {"brighter": 0.25, "bipolar": 0.3, "elongated": 0.4},
     "punctual": {"elongated": 0.0},
     "elongated": {"elongated": 1.0},
+    # With so much momentum a line hardly bends.
+    "scratch": {
+        "elongated": 1.0,
+        "bipolar": 0.3,
+        "elongated_momentum": (0.985, 0.998),
+        "elongated_speed": (0.2, 0.6),
+        "elongated_width": (0.5, 1.0),
+        "widths": (0.4, 1.5),
+    },
 }
 
 _MARGIN = 40  # pixels between the start of a path and the border, in an image large enough
@@ -135,10 +144,11 @@ class RandomWalk:
     def _start(self, image: Pixels, rng: np.random.Generator) -> tuple[float, float] | None:
         """A point (row, column) on the part, off the border; None where none was found."""
         margins = np.minimum(_MARGIN, np.array(image.shape[:2]) // 4)
-        low, high = self.background or (-2.0, -1.0)
         for row, column in rng.uniform(margins, image.shape[:2] - margins, (_STARTS, 2)).tolist():
-            grey = float(image[int(row), int(column)].mean())
-            if not low <= grey <= high:
+            if self.background is None:
+                return row, column
+            near = image[max(0, int(row) - 2) : int(row) + 3, max(0, int(column) - 2) :][:, :5]
+            if not self.background[0] <= near.mean() <= self.background[1]:
                 return row, column
         return None
 
