@@ -97,11 +97,12 @@ class _Block:
             file.flush()
             os.fsync(file.fileno())
         masks = [mask for _, mask in items]
+        defects = [-1 if item.defect is None else item.defect for item, _ in items]
         return journal.packed(
             {
                 "start": np.array(start),
                 "plate": np.array([item.plate for item, _ in items], np.int32),
-                "defect": np.array([-1 if d is None else d for d in _defects(items)], np.int32),
+                "defect": np.array(defects, np.int32),
                 "mark": np.array([item.mark for item, _ in items], np.int32),
                 "transform": np.array([item.transform for item, _ in items], np.float64),
                 "sizes": np.array([len(mask) for mask in masks], np.int32),
@@ -264,10 +265,6 @@ def _head(folder: Path, count: int, maker: Maker) -> bytes:
         head = opened.read(HEAD)
     file.unlink()
     return head
-
-
-def _defects(items: Sequence[tuple[Item, bytes]]) -> list[int | None]:
-    return [item.defect for item, _ in items]
 
 
 def _deflated(mask: npt.NDArray[np.bool_]) -> bytes:
