@@ -31,6 +31,8 @@ from blemish.progress import Progress, ShowProgress
 BLOCK = 128  # images
 HEAD = 4096  # bytes before the first image
 
+_MAPPED = 64  # images, after which plates are let go of: what is mapped counts as memory
+
 _IMAGES, _JOURNAL = "images", "journal"
 _LEVEL = 6  # of the masks' compression; there is little in them
 
@@ -87,10 +89,11 @@ class _Block:
         images = np.empty((stop - start, *self.maker.shape), self.maker.dtype)
         items = []
         for number in range(start, stop):
+            if number % _MAPPED == 0:
+                unmap_plates()
             item = self.maker(number)
             images[number - start] = item.image
             items.append((item, _deflated(item.mask) if item.defect is not None else b""))
-        unmap_plates()
         with self.file.open("r+b") as file:
             file.seek(HEAD + start * images[0].nbytes)
             file.write(images.data)
@@ -140,7 +143,7 @@ def write_stream(
             journal.add(log, record)
             done = stop
             if progress:
-                progress(Progress("making patches", done, count))
+                progress(Progress("making patches", done - before, count - before))
             if budget is not None and done < count and time.monotonic() - began > budget:
                 raise BudgetExceeded(
                     f"the time is up after {done} of {count} patches; the same command goes on, "
