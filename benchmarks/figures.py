@@ -111,6 +111,22 @@ FIGURES = (
         )
         for name in ("magnetic_tile", "elpv")
     ),
+    *(
+        Figure(
+            f"20,000 patches of {what}",
+            "prepare_stream",
+            f"{place}/per_second",
+            limit,
+            "a second",
+            at_least=True,
+            digits=0,
+        )
+        for what, place, limit in (
+            ("plates in memory", "memory", 400),
+            ("plates in files, written to HDF5", "to_hdf5", 250),
+        )
+    ),
+    Figure("the same, peak memory", "prepare_stream", "to_hdf5/peak_rss_mb", 1000, "MB", digits=0),
     Figure(
         "random-walk defect, 256 x 256 patch, one thread", "synthesis", "ms/random_walk", 2, "ms"
     ),

@@ -39,6 +39,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "memory_scaling": ([], ["--images", "24", "--copies", "5"]),
     "covering_radius": ([], ["--images", "10", "--shares", "0.01"]),
     "data_check": ([], ["--images", "300"]),
+    "prepare_stream": ([], ["--count", "300", "--plates", "1"]),
     "synthesis": ([], ["--patches", "50"]),
     "demo": ([], ["--synthetic"]),
     "simulator": ([], ["--size", "1200", "900"]),

@@ -1,0 +1,44 @@
+"""`blemish prepare defects`: augmented patches of the real defects on plates."""
+
+from __future__ import annotations
+
+import argparse
+
+from blemish.cli import _shared as shared
+from blemish.cli.prepare import _shared
+from blemish.errors import BlemishError
+
+HELP = "make an HDF5 file of patches with the known real defects"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    _shared.add_recipe(parser, "FILE.h5", "the file to be written")
+    parser.add_argument(
+        "--each", metavar="N", type=int, help="patches of each defect; default: the recipe's"
+    )
+    _shared.add_making(parser)
+    shared.add_json(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Make the patches, and print the counts."""
+    from dataclasses import asdict
+
+    from blemish.prepare.defects import prepare_defects
+
+    if options.out.suffix.lower() not in (".h5", ".hdf5"):
+        raise BlemishError(f"{options.out} is no name for the patches; end it in .h5")
+    with _shared.progress_line(options) as line:
+        made = prepare_defects(
+            _shared.recipe(options),
+            options.out,
+            each=options.each,
+            workers=_shared.workers(options),
+            progress=line,
+        )
+    shared.write_json({**asdict(made), "path": str(made.path)}, options.json)
+    if options.json != "-":
+        counts = ", ".join(f"{count} {kind}" for kind, count in made.defects.items())
+        print(f"{made.path}: {made.patches} patches of {counts}")
+    return 0

@@ -1,0 +1,203 @@
+"""The unsupervised set: patches of a sliding window, in the layout of MVTec AD.
+
+Good patches of the training plates train. Patches of the test plates are good, or show a known
+defect and get its mask. `parts.csv` says which plate each is from: patches of one plate belong
+together.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from blemish.dataset.file_names import folder_names
+from blemish.dataset.layouts.mvtec import GOOD, MASKS
+from blemish.dataset.parts import FILE_NAME
+from blemish.errors import ArtifactError, DatasetError
+from blemish.files import is_disk_full, replacing
+from blemish.prepare.marks import Marks, Shown, read_marks
+from blemish.prepare.opening import made_of, no_place, region_of
+from blemish.prepare.patches import Box
+from blemish.prepare.places import Mask
+from blemish.prepare.plates import PlateFile, plate_files, read_plate, refuse_mixed_colours
+from blemish.prepare.recipe import GridSettings, Recipe
+from blemish.prepare.unfinished import unfinished
+from blemish.progress import Progress, ShowProgress
+from blemish.threads import in_order
+
+
+@dataclass(frozen=True)
+class Gridded:
+    """What was written to `path`: patches by folder, and those that were left out.
+
+    `train_left_out` touch a known defect; `test_left_out` hold too little of one to be sure.
+    """
+
+    path: Path
+    plates: int
+    patches: Mapping[str, int]
+    train_left_out: int
+    test_left_out: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Window:
+    """A patch to be written: its box, its folder, and its mask if it shows a defect."""
+
+    box: Box
+    folder: str
+    mask: Mask | None
+
+
+def prepare_grid(
+    recipe: Recipe, out: Path, *, threads: int = 1, progress: ShowProgress | None = None
+) -> Gridded:
+    """Write the patches of a recipe's plates into a new folder, whole or not at all.
+
+    It goes on where an earlier call stopped. Raises DatasetError for plates that cannot be used,
+    and ArtifactError when the disk is full.
+    """
+    files = plate_files(recipe)
+    marks = read_marks(recipe, files)
+    plates = [plate for split in files.values() for plate in split]
+    work = unfinished(out, made_of("grid", recipe, plates))
+    content, finished = work / "content", work / "finished"
+    kinds = folder_names(marks.kinds(recipe.grid.by), GOOD)
+    try:
+        for done, plate in enumerate(plates, 1):
+            note = finished / f"{plate.name}.json"
+            if not note.exists():
+                told = _write_plate(plate, recipe, marks, kinds, content, threads)
+                with replacing(note) as file:
+                    file.write(json.dumps(told).encode())
+            if progress:
+                progress(Progress("cutting plates", done, len(plates)))
+        notes = {
+            plate.name: json.loads((finished / f"{plate.name}.json").read_bytes())
+            for plate in plates
+        }
+        refuse_mixed_colours({name: tuple(note["shape"]) for name, note in notes.items()})
+        _write_parts(notes, content)
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        raise ArtifactError(
+            f"the disk is full, and {out} is not finished; free some space, and the same command "
+            "goes on"
+        ) from error
+    content.rename(out)
+    shutil.rmtree(work, ignore_errors=True)
+    return _gridded(out, notes.values())
+
+
+def kind_of(
+    shown: Sequence[Shown], box: Box, settings: GridSettings
+) -> tuple[Shown | None, Mask] | None:
+    """The defect that a box of a plate shows most of, or None for none, and all defects' pixels.
+
+    None where it holds pixels of defects, but of no defect enough.
+    """
+    mask = np.zeros((box[2] - box[0], box[3] - box[1]), bool)
+    best, most = None, 0
+    for one in shown:
+        inside = one.within(box)
+        pixels = int(inside.sum())
+        mask |= inside
+        enough = min(settings.least_share * one.area, settings.least_pixels)
+        if pixels > most and pixels >= enough:
+            best, most = one, pixels
+    if best is None and mask.any():
+        return None
+    return best, mask
+
+
+def _write_plate(
+    plate: PlateFile,
+    recipe: Recipe,
+    marks: Marks,
+    kinds: Mapping[str, str],
+    content: Path,
+    threads: int,
+) -> dict[str, Any]:
+    """Write all patches of a plate; which files, and how many windows were left out."""
+    pixels = read_plate(plate, recipe)
+    size, stride = recipe.patches.size, recipe.patches.stride
+    region = region_of(plate, pixels, recipe)
+    corners = region.windows(size, stride)
+    if not corners:
+        raise no_place(plate.path, recipe)
+    boxes = [(top, left, top + size, left + size) for top, left in corners]
+    if plate.split == "train":
+        free = marks.off(plate.name, region, recipe.defects.margin)
+        windows = [_Window(box, f"train/{GOOD[0]}", None) for box in boxes if free.contains(*box)]
+    else:
+        shown = marks.shown(plate.name, region.shape)
+        windows = list(_test_windows(boxes, shown, kinds, recipe.grid))
+    for folder in {window.folder for window in windows}:
+        (content / folder).mkdir(parents=True, exist_ok=True)
+        if not folder.endswith(f"/{GOOD[0]}"):
+            (content / folder.replace("test", MASKS, 1)).mkdir(parents=True, exist_ok=True)
+    names = list(in_order(partial(_write, plate.name, pixels, content), windows, threads))
+    return {
+        "split": plate.split,
+        "shape": list(pixels.shape),
+        "files": names,
+        "left_out": len(boxes) - len(windows),
+    }
+
+
+def _test_windows(
+    boxes: Iterable[Box], shown: Sequence[Shown], kinds: Mapping[str, str], settings: GridSettings
+) -> Iterable[_Window]:
+    for box in boxes:
+        found = kind_of(shown, box, settings)
+        if found is not None:
+            defect, mask = found
+            kind = GOOD[0] if defect is None else kinds[getattr(defect.mark, settings.by)]
+            yield _Window(box, f"test/{kind}", None if defect is None else mask)
+
+
+def _write(plate: str, pixels: npt.NDArray[Any], content: Path, window: _Window) -> str:
+    """Write one patch and its mask; the patch's file, relative to the set."""
+    top, left, bottom, right = window.box
+    stem = f"{plate}_{top:05}_{left:05}"
+    name = f"{window.folder}/{stem}.png"
+    _write_png(content / name, pixels[top:bottom, left:right])
+    if window.mask is not None:
+        folder = window.folder.replace("test", MASKS, 1)
+        _write_png(content / folder / f"{stem}_mask.png", window.mask.astype(np.uint8) * 255)
+    return name
+
+
+def _write_png(path: Path, pixels: npt.NDArray[Any]) -> None:
+    bgr = pixels[..., ::-1] if pixels.ndim == 3 else pixels
+    path.write_bytes(cv2.imencode(".png", np.ascontiguousarray(bgr))[1].tobytes())
+
+
+def _write_parts(notes: Mapping[str, Mapping[str, Any]], content: Path) -> None:
+    lines = [f'"{file}","{name}"' for name, note in notes.items() for file in note["files"]]
+    if not lines:
+        raise DatasetError("no patch is left: every one touches a known defect.")
+    with replacing(content / FILE_NAME) as file:
+        file.write("\n".join(["file,part", *lines, ""]).encode("utf-8"))
+
+
+def _gridded(out: Path, notes: Iterable[Mapping[str, Any]]) -> Gridded:
+    folders: Counter[str] = Counter()
+    left_out: Counter[str] = Counter()
+    plates = 0
+    for note in notes:
+        plates += 1
+        folders.update(name.rpartition("/")[0] for name in note["files"])
+        left_out[note["split"]] += note["left_out"]
+    return Gridded(out, plates, dict(sorted(folders.items())), left_out["train"], left_out["test"])

@@ -1,0 +1,141 @@
+"""The supervised stream: patches at random places of plates, half of them with a drawn defect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blemish.errors import DatasetError
+from blemish.prepare.marks import read_marks
+from blemish.prepare.opening import attributes, image_paths, made_of, open_plates
+from blemish.prepare.patches import cut, draw_spot, draw_turn, lit
+from blemish.prepare.places import count_of
+from blemish.prepare.plates import (
+    UNPACKED,
+    Plate,
+    file_sha256,
+    plate_files,
+)
+from blemish.prepare.recipe import Augmentation, GeneratorSettings, Recipe
+from blemish.prepare.stream_file import Item, Names, write_stream
+from blemish.prepare.unfinished import unfinished
+from blemish.progress import ShowProgress
+from blemish.synthesis import Generator, open_generator
+
+SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """What was written to `path`; `before` patches were there from an earlier call."""
+
+    path: Path
+    patches: int
+    synthetic: int
+    turned: int
+    plates: int
+    before: int
+
+
+@dataclass(frozen=True, eq=False)
+class SupervisedPatches:
+    """Makes the items of a stream, each from the seed and its own number alone."""
+
+    plates: Sequence[Plate]
+    size: int
+    augmentation: Augmentation
+    generator: GeneratorSettings
+    sources: Sequence[Path]
+    seed: int
+    shape: tuple[int, ...]
+    dtype: str
+
+    @cached_property
+    def _ends(self) -> Any:
+        """Up to which number the places of each plate count, all plates in a row."""
+        return np.cumsum([count_of(plate.places) for plate in self.plates])
+
+    @cached_property
+    def _draw_defect(self) -> Generator:
+        settings = self.generator
+        return open_generator(
+            settings.name, settings.settings, preset=settings.preset, sources=self.sources
+        )
+
+    def __call__(self, number: int) -> Item:
+        """A patch of a plate, each place being as likely as any other."""
+        rng = np.random.default_rng([self.seed, number])
+        index = int(self._ends.searchsorted(rng.integers(self._ends[-1]), side="right"))
+        plate = self.plates[index]
+        turn = draw_turn(self.augmentation, rng)
+        spot = draw_spot(plate.region, plate.places, self.size, turn, rng)
+        image = lit(cut(plate.pixels(), spot, self.size), self.augmentation, plate.top, rng)
+        mask = np.zeros((self.size, self.size), bool)
+        if rng.random() < self.generator.share:
+            synthetic = self._draw_defect(image, rng)
+            image, mask = synthetic.image, synthetic.mask
+        defect = 0 if mask.any() else None
+        return Item(image, mask, index, spot.transform, defect)
+
+
+def prepare_stream(
+    recipe: Recipe,
+    out: Path,
+    *,
+    count: int | None = None,
+    workers: int = 1,
+    budget: float | None = None,
+    progress: ShowProgress | None = None,
+) -> Streamed:
+    """Write the stream of a recipe's training plates to an HDF5 file, whole or not at all.
+
+    It goes on where an earlier call stopped, and gives the same file then. Raises DatasetError for
+    plates that cannot be used, and as `write_stream` does.
+    """
+    number = recipe.stream.count if count is None else count
+    if number < 1:
+        raise DatasetError(f"a stream of {number} patches is none; give a count of 1 or more.")
+    files = plate_files(recipe)
+    marks = read_marks(recipe, files)
+    train = files["train"]
+    sources = [path for name in recipe.generator.sources for path in image_paths(recipe.path(name))]
+    facts = made_of("stream", recipe, train)
+    facts["sources"] = [file_sha256(path) for path in sources]
+    folder = unfinished(out, facts)
+    plates = open_plates(train, recipe, marks, folder / UNPACKED, progress)
+    pixels = plates[0].pixels()
+    size = recipe.patches.size
+    maker = SupervisedPatches(
+        plates,
+        size,
+        recipe.augmentation,
+        recipe.generator,
+        sources,
+        recipe.seed,
+        (size, size, *pixels.shape[2:]),
+        pixels.dtype.name,
+    )
+    maker._draw_defect  # noqa: B018 (a wrong setting is told before the work begins)
+    names = Names([plate.name for plate in plates], [SYNTHETIC])
+    before = write_stream(
+        *(maker, number, out, folder, names, attributes(recipe)),
+        workers=workers,
+        budget=budget,
+        progress=progress,
+    )
+    return _told(out, len(plates), before)
+
+
+def _told(out: Path, plates: int, before: int) -> Streamed:
+    """What the finished file holds."""
+    import h5py
+
+    with h5py.File(out, "r") as content:
+        label, transform = content["label"][()], content["origin/transform"][()]
+    turned = np.any(transform[:, :, :2] != np.eye(2), axis=(1, 2))
+    return Streamed(out, len(label), int(label.sum()), int(turned.sum()), plates, before)

@@ -1,0 +1,42 @@
+"""Work under way lies in a folder beside what it will become, and is gone on with by itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import blemish
+from blemish.errors import DatasetError
+from blemish.files import replacing
+
+_NAME = "made_of.json"
+
+
+def unfinished(out: Path, made_of: dict[str, Any]) -> Path:
+    """The folder for work that will become `out`; `made_of`, JSON values, is what decides it.
+
+    What lies in it was made of the same. Raises DatasetError where `out` exists already, and where
+    the folder holds work on something else.
+    """
+    if out.exists():
+        raise DatasetError(f"{out} exists; name another place, or remove it.")
+    folder = out.with_name(f"{out.name}.part")
+    text = json.dumps({**made_of, "version": blemish.__version__}, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    try:
+        found = json.loads((folder / _NAME).read_bytes()).get("sha256")
+    except (OSError, ValueError, AttributeError):
+        found = None
+    if found is None and folder.exists() and any(folder.iterdir()):
+        raise DatasetError(f"{folder} holds something else; remove it, or name another place.")
+    if found not in (None, digest):
+        raise DatasetError(
+            f"{folder} holds unfinished work on another recipe, other plates, another seed or by "
+            "another version; finish it with those, or remove it."
+        )
+    if found is None:
+        with replacing(folder / _NAME) as file:
+            file.write(json.dumps({"sha256": digest}).encode())
+    return folder
