@@ -1,0 +1,1 @@
+"""From plates and scribbles to patches and masks."""
