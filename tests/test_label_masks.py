@@ -19,7 +19,7 @@ from PIL import Image
 from running import Cli
 
 from blemish.errors import BlemishError, DatasetError, ImageError
-from blemish.prepare.mask_cleaning import clean_mask, fill_holes
+from blemish.prepare.mask_cleaning import clean_mask, fill_holes, led_by_edges
 from blemish.prepare.mask_making import make_masks
 from blemish.prepare.mask_settings import MaskSettings
 from blemish.prepare.pixel_classifier import samples, train
@@ -299,17 +299,28 @@ def test_regions_that_no_stroke_touches_are_dropped() -> None:
     probability[2:8, 2:8] = probability[2:8, 12:26] = 0.9
     stroke = np.zeros((20, 30), bool)
     stroke[4, 4] = True
-    plain = MaskSettings(smooth=0)
 
     def kept(keep: str, drawn: NDArray[np.bool_] | None) -> list[bool]:
-        mask = clean_mask(probability, MaskSettings(smooth=0, keep=keep), drawn)
+        mask = clean_mask(
+            probability, np.zeros((20, 30), np.uint8), MaskSettings(refine=0, keep=keep), drawn
+        )
         return [bool(mask[4, 4]), bool(mask[4, 20])]
 
-    assert plain.keep == "touching"
+    assert MaskSettings().keep == "touching"
     assert kept("touching", stroke) == [True, False]
     assert kept("largest", stroke) == [False, True]
     assert kept("all", stroke) == [True, True]
     assert kept("touching", None) == [True, True]
+
+
+def test_a_blurred_probability_is_led_to_the_edges_of_the_image() -> None:
+    true = dent()
+    blurred = cv2.GaussianBlur(np.roll(true, 2, axis=1).astype(np.float32), (0, 0), 2)
+    image = np.where(true, 60, 140).astype(np.uint8)
+    led = led_by_edges(blurred, image, 4)
+    assert overlap(blurred > 0.5, true) < 0.8 < 0.94 < overlap(led > 0.5, true)
+    dark = led_by_edges(blurred, image.astype(np.uint16) * 3 + 1000, 4)
+    np.testing.assert_allclose(dark, led, atol=1e-3)
 
 
 def test_erosion_and_dilation_and_small_regions() -> None:
@@ -317,7 +328,8 @@ def test_erosion_and_dilation_and_small_regions() -> None:
     probability[5:25, 5:25] = probability[30:32, 30:32] = 0.9
 
     def area(**settings: Any) -> int:
-        return int(clean_mask(probability, MaskSettings(smooth=0, keep="all", **settings)).sum())
+        plain = MaskSettings(refine=0, keep="all", **settings)
+        return int(clean_mask(probability, np.zeros((40, 40), np.uint8), plain).sum())
 
     assert area() == 404
     assert area(min_area=5) == 400
@@ -329,7 +341,8 @@ def test_erosion_and_dilation_and_small_regions() -> None:
 def test_what_was_drawn_is_in_the_mask() -> None:
     stroke = np.zeros((9, 9), bool)
     stroke[4, 2:7] = True
-    assert np.array_equal(clean_mask(np.zeros((9, 9), np.float32), MaskSettings(), stroke), stroke)
+    nothing = np.zeros((9, 9), np.float32)
+    assert np.array_equal(clean_mask(nothing, nothing, MaskSettings(), stroke), stroke)
 
 
 @given(st.integers(0, 200), st.integers(0, 40))

@@ -12,16 +12,24 @@ from blemish.prepare.mask_settings import MaskSettings
 
 Mask = NDArray[np.bool_]
 
+_EPSILON = 0.01
+
 
 def clean_mask(
-    probability: NDArray[np.float32], settings: MaskSettings, defect: Mask | None = None
+    probability: NDArray[np.float32],
+    image: NDArray[Any],
+    settings: MaskSettings,
+    defect: Mask | None = None,
 ) -> Mask:
-    """Threshold a probability [H, W]; then erode, dilate, fill holes, drop small regions, keep.
+    """Refine, threshold, erode, dilate, fill holes, drop small regions, keep; bool [H, W].
 
-    `defect` is where a person drew defect, bool [H, W], None for an image without scribbles. What
-    was drawn is part of the mask unless `erode` takes it away. Returns bool [H, W].
+    `probability` is float32 [H, W], `image` [H, W] or [H, W, 3]; `defect` is where a person drew
+    defect, bool [H, W], None for an image without scribbles. What was drawn is part of the mask
+    unless `erode` takes it away.
     """
-    if settings.smooth > 0:
+    if settings.refine:
+        probability = led_by_edges(probability, image, settings.refine)
+    if settings.smooth:
         probability = np.asarray(cv2.GaussianBlur(probability, (0, 0), settings.smooth))
     mask = probability > settings.threshold
     if defect is not None:
@@ -39,6 +47,27 @@ def clean_mask(
     if settings.keep == "largest" and kept.any():
         kept &= np.arange(len(areas)) == np.argmax(np.where(kept, areas, 0))
     return np.asarray(kept[labels])
+
+
+def led_by_edges(
+    probability: NDArray[np.float32], image: NDArray[Any], radius: int
+) -> NDArray[np.float32]:
+    """The guided filter (He, Sun and Tang 2010) of a probability [H, W] by the image's brightness.
+
+    In every window of that radius the result is a linear function of the brightness, so that its
+    steps fall on those of the image. The filter's epsilon is a share of the image's variance.
+    """
+    grey = np.asarray(image if image.ndim == 2 else image.mean(axis=2), np.float32)
+    grey = (grey - grey.mean()) / np.float32(max(float(grey.std()), 1e-12))
+
+    def mean(values: NDArray[Any]) -> NDArray[np.float32]:
+        return np.asarray(cv2.blur(values, (2 * radius + 1, 2 * radius + 1)), np.float32)
+
+    mean_grey, mean_probability = mean(grey), mean(probability)
+    covariance = mean(grey * probability) - mean_grey * mean_probability
+    slope = covariance / (mean(grey * grey) - mean_grey * mean_grey + np.float32(_EPSILON))
+    led = mean(slope) * grey + mean(mean_probability - slope * mean_grey)
+    return np.asarray(led, np.float32)
 
 
 def fill_holes(mask: Mask, area: int) -> Mask:

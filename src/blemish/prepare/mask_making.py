@@ -82,7 +82,8 @@ def make_masks(
         state = _state(target, recipe)
         if state == "made":
             probability = learnt.classifier.probability(image)
-            mask = clean_mask(probability, settings, None if labels is None else labels == DEFECT)
+            defect = None if labels is None else labels == DEFECT
+            mask = clean_mask(probability, image, settings, defect)
             _write(target, mask, recipe)
         else:
             mask = read_mask(target, (image.shape[0], image.shape[1]))

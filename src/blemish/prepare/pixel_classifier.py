@@ -17,7 +17,7 @@ from blemish.prepare.scribbles import BACKGROUND, DEFECT, UNLABELLED, Labels, re
 from blemish.threads import default_threads, in_order
 
 _MOST_PIXELS = 20_000  # of one label in one image; neighbours say the same again
-_LEAST_REACH = 30.0
+_LEAST_REACH = 22.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +102,9 @@ def train(parts: Sequence[Samples], settings: MaskSettings) -> PixelClassifier:
 def reach(strokes: NDArray[np.bool_]) -> float:
     """How far from its strokes (bool [H, W]) a defect is expected to extend, in pixels.
 
-    Twice the side of a square of ten times the area that was drawn: a stroke covers about a tenth.
+    One and a half sides of a square of ten times what was drawn: a stroke covers about a tenth.
     """
-    return max(_LEAST_REACH, 2 * float(np.sqrt(10 * np.count_nonzero(strokes))))
+    return max(_LEAST_REACH, 1.5 * float(np.sqrt(10 * np.count_nonzero(strokes))))
 
 
 def _chosen(labels: Labels, settings: MaskSettings, rng: np.random.Generator) -> Labels:
