@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from numpy.typing import NDArray
 from blemish.images import read_image, read_mask
 from blemish.prepare.mask_cleaning import clean_mask
 from blemish.prepare.mask_settings import MaskSettings
-from blemish.prepare.pixel_classifier import PixelClassifier, reach, samples, train
+from blemish.prepare.pixel_classifier import PixelClassifier, Samples, reach, to_learn, train
+from blemish.prepare.pixel_features import pixel_features
 from blemish.prepare.scribbles import BACKGROUND, DEFECT
 from measuring import ROOT, absent, data_set, print_line, write_between_marks
 from strokes import scribbles
@@ -67,6 +69,17 @@ class Case:
         """Where defect was drawn."""
         return np.asarray(self.labels == DEFECT)
 
+    @cached_property
+    def features(self) -> NDArray[np.float32]:
+        """Those of all pixels, computed once for the several forests that see the image."""
+        rows = slice(0, self.image.shape[0])
+        return pixel_features(self.image, MaskSettings().scales, rows)
+
+    def learnt(self, settings: MaskSettings) -> Samples:
+        """What `blemish.prepare.pixel_classifier.samples` gives."""
+        labels = to_learn(self.labels, settings, np.random.default_rng(0))
+        return Samples(self.features[labels > 0], labels[labels > 0] == DEFECT)
+
 
 def cases(folder: Path, kind: str, background: str, most: int) -> Iterator[Case]:
     """The images of a kind for which two strokes can be drawn, evenly spread if there are more."""
@@ -80,28 +93,36 @@ def cases(folder: Path, kind: str, background: str, most: int) -> Iterator[Case]
             yield Case(f"{kind}/{path.stem}", image, mask, labels)
 
 
-def taught(teachers: Sequence[Case], settings: MaskSettings) -> PixelClassifier:
-    """A classifier that has learnt from the strokes on these images."""
-    rng = np.random.default_rng(0)
-    return train([samples(one.image, one.labels, settings, rng) for one in teachers], settings)
-
-
 def mask_by(classifier: PixelClassifier, case: Case, stroke: Mask | None) -> Mask:
     """The mask as `blemish label masks` makes it; `stroke` is None for an image without strokes."""
-    return clean_mask(classifier.probability(case.image), case.image, classifier.settings, stroke)
+    probability = classifier.of_features(case.features)
+    return clean_mask(probability, case.image, classifier.settings, stroke)
 
 
 def grabcut(case: Case) -> Mask:
-    """GrabCut with the strokes as certain, and likely defect up to a quarter of their reach."""
-    away = cv2.distanceTransform((~case.stroke).astype(np.uint8), cv2.DIST_L2, 5)
-    state: Any = np.where(np.asarray(away) < reach(case.stroke) / 4, cv2.GC_PR_FGD, cv2.GC_PR_BGD)
-    state = state.astype(np.uint8)
+    """GrabCut with the strokes as certain, and likely defect up to a third of their reach.
+
+    It sees the strokes' box grown by twice their reach: of the whole image it takes seconds.
+    """
+    far = reach(case.stroke)
+    away = np.asarray(cv2.distanceTransform((~case.stroke).astype(np.uint8), cv2.DIST_L2, 5))
+    state: Any = np.where(away < far / 3, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     state[case.labels == BACKGROUND], state[case.stroke] = cv2.GC_BGD, cv2.GC_FGD
+    x, y, width, height = cv2.boundingRect((case.labels > 0).astype(np.uint8))
+    grown = round(2 * far)
+    box = (
+        slice(max(0, y - grown), y + height + grown),
+        slice(max(0, x - grown), x + width + grown),
+    )
     colour = case.image if case.image.ndim == 3 else np.dstack([case.image] * 3)
+    seen = np.ascontiguousarray(state[box])
     cv2.setRNGSeed(0)
     models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(colour, state, (0, 0, 0, 0), *models, 5, cv2.GC_INIT_WITH_MASK)
-    return _touching((state == cv2.GC_FGD) | (state == cv2.GC_PR_FGD), case.stroke)
+    image = np.ascontiguousarray(colour[box])
+    cv2.grabCut(image, seen, (0, 0, 0, 0), *models, 5, cv2.GC_INIT_WITH_MASK)
+    mask = np.zeros_like(case.mask)
+    mask[box] = (seen == cv2.GC_FGD) | (seen == cv2.GC_PR_FGD)
+    return _touching(mask, case.stroke)
 
 
 def otsu(case: Case) -> Mask:
@@ -124,7 +145,7 @@ def otsu(case: Case) -> Mask:
 def dilated(case: Case, radius: int) -> Mask:
     """All that is no farther from the defect stroke."""
     away = cv2.distanceTransform((~case.stroke).astype(np.uint8), cv2.DIST_L2, 5)
-    return np.asarray(away <= radius)
+    return np.asarray(away) <= radius
 
 
 def iou(found: Mask, true: Mask) -> float:
@@ -135,19 +156,24 @@ def iou(found: Mask, true: Mask) -> float:
 def of_kind(folder: Path, kind: str, background: str, most: int) -> dict[str, list[float]]:
     """The IoU of every method on every image of a kind; of `others` on those that do not teach."""
     settings, alone = MaskSettings(), MaskSettings(elsewhere=0)
-    every = list(cases(folder, kind, background, most))
     # Two images of magnetic_tile may show one tile, which would teach its own answer.
-    teachers = every[:TEACH] if folder.name == "tire" and len(every) > 2 * TEACH else []
-    shared = taught(teachers, settings) if teachers else None
+    teach = TEACH if folder.name == "tire" and most >= 2 * TEACH else 0
+    taught: list[Samples] = []
+    shared: PixelClassifier | None = None
     found: dict[str, list[float]] = {}
 
     def add(method: str, case: Case, mask: Mask) -> None:
         found.setdefault(method, []).append(iou(mask, case.mask))
 
-    for number, case in enumerate(every):
-        add("own", case, mask_by(taught([case], settings), case, case.stroke))
-        add("strokes_alone", case, mask_by(taught([case], alone), case, case.stroke))
-        if shared and number >= TEACH:
+    for case in cases(folder, kind, background, most):
+        own = case.learnt(settings)
+        add("own", case, mask_by(train([own], settings), case, case.stroke))
+        without = train([case.learnt(alone)], alone)
+        add("strokes_alone", case, mask_by(without, case, case.stroke))
+        if len(taught) < teach:
+            taught.append(own)
+        elif teach:
+            shared = shared or train(taught, settings)
             add("others", case, mask_by(shared, case, None))
         add("grabcut", case, grabcut(case))
         add("otsu", case, otsu(case))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -28,7 +31,7 @@ from blemish.prepare.pixel_classifier import (
     samples,
     train,
 )
-from blemish.prepare.scribbles import DEFECT, Labels, read_scribbles, refuse_one_label
+from blemish.prepare.scribbles import BACKGROUND, DEFECT, Labels, read_scribbles, refuse_one_label
 from blemish.prepare.scribbles_matching import Matched
 from blemish.progress import Progress, ShowProgress
 
@@ -61,7 +64,7 @@ def make_masks(
     every: bool = False,
     progress: ShowProgress | None = None,
 ) -> MasksMade:
-    """Train on all scribbles, and write `out/NAME_mask.png`, 0 and 255, for each scribbled image.
+    """Write `out/NAME_mask.png`, 0 and 255, for each scribbled image, taught by the scribbles.
 
     With `every`, for each image of the folder. What is there from the same scribbles, images and
     settings is kept, so that a stopped command goes on where it was.
@@ -73,15 +76,16 @@ def make_masks(
     learnt = _learn(matched, settings, show)
     names = matched.images if every else tuple(n for n in matched.images if n in matched.scribbles)
     outcome: dict[str, list[str]] = {"made": [], "kept": [], "changed": [], "empty": []}
+    masks = mask_names(matched.images)
     cells: list[tuple[str, NDArray[np.uint8]]] = []
     for number, name in enumerate(names, 1):
         image = learnt.kind.read(matched.folder / name)
         labels = _labels(matched.scribbles.get(name), image)
-        target = mask_path(out, name, names)
-        recipe = _digest(learnt.recipe, image.tobytes())
+        target = out / masks[name]
+        recipe = learnt.recipe(name, image)
         state = _state(target, recipe)
         if state == "made":
-            probability = learnt.classifier.probability(image)
+            probability = learnt.classifier(name).probability(image)
             defect = None if labels is None else labels == DEFECT
             mask = clean_mask(probability, image, settings, defect)
             _write(target, mask, recipe)
@@ -97,11 +101,14 @@ def make_masks(
     return MasksMade(**{k: tuple(v) for k, v in outcome.items()}, sheet=out / SHEET)
 
 
-def mask_path(out: Path, name: str, names: tuple[str, ...]) -> Path:
-    """Where the mask of an image belongs; two images of one stem keep their endings."""
-    stem, _, ending = name.rpartition(".")
-    alone = sum(other.rpartition(".")[0] == stem for other in names) < 2
-    return out / f"{stem if alone else f'{stem}_{ending}'}{SUFFIX}"
+def mask_names(images: Sequence[str]) -> dict[str, str]:
+    """The mask's name for each image's; where two differ in their endings alone, it keeps them."""
+    stems = Counter(name.rpartition(".")[0] for name in images)
+    masks = {}
+    for name in images:
+        stem, _, ending = name.rpartition(".")
+        masks[name] = f"{stem}{SUFFIX}" if stems[stem] < 2 else f"{stem}_{ending}{SUFFIX}"
+    return masks
 
 
 @dataclass
@@ -127,33 +134,52 @@ class _Kind:
 
 @dataclass(frozen=True, eq=False)
 class _Learnt:
-    """What was learnt from, a digest of it, and the kind that every image must be of."""
+    """What was learnt from each scribbled image, digests of it, and the kind of all images.
 
-    samples: list[Samples]
+    `complete` are the images on which both labels are drawn.
+    """
+
     settings: MaskSettings
-    recipe: str
-    kind: _Kind
+    kind: _Kind = field(default_factory=_Kind)
+    samples: dict[str, Samples] = field(default_factory=dict)
+    recipes: dict[str, str] = field(default_factory=dict)
+    complete: set[str] = field(default_factory=set)
+
+    def recipe(self, name: str, image: NDArray[Any]) -> str:
+        """A digest of all that the mask of an image depends on."""
+        used = (self.recipes[name],) if self._alone(name) else tuple(self.recipes.values())
+        settings = json.dumps([_VERSION, asdict(self.settings)])
+        return _digest(settings.encode(), image.tobytes(), *(text.encode() for text in used))
+
+    def classifier(self, name: str) -> PixelClassifier:
+        """The one that an image's own strokes have taught, or else that of all strokes."""
+        return train([self.samples[name]], self.settings) if self._alone(name) else self.common
 
     @cached_property
-    def classifier(self) -> PixelClassifier:
-        """Trained when the first mask is made: not at all where all masks are there."""
-        return train(self.samples, self.settings)
+    def common(self) -> PixelClassifier:
+        """Taught by all strokes, when it is first asked for."""
+        return train(list(self.samples.values()), self.settings)
+
+    def _alone(self, name: str) -> bool:
+        return self.settings.own and name in self.complete
 
 
 def _learn(matched: Matched, settings: MaskSettings, show: ShowProgress) -> _Learnt:
-    kind, found = _Kind(), []
+    learnt = _Learnt(settings)
     drawn = np.zeros(0, np.uint8)
-    recipe = _digest(str(_VERSION), json.dumps(asdict(settings)).encode())
     for number, (name, scribbles) in enumerate(sorted(matched.scribbles.items()), 1):
-        image = kind.read(matched.folder / name)
-        labels = read_scribbles(scribbles, (image.shape[0], image.shape[1]))
-        drawn = np.union1d(drawn, labels)
-        rng = np.random.default_rng([settings.seed, number])
-        found.append(samples(image, labels, settings, rng))
-        recipe = _digest(recipe, image.tobytes(), labels.tobytes())
+        image = learnt.kind.read(matched.folder / name)
+        labels = read_scribbles(scribbles, image.shape[:2])
+        here = np.unique(labels)
+        drawn = np.union1d(drawn, here)
+        if np.isin((BACKGROUND, DEFECT), here).all():
+            learnt.complete.add(name)
+        rng = np.random.default_rng([settings.seed, zlib.crc32(name.encode())])
+        learnt.samples[name] = samples(image, labels, settings, rng)
+        learnt.recipes[name] = _digest(name.encode(), image.tobytes(), labels.tobytes())
         show(Progress("reading scribbles", number, len(matched.scribbles)))
     refuse_one_label(drawn)
-    return _Learnt(found, settings, recipe, kind)
+    return learnt
 
 
 def _labels(scribbles: Path | None, image: NDArray[Any]) -> Labels | None:
@@ -169,7 +195,7 @@ def _state(target: Path, recipe: str) -> str:
             before, _, drawn = str(image.text.get(_MADE_BY, "")).partition(" ")
     except SyntaxError:  # Pillow's word for a file that is no PNG
         return "changed"
-    if drawn != _digest("", read_image(target).tobytes()):
+    if drawn != _digest(read_image(target).tobytes()):
         return "changed"
     return "kept" if before == recipe else "made"
 
@@ -177,7 +203,7 @@ def _state(target: Path, recipe: str) -> str:
 def _write(target: Path, mask: NDArray[np.bool_], recipe: str) -> None:
     pixels = mask.astype(np.uint8) * np.uint8(255)
     said = PngInfo()
-    said.add_text(_MADE_BY, f"{recipe} {_digest('', pixels.tobytes())}")
+    said.add_text(_MADE_BY, f"{recipe} {_digest(pixels.tobytes())}")
     _write_png(target, pixels, pnginfo=said)
 
 
@@ -188,8 +214,8 @@ def _write_png(target: Path, pixels: NDArray[np.uint8], **options: Any) -> None:
         file.write(encoded.getvalue())
 
 
-def _digest(before: str, *contents: bytes) -> str:
-    digest = hashlib.sha256(before.encode())
+def _digest(*contents: bytes) -> str:
+    digest = hashlib.sha256()
     for content in contents:
         digest.update(hashlib.sha256(content).digest())
     return digest.hexdigest()[:32]

@@ -19,12 +19,13 @@ class MaskSettings:
     by which it is blurred, before `threshold`. `erode` and `dilate` are radii, holes of up to
     `fill_holes` are filled, regions below `min_area` dropped. `keep` of a scribbled image the
     regions that are "touching" a defect stroke, the "largest" or "all"; of an image without
-    scribbles "touching" keeps all.
+    scribbles "touching" keeps all. `own`: an image on which both labels are drawn has a classifier
+    of its own; the others, and without `own` all of them, have one that all scribbles taught.
     Raises BlemishError for values that make no sense.
     """
 
     scales: tuple[float, ...] = (0.7, 1.0, 1.6, 3.5)
-    trees: int = 100
+    trees: int = 50
     elsewhere: int = 100
     refine: int = 4
     smooth: float = 0.0
@@ -34,6 +35,7 @@ class MaskSettings:
     fill_holes: int = 10_000
     min_area: int = 0
     keep: str = "touching"
+    own: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from blemish.prepare.pixel_features import Features, bands, pixel_features
 from blemish.prepare.scribbles import BACKGROUND, DEFECT, UNLABELLED, Labels, refuse_one_label
 from blemish.threads import default_threads, in_order
 
-_MOST_PIXELS = 20_000  # of one label in one image; neighbours say the same again
+_MOST_PIXELS = 5_000  # of one label in one image; neighbours say the same again
 _LEAST_REACH = 22.5
 
 
@@ -40,12 +40,14 @@ class PixelClassifier:
         scales = self.settings.scales
 
         def of_band(rows: slice) -> NDArray[np.float32]:
-            features = pixel_features(image, scales, rows)
-            flat = features.reshape(-1, features.shape[2])
-            shares = self.forest.predict_proba(flat)[:, 1]
-            return np.asarray(shares, np.float32).reshape(features.shape[:2])
+            return self.of_features(pixel_features(image, scales, rows))
 
         return np.concatenate(list(in_order(of_band, bands(image, scales), default_threads())))
+
+    def of_features(self, features: Features) -> NDArray[np.float32]:
+        """The same of pixels whose features [h, W, F] are known: float32 [h, W]."""
+        shares = self.forest.predict_proba(features.reshape(-1, features.shape[2]))[:, 1]
+        return np.asarray(shares, np.float32).reshape(features.shape[:2])
 
 
 def require_sklearn() -> None:
@@ -65,7 +67,7 @@ def samples(
 
     `image` is [H, W] or [H, W, 3], `labels` uint8 [H, W].
     """
-    chosen = _chosen(labels, settings, rng)
+    chosen = to_learn(labels, settings, rng)
     found, defect = [], []
     for rows in bands(image, settings.scales):
         here = chosen[rows]
@@ -107,7 +109,7 @@ def reach(strokes: NDArray[np.bool_]) -> float:
     return max(_LEAST_REACH, 1.5 * float(np.sqrt(10 * np.count_nonzero(strokes))))
 
 
-def _chosen(labels: Labels, settings: MaskSettings, rng: np.random.Generator) -> Labels:
+def to_learn(labels: Labels, settings: MaskSettings, rng: np.random.Generator) -> Labels:
     """The labels to learn from: those drawn, at most so many of each, and `elsewhere`."""
     chosen = np.zeros_like(labels)
     for label in (BACKGROUND, DEFECT):
