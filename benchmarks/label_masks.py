@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from blemish.images import read_image, read_mask
 from blemish.prepare.mask_cleaning import clean_mask
 from blemish.prepare.mask_settings import MaskSettings
-from blemish.prepare.pixel_classifier import PixelClassifier, Samples, reach, to_learn, train
+from blemish.prepare.pixel_classifier import PixelClassifier, Samples, to_learn, train
 from blemish.prepare.pixel_features import pixel_features
-from blemish.prepare.scribbles import BACKGROUND, DEFECT
+from blemish.prepare.scribbles import BACKGROUND, DEFECT, distance, reach
 from measuring import ROOT, absent, data_set, print_line, write_between_marks
 from strokes import scribbles
 
@@ -105,7 +105,7 @@ def grabcut(case: Case) -> Mask:
     It sees the strokes' box grown by twice their reach: of the whole image it takes seconds.
     """
     far = reach(case.stroke)
-    away = np.asarray(cv2.distanceTransform((~case.stroke).astype(np.uint8), cv2.DIST_L2, 5))
+    away = distance(case.stroke)
     state: Any = np.where(away < far / 3, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     state[case.labels == BACKGROUND], state[case.stroke] = cv2.GC_BGD, cv2.GC_FGD
     x, y, width, height = cv2.boundingRect((case.labels > 0).astype(np.uint8))
@@ -144,8 +144,7 @@ def otsu(case: Case) -> Mask:
 
 def dilated(case: Case, radius: int) -> Mask:
     """All that is no farther from the defect stroke."""
-    away = cv2.distanceTransform((~case.stroke).astype(np.uint8), cv2.DIST_L2, 5)
-    return np.asarray(away) <= radius
+    return distance(case.stroke) <= radius
 
 
 def iou(found: Mask, true: Mask) -> float:

@@ -313,6 +313,17 @@ def test_regions_that_no_stroke_touches_are_dropped() -> None:
     assert kept("touching", None) == [True, True]
 
 
+def test_a_doubtful_pixel_is_defect_near_a_stroke_only() -> None:
+    stroke = np.zeros((9, 90), bool)
+    stroke[4, 4] = True
+    doubtful = np.full((9, 90), 0.45, np.float32)
+    masks = [
+        clean_mask(doubtful, doubtful, MaskSettings(near=near), stroke).sum() for near in (0, 0.2)
+    ]
+    assert masks[0] == 1
+    assert 9 * 8 < masks[1] < 9 * 20
+
+
 def test_a_blurred_probability_is_led_to_the_edges_of_the_image() -> None:
     true = dent()
     blurred = cv2.GaussianBlur(np.roll(true, 2, axis=1).astype(np.float32), (0, 0), 2)

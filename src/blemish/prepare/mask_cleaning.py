@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.prepare.mask_settings import MaskSettings
+from blemish.prepare.scribbles import distance, reach
 
 Mask = NDArray[np.bool_]
 
@@ -31,9 +32,12 @@ def clean_mask(
         probability = led_by_edges(probability, image, settings.refine)
     if settings.smooth:
         probability = np.asarray(cv2.GaussianBlur(probability, (0, 0), settings.smooth))
-    mask = probability > settings.threshold
-    if defect is not None:
-        mask |= defect
+    if defect is None or not defect.any():
+        mask = probability > settings.threshold
+    else:
+        # Below 0 at the strokes, above 0 beyond half their reach.
+        far = np.clip(2 * distance(defect) / reach(defect) - 1, -1, 1)
+        mask = (probability > settings.threshold + settings.near * far) | defect
     mask = _morphed(cv2.erode, mask, settings.erode)
     mask = _morphed(cv2.dilate, mask, settings.dilate)
     mask = fill_holes(mask, settings.fill_holes)

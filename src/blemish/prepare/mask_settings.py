@@ -16,8 +16,9 @@ class MaskSettings:
     `scales` are the sigmas of the features. `elsewhere` pixels far from any defect stroke of a
     scribbled image are learnt as background although nobody drew them; 0 learns strokes alone.
     `refine` is the radius in which the probability is led by the image's edges, `smooth` the sigma
-    by which it is blurred, before `threshold`. `erode` and `dilate` are radii, holes of up to
-    `fill_holes` are filled, regions below `min_area` dropped. `keep` of a scribbled image the
+    by which it is blurred, before `threshold`, which is lower by `near` at a defect stroke and as
+    much higher where a defect is not expected to reach. `erode` and `dilate` are radii, holes of up
+    to `fill_holes` are filled, regions below `min_area` dropped. `keep` of a scribbled image the
     regions that are "touching" a defect stroke, the "largest" or "all"; of an image without
     scribbles "touching" keeps all. `own`: an image on which both labels are drawn has a classifier
     of its own; the others, and without `own` all of them, have one that all scribbles taught.
@@ -30,6 +31,7 @@ class MaskSettings:
     refine: int = 4
     smooth: float = 0.0
     threshold: float = 0.5
+    near: float = 0.2
     erode: int = 0
     dilate: int = 0
     fill_holes: int = 10_000
@@ -44,6 +46,8 @@ class MaskSettings:
             raise _refusal("scales", self.scales, "give 1 to 16 sigmas from 0.3 to 50")
         if not 0 < self.threshold < 1:
             raise _refusal("threshold", self.threshold, "give a value between 0 and 1")
+        if not 0 <= self.near < 0.5:
+            raise _refusal("near", self.near, "give a value from 0 to below 0.5")
         if self.keep not in KEEP:
             raise _refusal("keep", self.keep, "choose " + ", ".join(KEEP))
         for name, (low, high) in _RANGES.items():

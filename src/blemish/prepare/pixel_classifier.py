@@ -6,18 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from blemish.errors import BlemishError
 from blemish.prepare.mask_settings import MaskSettings
 from blemish.prepare.pixel_features import Features, bands, pixel_features
-from blemish.prepare.scribbles import BACKGROUND, DEFECT, UNLABELLED, Labels, refuse_one_label
+from blemish.prepare.scribbles import (
+    BACKGROUND,
+    DEFECT,
+    UNLABELLED,
+    Labels,
+    distance,
+    reach,
+    refuse_one_label,
+)
 from blemish.threads import default_threads, in_order
 
 _MOST_PIXELS = 5_000  # of one label in one image; neighbours say the same again
-_LEAST_REACH = 22.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,14 +107,6 @@ def train(parts: Sequence[Samples], settings: MaskSettings) -> PixelClassifier:
     return PixelClassifier(forest, settings)
 
 
-def reach(strokes: NDArray[np.bool_]) -> float:
-    """How far from its strokes (bool [H, W]) a defect is expected to extend, in pixels.
-
-    One and a half sides of a square of ten times what was drawn: a stroke covers about a tenth.
-    """
-    return max(_LEAST_REACH, 1.5 * float(np.sqrt(10 * np.count_nonzero(strokes))))
-
-
 def to_learn(labels: Labels, settings: MaskSettings, rng: np.random.Generator) -> Labels:
     """The labels to learn from: those drawn, at most so many of each, and `elsewhere`."""
     chosen = np.zeros_like(labels)
@@ -116,8 +114,7 @@ def to_learn(labels: Labels, settings: MaskSettings, rng: np.random.Generator) -
         _choose(chosen, labels == label, label, _MOST_PIXELS, rng)
     strokes = labels == DEFECT
     if settings.elsewhere and strokes.any():
-        away = np.asarray(cv2.distanceTransform((~strokes).astype(np.uint8), cv2.DIST_L2, 5))
-        far = (away > reach(strokes)) & (labels == UNLABELLED)
+        far = (distance(strokes) > reach(strokes)) & (labels == UNLABELLED)
         _choose(chosen, far, BACKGROUND, settings.elsewhere, rng)
     return chosen
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngImageFile
@@ -16,6 +17,7 @@ UNLABELLED, BACKGROUND, DEFECT = 0, 1, 2
 Labels = NDArray[np.uint8]
 
 _DRAWN = 128  # of 255: a pixel more transparent or darker than this is not labelled
+_LEAST_REACH = 22.5
 _HOW = "draw the defect red and the background green or blue, and leave the rest transparent"
 
 
@@ -43,6 +45,20 @@ def read_scribbles(path: Path, shape: tuple[int, int]) -> Labels:
     if not labels.any():
         raise ImageError(f"the scribbles {path} are empty; {_HOW}, or remove the file")
     return labels
+
+
+def reach(strokes: NDArray[np.bool_]) -> float:
+    """How far from its strokes (bool [H, W]) a defect is expected to extend, in pixels.
+
+    One and a half sides of a square of ten times what was drawn: a stroke covers about a tenth.
+    """
+    return max(_LEAST_REACH, 1.5 * float(np.sqrt(10 * np.count_nonzero(strokes))))
+
+
+def distance(strokes: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """How far each pixel is from the nearest stroke, float32 [H, W]."""
+    away = cv2.distanceTransform((~strokes).astype(np.uint8), cv2.DIST_L2, 5)
+    return np.asarray(away, np.float32)
 
 
 def refuse_one_label(drawn: NDArray[Any]) -> None:
