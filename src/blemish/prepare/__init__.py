@@ -1,5 +1,5 @@
-"""From a few large scans of plates to labelled patches: where patches lie, and how they are made.
+"""From a few large scans of plates, and a few scribbles, to labelled patches and masks.
 
 A recipe, one TOML file, says which plates, where on them, and how; `stream`, `grid` and `defects`
-are the three sets that are made of it.
+are the three sets that are made of it. Masks are made from scribbles, whatever the images are of.
 """
