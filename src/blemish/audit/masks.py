@@ -1,0 +1,116 @@
+"""Masks judged by a light segmentation head: linear discriminant on patches, cross-fitted.
+
+The head learns marked and clean patches of two groups of parts and marks the third. Its threshold
+is the one with the best intersection over union on the groups that it learnt from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from blemish.audit.patches import Floats, Mask, Moments, patches, read_cells, without
+from blemish.dataset import Dataset
+from blemish.features.stream import FeatureStream
+from blemish.progress import Progress, ShowProgress
+
+LEAST_MASKS = 6  # fewer teach no head
+DOUBTFUL = 0.1  # intersection over union below which a mask is listed
+_BINS = 400
+
+
+@dataclass(frozen=True)
+class MaskDoubt:
+    """What the head says of one mask: overlap 0 to 1, and whether its peak lies on the mask."""
+
+    image: str
+    overlap: float
+    peak_inside: bool
+
+    @property
+    def why(self) -> str:
+        """In words, for the review list."""
+        where = "on" if self.peak_inside else "outside"
+        return (
+            f"the mask shares {100 * self.overlap:.0f} % of its area with what models of other "
+            f"parts mark, and their strongest place lies {where} it"
+        )
+
+
+def judge_masks(
+    features: FeatureStream,
+    data: Dataset,
+    groups: npt.NDArray[np.int64],
+    progress: ShowProgress | None = None,
+) -> list[MaskDoubt]:
+    """Every mask with its overlap, smallest first; none where there are too few masks to learn."""
+    cells = [read_cells(data, row, features.recipe) for row in range(len(data))]
+    masked = [c is not None and bool(c.any()) for c in cells]
+    numbers = np.unique(groups)
+    if sum(masked) < LEAST_MASKS or any(not np.any(masked & (groups != g)) for g in numbers):
+        return []
+    clean, marked = _learn(features, data, groups, cells, progress)
+    heads = {g: _head(*(without(of, int(g)) for of in (clean, marked))) for g in numbers}
+    rows = np.flatnonzero(masked)
+    maps = {
+        int(row): x @ heads[groups[row]]
+        for row, x in zip(rows, patches(features, data.take(rows)), strict=True)
+    }
+    names = data.table["image"]
+    doubts = []
+    for group in numbers:
+        others = [(maps[row], cells[row]) for row in maps if groups[row] != group]
+        level = _best_level(others)
+        for row in (row for row in maps if groups[row] == group):
+            doubts.append(_doubt(names[row], maps[row], cells[row], level))
+    return sorted(doubts, key=lambda doubt: (doubt.overlap, doubt.peak_inside, doubt.image))
+
+
+def _learn(
+    features: FeatureStream,
+    data: Dataset,
+    groups: npt.NDArray[np.int64],
+    cells: list[Mask | None],
+    progress: ShowProgress | None,
+) -> tuple[dict[int, Moments], dict[int, Moments]]:
+    """The moments of clean and of marked patches by group."""
+    clean: dict[int, Moments] = {}
+    marked: dict[int, Moments] = {}
+    for row, x in enumerate(patches(features, data)):
+        mask, group = cells[row], int(groups[row])
+        if mask is not None:
+            for of, chosen in ((clean, ~mask), (marked, mask)):
+                of.setdefault(group, Moments.empty(x.shape[-1])).add(x[chosen])
+        if progress:
+            progress(Progress("learning masks", row + 1, len(data)))
+    return clean, marked
+
+
+def _head(clean: Moments, marked: Moments) -> Floats:
+    """Direction of the discriminant between both kinds of patches, float32 [C]."""
+    clean_mean, clean_spread = clean.mean_and_covariance()
+    marked_mean, marked_spread = marked.mean_and_covariance()
+    direction = np.linalg.solve((clean_spread + marked_spread) / 2, marked_mean - clean_mean)
+    return np.asarray(direction, np.float32)
+
+
+def _best_level(judged: list[tuple[Floats, Mask | None]]) -> float:
+    """The threshold with the best pooled intersection over union."""
+    values = np.concatenate([map_.ravel() for map_, _ in judged])
+    truth = np.concatenate([np.asarray(mask).ravel() for _, mask in judged])
+    levels = np.quantile(values, np.linspace(0.5, 0.999, _BINS))
+    found = [(np.count_nonzero(truth & (values > v)), np.count_nonzero(values > v)) for v in levels]
+    overlaps = [both / max(1, truth.sum() + marked - both) for both, marked in found]
+    return float(levels[int(np.argmax(overlaps))])
+
+
+def _doubt(image: str, map_: Floats, mask: Mask | None, level: float) -> MaskDoubt:
+    given = np.asarray(mask, bool)
+    marked = map_ > level
+    both, either = np.count_nonzero(given & marked), np.count_nonzero(given | marked)
+    near = cv2.dilate(given.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    peak = np.unravel_index(int(map_.argmax()), map_.shape)
+    return MaskDoubt(image, both / max(1, either), bool(near[peak]))
