@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from blemish.audit.judges import Floats, Groups, by_part, evidence, prior
@@ -74,9 +73,10 @@ def look_rows(data: Dataset, parts: Sequence[str], listed: set[str]) -> list[Dou
 def mask_rows(
     data: Dataset, doubts: Sequence[MaskDoubt], known: set[str], count: int
 ) -> list[Doubt]:
-    """A row for each of at most `count` masks that the head hardly finds, the worst first."""
+    """A row for each of at most `count` masks that the head finds elsewhere, the worst first."""
     row_of = {image: row for row, image in enumerate(data.table["image"])}
-    chosen = [d for d in doubts if d.image not in known and d.overlap < DOUBTFUL]
+    unlike = [d for d in doubts if d.overlap < DOUBTFUL and not d.peak_inside]
+    chosen = [d for d in unlike if d.image not in known]
     rows = []
     for doubt in chosen[:count]:
         image = _doubt(data, row_of[doubt.image], 1 - doubt.overlap, "mask", doubt.why)
@@ -110,9 +110,3 @@ def _why(data: Dataset, said: Mapping[str, Floats], row: int) -> str:
 
 def _and(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-def numbered(names: Sequence[str], order: Sequence[str]) -> npt.NDArray[np.intp]:
-    """The places in `names` of the words of `order`."""
-    place = {name: number for number, name in enumerate(names)}
-    return np.array([place[name] for name in order], np.intp)

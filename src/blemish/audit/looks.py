@@ -29,17 +29,19 @@ def share_of_looks(
     ranking: npt.NDArray[np.intp],
     random: npt.NDArray[np.intp],
     defective: npt.NDArray[np.float64],
+    most: int,
 ) -> Share | None:
     """The share of defective parts; None before any part was looked at.
 
     `ranking` and `random` are two orders of all parts [n]; `defective` [n] is 1, 0, or NaN where
-    nobody has looked. The parts before the first gap in the ranking are counted; of the others,
-    those before the first gap in the random order are a sample. When to stop must not depend on
-    what the random looks found.
+    nobody has looked. The parts before the first gap in the ranking are counted, at most `most`, a
+    number fixed before any was drawn: were it to grow with what was drawn, the sample would not be
+    random. Of the others, those before the first gap in the random order are the sample. When to
+    stop must not depend on what the random looks found.
     """
     total = len(ranking)
     seen = ~np.isnan(defective)
-    top = ranking[: _until_gap(seen[ranking])]
+    top = ranking[: min(most, _until_gap(seen[ranking]))]
     rest = np.setdiff1d(ranking, top)
     order = random[~np.isin(random, top)]
     drawn = order[: _until_gap(seen[order])]

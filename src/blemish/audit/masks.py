@@ -64,8 +64,9 @@ def judge_masks(
     for group in numbers:
         others = [(maps[row], cells[row]) for row in maps if groups[row] != group]
         level = _best_level(others)
-        for row in (row for row in maps if groups[row] == group):
-            doubts.append(_doubt(names[row], maps[row], cells[row], level))
+        doubts += [
+            _doubt(names[row], maps[row], cells[row], level) for row in maps if groups[row] == group
+        ]
     return sorted(doubts, key=lambda doubt: (doubt.overlap, doubt.peak_inside, doubt.image))
 
 
@@ -103,7 +104,7 @@ def _best_level(judged: list[tuple[Floats, Mask | None]]) -> float:
     truth = np.concatenate([np.asarray(mask).ravel() for _, mask in judged])
     levels = np.quantile(values, np.linspace(0.5, 0.999, _BINS))
     found = [(np.count_nonzero(truth & (values > v)), np.count_nonzero(values > v)) for v in levels]
-    overlaps = [both / max(1, truth.sum() + marked - both) for both, marked in found]
+    overlaps = [both / (int(truth.sum()) + marked - both or 1) for both, marked in found]
     return float(levels[int(np.argmax(overlaps))])
 
 
@@ -113,4 +114,4 @@ def _doubt(image: str, map_: Floats, mask: Mask | None, level: float) -> MaskDou
     both, either = np.count_nonzero(given & marked), np.count_nonzero(given | marked)
     near = cv2.dilate(given.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     peak = np.unravel_index(int(map_.argmax()), map_.shape)
-    return MaskDoubt(image, both / max(1, either), bool(near[peak]))
+    return MaskDoubt(image, both / (either or 1), bool(near[peak]))

@@ -46,7 +46,7 @@ def cells_marked(mask: Mask, side: int) -> Mask:
     size = np.outer(np.maximum(np.diff(rows), 1), np.maximum(np.diff(columns), 1))
     share = count / size
     marked = share >= _SHARED
-    return marked if marked.any() or not mask.any() else share == share.max()
+    return np.asarray(marked if marked.any() or not mask.any() else share == share.max(), bool)
 
 
 def read_cells(data: Dataset, row: int, recipe: Recipe) -> Mask | None:
@@ -99,7 +99,7 @@ def departure(x: Floats, of_good: Moments) -> Floats:
     mean, covariance = of_good.mean_and_covariance()
     root = np.linalg.cholesky(covariance)
     away = np.linalg.solve(root, (x.reshape(-1, x.shape[-1]) - mean).T)
-    return np.sqrt((away**2).sum(0)).reshape(x.shape[:2]).astype(np.float32)
+    return np.asarray(np.sqrt((away**2).sum(0)).reshape(x.shape[:2]), np.float32)
 
 
 def on_image(map_: Floats, recipe: Recipe, shape: tuple[int, int]) -> Floats:

@@ -18,11 +18,10 @@ import polars as pl
 
 from blemish.audit import listing
 from blemish.audit.codes import open_features
+from blemish.audit.hidden import orders, with_looks, without_looks
 from blemish.audit.history import decided, write_table
 from blemish.audit.judges import Floats, by_part, evidence
-from blemish.audit.looks import Share, share_of_looks
 from blemish.audit.masks import judge_masks
-from blemish.audit.mixture import share_of_scores
 from blemish.audit.review import Doubt, read_review, write_review
 from blemish.audit.scores import Judging, grouped, judged
 from blemish.dataset import Dataset
@@ -100,7 +99,7 @@ def make_round(
     already is not written again, so that decisions in it are safe.
     """
     base = audited(data, asked)
-    past = decisions_of(base, folder)
+    past = decisions_of(folder)
     number = len(past) + 1
     table = decided(base, past)
     now = audited(base.with_table(table.drop("history")), asked)
@@ -120,11 +119,11 @@ def make_round(
         "defective": int(defective.sum()),
         "listed": len(doubts),
         "average_precision": average_precision(odds, defective),
-        "share_without_looks": _without_looks(now, odds),
+        "share_without_looks": without_looks(now, odds),
     }
     here = folder / f"round{number}"
     key = round_key(base, number, asked)
-    _write_round(here, key, doubts, figures, _orders(now, odds, asked))
+    _write_round(here, key, doubts, figures, orders(now, odds, doubts, asked.judging.seed))
     return Round(number, now, tuple(doubts), {**figures, **standing(folder)}, here)
 
 
@@ -135,7 +134,7 @@ def read_decisions(data: Dataset, folder: Path, review: Path, asked: Asked, tabl
     says, and before any round was made.
     """
     base = audited(data, asked)
-    past = decisions_of(base, folder)
+    past = decisions_of(folder)
     number = len(past) + 1
     held = _read_json(folder / f"round{number}" / "list.json")
     again = held is None and number > 1
@@ -161,7 +160,7 @@ def read_decisions(data: Dataset, folder: Path, review: Path, asked: Asked, tabl
     return len(decisions)
 
 
-def decisions_of(data: Dataset, folder: Path) -> list[dict[str, str]]:
+def decisions_of(folder: Path) -> list[dict[str, str]]:
     """The decisions of each round so far."""
     found: list[dict[str, str]] = []
     while (held := _read_json(folder / f"round{len(found) + 1}" / "decisions.json")) is not None:
@@ -182,7 +181,7 @@ def standing(folder: Path) -> dict[str, Any]:
     settled = None
     if len(precisions) > 1 and None not in precisions[-2:]:
         settled = abs(precisions[-1] - precisions[-2]) < SETTLED
-    share = _with_looks(folder, rounds[0]["orders"]) if rounds else None
+    share = with_looks(rounds[0]["orders"], _latest(folder)) if rounds else None
     return {
         "precisions": precisions,
         "settled": settled,
@@ -218,49 +217,9 @@ def _doubts(
     return doubts
 
 
-def _orders(data: Dataset, odds: Floats, asked: Asked) -> dict[str, dict[str, list[str]]]:
-    """Parts called good by rank and at random, and the images of each."""
-    images = data.table.group_by("part", maintain_order=True).agg(
-        "image", row=pl.int_range(pl.len())
-    )
-    of = dict(zip(images["part"], images["image"].to_list(), strict=True))
-    odd = dict(zip(data.table["part"], odds, strict=True))
-    good = listing.called_good(data)["part"].to_list()
-    ranking = sorted(good, key=lambda part: (-odd[part], part))
-    return {
-        "ranking": {part: of[part] for part in ranking},
-        "random": {part: of[part] for part in listing.random_looks(data, asked.judging.seed)},
-    }
-
-
-def _without_looks(data: Dataset, odds: Floats) -> dict[str, Any] | None:
-    odd = dict(zip(data.table["part"], odds, strict=True))
-    good = set(listing.called_good(data)["part"])
-    called = np.array([odd[part] for part in odd if part in good])
-    others = np.array([odd[part] for part in odd if part not in good])
-    share = share_of_scores(called, others)
-    return None if share is None else asdict(share)
-
-
-def _with_looks(folder: Path, orders: Mapping[str, Mapping[str, list[str]]]) -> Share | None:
-    """From every decision so far, on the parts that were called good when the audit began."""
-    latest: dict[str, str] = {}
-    number = 1
-    while (held := _read_json(folder / f"round{number}" / "decisions.json")) is not None:
-        latest.update(held)
-        number += 1
-    names, state = [], []
-    for part, images in orders["ranking"].items():
-        answers = [latest.get(image) for image in images]
-        if all(answer == "remove" for answer in answers):
-            continue
-        names.append(part)
-        bad = "defective" in answers
-        state.append(1.0 if bad else np.nan if None in answers else 0.0)
-    ranking = listing.numbered(names, names)
-    kept = set(names)
-    random = listing.numbered(names, [part for part in orders["random"] if part in kept])
-    return share_of_looks(ranking, random, np.array(state, np.float64))
+def _latest(folder: Path) -> dict[str, str]:
+    """The last decision on each image, over all rounds."""
+    return {image: d for decisions in decisions_of(folder) for image, d in decisions.items()}
 
 
 def _write_round(
@@ -268,10 +227,10 @@ def _write_round(
     key: str,
     doubts: list[Doubt],
     figures: Mapping[str, Any],
-    orders: Mapping[str, Any],
+    of_parts: Mapping[str, Any],
 ) -> None:
     """The list for a person and what is needed to read it back, unless this very one is there."""
-    held = {"key": key, "doubts": [vars(d) for d in doubts], "figures": figures, "orders": orders}
+    held = {"key": key, "doubts": [vars(d) for d in doubts], "figures": figures, "orders": of_parts}
     before = _read_json(here / "list.json")
     if before == json.loads(json.dumps(held)) and (here / "review.csv").exists():
         return
