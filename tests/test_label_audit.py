@@ -22,6 +22,7 @@ from blemish.audit.mixture import share_of_scores
 from blemish.audit.patches import cells_marked
 from blemish.audit.scores import Judging, grouped
 from blemish.dataset import open_dataset
+from blemish.detectors import open_detector
 
 Rows = list[dict[str, str]]
 
@@ -294,11 +295,24 @@ def test_scores_damaged_on_disk_are_made_again(cli: Cli, copied: Path, tmp_path:
     assert (tmp_path / "out/round1/review.csv").read_bytes() == before
 
 
-def test_a_detector_judges_too(cli: Cli, wrong: Path, tmp_path: Path) -> None:
-    audit(cli, wrong, tmp_path / "out", "--detector", "padim")
-    [first, *_] = read(tmp_path / "out/round1/review.csv")
-    assert "(padim)" in first["why"]
-    assert len(list((tmp_path / "out/scores").glob("*-[012].npz"))) == 3
+def test_a_detector_judges_too_and_goes_on_where_it_was_stopped(
+    cli: Cli, wrong: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = open_detector("patchcore", {"bank": "50"})
+    monkeypatch.setattr("blemish.audit.scores.open_detector", lambda name: small)
+    monkeypatch.setattr("blemish.audit.scores.usual_size", lambda name: 64)
+    audit(cli, wrong, tmp_path / "out", "--detector", "patchcore")
+    before = (tmp_path / "out/round1/review.csv").read_bytes()
+    assert b"(patchcore)" in before
+    scores = sorted((tmp_path / "out/scores").glob("*.npz"))
+    groups = [file for file in scores if "-" in file.name]
+    assert len(groups) == 3
+    for file in {*scores} - {*groups[1:]}:  # as if killed: one group and the whole are not there
+        file.unlink()
+    written = [file.stat().st_mtime_ns for file in groups[1:]]
+    audit(cli, wrong, tmp_path / "out", "--detector", "patchcore")
+    assert [file.stat().st_mtime_ns for file in groups[1:]] == written
+    assert (tmp_path / "out/round1/review.csv").read_bytes() == before
 
 
 def test_images_of_a_part_share_group_and_doubt(tmp_path: Path) -> None:

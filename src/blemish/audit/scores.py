@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -120,7 +122,7 @@ def _read(path: Path, names: list[str], count: int) -> dict[str, Floats] | None:
     try:
         with np.load(path) as held:
             said = {name: np.asarray(held[name], np.float64) for name in names}
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
         return None
     return said if all(values.shape == (count,) for values in said.values()) else None
 
