@@ -11,6 +11,7 @@ import json
 import tempfile
 from collections.abc import Iterable
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ SHARES = (0.02, 0.05, 0.10)
 COUNTED = ("magnetic_tile", "elpv_poly")
 DEVELOPMENT = ("tire", "elpv_mono", "plates")
 LOOKS = ((0, 120), (20, 60), (40, 80))  # by rank, at random
+TAILS, FALLS = (1e6, 12.0, 6.0), (1.92, 3.0)  # of the good parts' law; 1e6 is a Gaussian
 LEAST_KNOWN = 12  # defective parts that are never hidden
 
 
@@ -69,8 +71,8 @@ def found_flips(data: Dataset, codes: Floats, seed: int) -> float:
 class Draws:
     """Draws of hidden defects over one set: parts numbered, scores by part."""
 
-    def __init__(self, data: Dataset, codes: Floats) -> None:
-        self.data, self.codes = data, codes
+    def __init__(self, data: Dataset, codes: Floats, laws: bool) -> None:
+        self.data, self.codes, self.laws = data, codes, laws
         names = data.table["part"].to_numpy().astype(str)
         self.parts = np.unique(names, return_inverse=True)[1]
         bad = (data.table["label"] == "defective").to_numpy()
@@ -93,6 +95,9 @@ class Draws:
         )
         random = rng.permutation(len(called))
         found = {"scores": share_of_scores(scores[called], scores[known])}
+        for tail, fall in product(TAILS, FALLS) if self.laws else ():
+            of = share_of_scores(scores[called], scores[known], tail=tail, fall=fall)
+            found[f"scores, tail {tail:g}, fall {fall:g}"] = of
         for top, drawn in LOOKS:
             found[f"{top}+{drawn} looks"] = look(scores[called], random, truth, top, drawn)
             name = f"{top}+{drawn} looks, good only"
@@ -156,6 +161,7 @@ def main() -> None:
     parser.add_argument("root", type=Path, help="folder with magnetic_tile and tire")
     parser.add_argument("--draws", type=int, default=15, help="for each share and set")
     parser.add_argument("--development", action="store_true", help="the sets that chose constants")
+    parser.add_argument("--laws", action="store_true", help="other laws of the good parts too")
     options = parser.parse_args()
     figures: dict[str, Any] = {"benchmark": "label_audit", "flips": {}, "hidden": {}}
     pools: dict[str, list[tuple[float, Share | None, float]]] = {}
@@ -165,7 +171,7 @@ def main() -> None:
             codes = principal(pooled(open_features(data, folder=default_folder()), data))
             flips = [found_flips(data, codes, seed) for seed in range(3)]
             figures["flips"][name] = [round(share, 3) for share in flips]
-            draws = Draws(data, codes)
+            draws = Draws(data, codes, options.laws)
             own: dict[str, list[tuple[float, Share | None, float]]] = {}
             for share in SHARES:
                 for draw in range(options.draws):

@@ -25,11 +25,14 @@ FALL = 3.0  # of the log-likelihood at the ends of the interval; 1.92 were the s
 STEPS = 20
 
 
-def share_of_scores(called_good: Floats, known_defects: Floats) -> Share | None:
+def share_of_scores(
+    called_good: Floats, known_defects: Floats, *, tail: float = TAIL, fall: float = FALL
+) -> Share | None:
     """The share of defects among parts called good, from one score per part; None for too few.
 
-    The profile likelihood over `SHARES`; the interval is where it has fallen by less than `FALL`,
-    which is wider than theory asks, for the law of the good parts is but a model.
+    The profile likelihood over `SHARES`; the interval is where it has fallen by less than `fall`,
+    which is wider than theory asks, for the law of the good parts is but a model. `tail` and `fall`
+    are for measuring what other values would do.
     """
     if len(called_good) < LEAST_CALLED_GOOD or len(known_defects) < LEAST_KNOWN:
         return None
@@ -38,9 +41,9 @@ def share_of_scores(called_good: Floats, known_defects: Floats) -> Share | None:
     if spread == 0 or float(known_defects.std()) == 0:
         return None
     of_defects = _density(known_defects / spread, scores / spread)
-    heights = _profile(scores / spread, of_defects)
+    heights = _profile(scores / spread, of_defects, tail)
     best = int(heights.argmax())
-    near = np.flatnonzero(heights >= heights[best] - FALL)
+    near = np.flatnonzero(heights >= heights[best] - fall)
     low = 0.0 if near[0] <= 1 else float(SHARES[near[0] - 1])
     high = float(SHARES[min(near[-1] + 1, len(SHARES) - 1)])
     return Share(float(SHARES[best]), low, high, 0)
@@ -55,29 +58,29 @@ def _density(known: Floats, at: Floats) -> Floats:
     return np.asarray(kernel.mean(1) / (width * math.sqrt(2 * math.pi)), np.float64)
 
 
-def _profile(scores: Floats, of_defects: Floats) -> Floats:
+def _profile(scores: Floats, of_defects: Floats, tail: float) -> Floats:
     """The largest log-likelihood at each of `SHARES`, by expectation and maximisation."""
     law = (float(np.median(scores)), float(scores.std()), float(scores.std()))
     heights = np.empty(len(SHARES))
     for number, share in enumerate(SHARES):
         for _ in range(STEPS):
-            good = (1 - share) * _two_sided(scores, *law)
+            good = (1 - share) * _two_sided(scores, *law, tail)
             total = good + share * of_defects + 1e-300
-            law = _fitted(scores, good / total, *law)
-        good = (1 - share) * _two_sided(scores, *law)
+            law = _fitted(scores, good / total, *law, tail)
+        good = (1 - share) * _two_sided(scores, *law, tail)
         heights[number] = np.log(good + share * of_defects + 1e-300).sum()
     return heights
 
 
-def _two_sided(x: Floats, mode: float, left: float, right: float) -> Floats:
+def _two_sided(x: Floats, mode: float, left: float, right: float, tail: float) -> Floats:
     """Student's density with another scale on each side of the mode."""
     z = np.where(x < mode, (x - mode) / left, (x - mode) / right)
-    top = math.exp(math.lgamma((TAIL + 1) / 2) - math.lgamma(TAIL / 2)) / math.sqrt(TAIL * math.pi)
-    return np.asarray(2 / (left + right) * top * (1 + z * z / TAIL) ** (-(TAIL + 1) / 2))
+    top = math.exp(math.lgamma((tail + 1) / 2) - math.lgamma(tail / 2)) / math.sqrt(tail * math.pi)
+    return np.asarray(2 / (left + right) * top * (1 + z * z / tail) ** (-(tail + 1) / 2))
 
 
 def _fitted(
-    x: Floats, share: Floats, mode: float, left: float, right: float
+    x: Floats, share: Floats, mode: float, left: float, right: float, tail: float
 ) -> tuple[float, float, float]:
     """Mode and scales for sorted scores that are good with these shares (one step of EM).
 
@@ -85,7 +88,7 @@ def _fitted(
     the best of 25 quantiles.
     """
     z = np.where(x < mode, (x - mode) / left, (x - mode) / right)
-    weight = share * (TAIL + 1) / (TAIL + z * z)
+    weight = share * (tail + 1) / (tail + z * z)
     w0, w1, w2 = (np.cumsum(weight * x**power) for power in (0, 1, 2))
     places = (len(x) * np.linspace(0.2, 0.8, 25)).astype(int)
     modes = x[places]
