@@ -371,11 +371,18 @@ def test_an_interval_misses_as_seldom_as_it_says() -> None:
 
 def test_a_gap_ends_the_looks_that_count() -> None:
     order = np.arange(10)
-    seen = np.array([1, 1, 0, np.nan, 1, *[np.nan] * 5])
+    seen = np.array([1, 1, 0, np.nan, 1, np.nan, np.nan, np.nan, 0, 0])
     share = share_of_looks(order, order[::-1].copy(), seen, most=10)
     assert share is not None
-    assert (share.low, share.looks) == (0.2, 3)  # the fourth found lies beyond the gap
-    assert share_of_looks(order, order, np.full(10, np.nan), most=10) is None
+    assert (share.low, share.looks) == (0.2, 5)  # the third found lies beyond both gaps
+    nobody = np.full(10, np.nan)
+    assert share_of_looks(order, order, nobody, most=10) is None
+
+
+def test_looks_by_rank_alone_tell_of_no_share() -> None:
+    order = np.arange(10)
+    seen = np.array([1, 1, 0, *[np.nan] * 7])
+    assert share_of_looks(order, np.array([], np.intp), seen, most=3) is None
 
 
 def test_the_share_comes_from_scores_where_defects_are_known() -> None:
@@ -407,4 +414,4 @@ def test_a_mask_drawn_elsewhere_is_found(copied: Path) -> None:
     found = judge_masks(open_features(data), data, grouped(data, Judging()))
     assert found[0].image == "test/dent/204.png"
     assert not found[0].peak_inside
-    assert np.median([doubt.overlap for doubt in found]) > 0.2
+    assert found[0].fit < 0.8 < np.median([doubt.fit for doubt in found])

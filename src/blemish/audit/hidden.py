@@ -16,11 +16,13 @@ from blemish.audit.review import Doubt
 from blemish.dataset import Dataset
 
 
-def orders(data: Dataset, odds: Floats, doubts: Sequence[Doubt], seed: int) -> dict[str, Any]:
+def orders(
+    data: Dataset, odds: Floats, doubts: Sequence[Doubt], looks: int, seed: int
+) -> dict[str, Any]:
     """The parts called good in two orders, ready for JSON.
 
     `ranking` maps each part to its images, the most doubtful part first; `random` lists the parts
-    as the seed has it; `by_rank` is how many of the first of the ranking are on the list.
+    drawn for the looks; `by_rank` is how many of the first of the ranking are on the list.
     """
     images = data.table.group_by("part", maintain_order=True).agg("image")
     of = dict(zip(images["part"], images["image"].to_list(), strict=True))
@@ -31,7 +33,7 @@ def orders(data: Dataset, odds: Floats, doubts: Sequence[Doubt], seed: int) -> d
     whole = [listed.issuperset(of[part]) for part in ranking]
     return {
         "ranking": {part: of[part] for part in ranking},
-        "random": listing.random_looks(data, seed),
+        "random": listing.random_looks(data, seed)[:looks],
         "by_rank": whole.index(False) if False in whole else len(whole),
     }
 
@@ -47,7 +49,8 @@ def without_looks(data: Dataset, odds: Floats) -> dict[str, Any] | None:
 
 
 def with_looks(found: Mapping[str, Any], decisions: Mapping[str, str]) -> Share | None:
-    """The share from decisions on the parts that `orders` told of; None before any look.
+    """The share from decisions on the parts that `orders` told of; None before any part that was
+    drawn at random was looked at.
 
     A part is decided when all its images are; one with a defective image is defective, one of
     which every image was removed does not count.

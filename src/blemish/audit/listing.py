@@ -73,13 +73,12 @@ def look_rows(data: Dataset, parts: Sequence[str], listed: set[str]) -> list[Dou
 def mask_rows(
     data: Dataset, doubts: Sequence[MaskDoubt], known: set[str], count: int
 ) -> list[Doubt]:
-    """A row for each of at most `count` masks that the head finds elsewhere, the worst first."""
+    """A row for each of at most `count` masks that do not fit, the worst first."""
     row_of = {image: row for row, image in enumerate(data.table["image"])}
-    unlike = [d for d in doubts if d.overlap < DOUBTFUL and not d.peak_inside]
-    chosen = [d for d in unlike if d.image not in known]
+    chosen = [d for d in doubts if d.fit < DOUBTFUL and d.image not in known]
     rows = []
     for doubt in chosen[:count]:
-        image = _doubt(data, row_of[doubt.image], 1 - doubt.overlap, "mask", doubt.why)
+        image = _doubt(data, row_of[doubt.image], 1 - doubt.fit, "mask", doubt.why)
         rows.append(Doubt(**{**vars(image), "suggested": "new mask"}))
     return rows
 

@@ -7,6 +7,7 @@ the others are a finite population of which some were drawn at random (hypergeom
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,13 +32,13 @@ def share_of_looks(
     defective: npt.NDArray[np.float64],
     most: int,
 ) -> Share | None:
-    """The share of defective parts; None before any part was looked at.
+    """The share of defective parts; None where no part that was drawn has been looked at.
 
-    `ranking` and `random` are two orders of all parts [n]; `defective` [n] is 1, 0, or NaN where
-    nobody has looked. The parts before the first gap in the ranking are counted, at most `most`, a
-    number fixed before any was drawn: were it to grow with what was drawn, the sample would not be
-    random. Of the others, those before the first gap in the random order are the sample. When to
-    stop must not depend on what the random looks found.
+    `ranking` is an order of all parts [n], `random` lists those drawn, in their order; `defective`
+    [n] is 1, 0, or NaN where nobody has looked. The parts before the first gap in the ranking are
+    counted, at most `most`, a number fixed before any was drawn: were it to grow with what was
+    drawn, the sample would not be random. Of the others, those drawn that come before the first gap
+    are the sample. When to stop must not depend on what the random looks found.
     """
     total = len(ranking)
     seen = ~np.isnan(defective)
@@ -45,7 +46,7 @@ def share_of_looks(
     rest = np.setdiff1d(ranking, top)
     order = random[~np.isin(random, top)]
     drawn = order[: _until_gap(seen[order])]
-    if not total or not len(top) + len(drawn):
+    if not total or (len(rest) and not len(drawn)):
         return None
     known, found = int(np.nansum(defective[top])), int(np.nansum(defective[drawn]))
     low, high = hypergeometric_interval(found, len(drawn), len(rest))
@@ -66,11 +67,11 @@ def hypergeometric_interval(
     return low, high
 
 
-def _first(low: int, high: int, holds: object) -> int:
+def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
     """The first whole number from `low` for which a rising condition holds; `high` if none does."""
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle + 1, high)  # type: ignore[operator]
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
     return low
 
 

@@ -1,7 +1,8 @@
-"""Masks judged by a light segmentation head: linear discriminant on patches, cross-fitted.
+"""Masks judged by what models of other parts say of each patch, cross-fitted.
 
-The head learns marked and clean patches of two groups of parts and marks the third. Its threshold
-is the one with the best intersection over union on the groups that it learnt from.
+A light segmentation head (a linear discriminant) learns marked and clean patches of two groups of
+parts and marks the third; a Gaussian of good patches tells how far each departs. A mask fits when
+the patches that it marks rank above the others of their image by both.
 """
 
 from __future__ import annotations
@@ -12,21 +13,28 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from blemish.audit.patches import Floats, Mask, Moments, patches, read_cells, without
+from blemish.audit.patches import Floats, Mask, Moments, departures, patches, read_cells, without
 from blemish.dataset import Dataset
 from blemish.features.stream import FeatureStream
+from blemish.metrics.image import auroc
 from blemish.progress import Progress, ShowProgress
 
 LEAST_MASKS = 6  # fewer teach no head
-DOUBTFUL = 0.1  # intersection over union below which a mask is listed
+DOUBTFUL = 0.8  # fit below which a mask is listed
 _BINS = 400
 
 
 @dataclass(frozen=True)
 class MaskDoubt:
-    """What the head says of one mask: overlap 0 to 1, and whether its peak lies on the mask."""
+    """How well one mask fits what models of other parts say.
+
+    `fit`: the chance that a marked patch ranks above an unmarked one of the same image, the mean of
+    head and Gaussian; `overlap`: intersection over union with what the head marks at the threshold
+    that is best on the groups that it learnt from; `peak_inside`: its peak lies on the mask.
+    """
 
     image: str
+    fit: float
     overlap: float
     peak_inside: bool
 
@@ -35,8 +43,9 @@ class MaskDoubt:
         """In words, for the review list."""
         where = "on" if self.peak_inside else "outside"
         return (
-            f"the mask shares {100 * self.overlap:.0f} % of its area with what models of other "
-            f"parts mark, and their strongest place lies {where} it"
+            f"a patch inside the mask ranks above one outside in {100 * self.fit:.0f} % of pairs; "
+            f"what models of other parts mark overlaps it by {100 * self.overlap:.0f} %, and their "
+            f"strongest place lies {where} it"
         )
 
 
@@ -46,7 +55,7 @@ def judge_masks(
     groups: npt.NDArray[np.int64],
     progress: ShowProgress | None = None,
 ) -> list[MaskDoubt]:
-    """Every mask with its overlap, smallest first; none where there are too few masks to learn."""
+    """Every mask with its fit, worst first; none where there are too few masks to learn."""
     cells = [read_cells(data, row, features.recipe) for row in range(len(data))]
     masked = [c is not None and bool(c.any()) for c in cells]
     numbers = np.unique(groups)
@@ -59,15 +68,19 @@ def judge_masks(
         int(row): x @ heads[groups[row]]
         for row, x in zip(rows, patches(features, data.take(rows)), strict=True)
     }
+    apart = departures(features, data, groups, rows.tolist(), progress)
+    away = {int(row): x for row, x in zip(rows, apart, strict=True)}
     names = data.table["image"]
     doubts = []
     for group in numbers:
         others = [(maps[row], cells[row]) for row in maps if groups[row] != group]
         level = _best_level(others)
         doubts += [
-            _doubt(names[row], maps[row], cells[row], level) for row in maps if groups[row] == group
+            _doubt(names[row], maps[row], away[row], cells[row], level)
+            for row in maps
+            if groups[row] == group
         ]
-    return sorted(doubts, key=lambda doubt: (doubt.overlap, doubt.peak_inside, doubt.image))
+    return sorted(doubts, key=lambda doubt: (doubt.fit, doubt.image))
 
 
 def _learn(
@@ -108,10 +121,13 @@ def _best_level(judged: list[tuple[Floats, Mask | None]]) -> float:
     return float(levels[int(np.argmax(overlaps))])
 
 
-def _doubt(image: str, map_: Floats, mask: Mask | None, level: float) -> MaskDoubt:
+def _doubt(image: str, map_: Floats, away: Floats, mask: Mask | None, level: float) -> MaskDoubt:
     given = np.asarray(mask, bool)
     marked = map_ > level
     both, either = np.count_nonzero(given & marked), np.count_nonzero(given | marked)
     near = cv2.dilate(given.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     peak = np.unravel_index(int(map_.argmax()), map_.shape)
-    return MaskDoubt(image, both / (either or 1), bool(near[peak]))
+    areas = [auroc(values.ravel(), given.ravel()) for values in (map_, away)]
+    # A mask of the whole image leaves nothing to rank below it.
+    fit = float(np.mean([0.5 if area is None else area for area in areas]))
+    return MaskDoubt(image, fit, both / (either or 1), bool(near[peak]))

@@ -123,7 +123,9 @@ def make_round(
     }
     here = folder / f"round{number}"
     key = round_key(base, number, asked)
-    _write_round(here, key, doubts, figures, orders(now, odds, doubts, asked.judging.seed))
+    _write_round(
+        here, key, doubts, figures, orders(now, odds, doubts, asked.looks, asked.judging.seed)
+    )
     return Round(number, now, tuple(doubts), {**figures, **standing(folder)}, here)
 
 

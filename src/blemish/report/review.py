@@ -31,7 +31,7 @@ from blemish.report.words import counted, number, percentage, text
 SHOWN = 150  # rows with a picture
 GROUPS = (
     ("label", "Labels in doubt", "The label most likely wrong comes first."),
-    ("mask", "Masks in doubt", "The dashed line is the mask; the worst overlap comes first."),
+    ("mask", "Masks in doubt", "The dashed line is the mask; the worst fit comes first."),
     ("random", "Drawn at random", "Looked at for the share of hidden defects."),
 )
 
