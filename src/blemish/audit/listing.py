@@ -97,14 +97,14 @@ def _doubt(data: Dataset, row: int, confidence: float, listed: str, why: str) ->
 
 
 def _why(data: Dataset, said: Mapping[str, Floats], row: int) -> str:
-    """Where an image stands among those called good, by each judge."""
+    """Where an image stands among those called good, by each judge that tells them apart."""
     good = (data.table["label"] == "good").to_numpy()
     places = [
-        f"{100 * float(np.mean(values[good] < values[row])):.0f} % of them ({judge})"
+        f"{100 * float(np.mean(values[good] < values[row])):.0f} % ({judge})"
         for judge, values in said.items()
+        if values.std() > 0
     ]
-    called = str(data.table["label"][row])
-    return f"called {called}; beside images called good it stands out more than {_and(places)}"
+    return f"stands out more than {_and(places) or 'none'} of the images called good"
 
 
 def _and(words: Sequence[str]) -> str:

@@ -28,9 +28,9 @@ from blemish.report.pictures import (
 )
 from blemish.report.words import counted, number, percentage, text
 
-SHOWN = 150  # rows with a picture
+SHOWN = 400  # rows with a picture
 GROUPS = (
-    ("label", "Labels in doubt", "The label most likely wrong comes first."),
+    ("label", "Labels in doubt", "The most doubtful comes first."),
     ("mask", "Masks in doubt", "The dashed line is the mask; the worst fit comes first."),
     ("random", "Drawn at random", "Looked at for the share of hidden defects."),
 )
@@ -50,8 +50,8 @@ def write_gallery(made: Round, judging: Judging, progress: ShowProgress | None =
         title=text(made.data.name),
         round=made.number,
         verdict=text(verdict(made.figures)),
-        share=share_words(made.figures),
-        gallery=_legend(scale) + _groups(shown, pictures, scale, len(made.doubts)),
+        share=share_words(made),
+        gallery=_legend(scale) + _groups(made, shown, pictures, scale),
     )
     path = made.folder / "review.html"
     with replacing(path) as file:
@@ -77,13 +77,19 @@ def verdict(figures: Mapping[str, Any]) -> str:
     return f"{told}, after {before:.3f} in the round before: {end}."
 
 
-def share_words(figures: Mapping[str, Any]) -> str:
-    """The estimates of the share of hidden defects as HTML paragraphs."""
-    said = []
-    for name, how in (("share_with_looks", "looks"), ("share_without_looks", "scores")):
-        if share := figures.get(name):
-            said.append(f"<p>{text(share_sentence(share, how))}</p>")
-    return "".join(said)
+def share_words(made: Round) -> str:
+    """The estimates of the share of hidden defects as HTML paragraphs, or what they wait for."""
+    said = [
+        share_sentence(share, how)
+        for name, how in (("share_with_looks", "looks"), ("share_without_looks", "scores"))
+        if (share := made.figures.get(name))
+    ]
+    if any(doubt.listed == "random" for doubt in made.doubts):
+        said.append(
+            "For the share of hidden defects, decide the labels in doubt and the rows drawn at "
+            "random, both from the top."
+        )
+    return "".join(f"<p>{text(sentence)}</p>" for sentence in said)
 
 
 def share_sentence(share: Mapping[str, Any], how: str) -> str:
@@ -139,12 +145,13 @@ def _legend(scale: ColourScale) -> str:
 
 
 def _groups(
-    shown: Sequence[Doubt], pictures: Sequence[Picture], scale: ColourScale, total: int
+    made: Round, shown: Sequence[Doubt], pictures: Sequence[Picture], scale: ColourScale
 ) -> str:
-    sections = []
+    sections, total = [], len(made.doubts)
+    both = made.figures["average_precision"] is not None
     for listed, title, meaning in GROUPS:
         cards = [
-            _card(row, doubt, picture, scale)
+            _card(row, doubt, picture, scale, _told(doubt, both))
             for row, (doubt, picture) in enumerate(zip(shown, pictures, strict=True), 1)
             if doubt.listed == listed
         ]
@@ -158,7 +165,15 @@ def _groups(
     return "".join(sections) or '<p class="none">Nothing is in doubt.</p>'
 
 
-def _card(row: int, doubt: Doubt, picture: Picture, scale: ColourScale) -> str:
+def _told(doubt: Doubt, both: bool) -> str:
+    """What the judges suggest, and how surely; `both`: there are labels of both kinds."""
+    sure = f"{percentage(doubt.confidence)} %"
+    if doubt.listed == "label":
+        return f"{doubt.suggested}? {sure}" if both else f"beyond {sure}"
+    return f"{doubt.suggested}? {sure}" if doubt.listed == "mask" else "at random"
+
+
+def _card(row: int, doubt: Doubt, picture: Picture, scale: ColourScale, told: str) -> str:
     height, width = picture.map.shape
     name = text(doubt.image)
     box = f'viewBox="0 0 {width} {height}" role="img"'
@@ -168,7 +183,6 @@ def _card(row: int, doubt: Doubt, picture: Picture, scale: ColourScale) -> str:
         path = picture.truth
         lines = f'<path class="casing truth" d="{path}"/><path class="truth" d="{path}"/>'
     shape = " wide" if width > 1.5 * height else ""
-    sure = f"{percentage(doubt.confidence)} %" if doubt.listed == "label" else doubt.listed
     view = "" if doubt.view is None else f" \u00b7 view {doubt.view}"
     part = "" if doubt.part == doubt.image else f"part {doubt.part}{view} \u00b7 "
     return (
@@ -179,7 +193,7 @@ def _card(row: int, doubt: Doubt, picture: Picture, scale: ColourScale) -> str:
         f'<image {size} href="{heat_uri(picture, scale)}"/>{lines}</svg></button>'
         f'<figcaption><span class="line1"><b class="score">{row}</b> '
         f'<span class="decision">called {text(doubt.label)}</span> '
-        f'<span class="what">{text(doubt.suggested)}? {text(sure)}</span></span>'
+        f'<span class="what">{text(told)}</span></span>'
         f'<span class="file" title="{name}">{name}</span>'
         f'<span class="where">{text(part + doubt.why)}</span></figcaption></figure>'
     )
