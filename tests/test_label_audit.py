@@ -233,6 +233,31 @@ def test_a_table_that_could_not_name_its_images_is_refused(
     assert not (tmp_path / "out/round1/decisions.json").exists()
 
 
+def test_no_other_table_is_written_over(
+    cli: Cli, copied: Path, tmp_path: Path, listed: tuple[Path, Path]
+) -> None:
+    out, own = tmp_path / "out", copied / "own.csv"
+    audit(cli, copied, out)
+    review = write(tmp_path / "filled.csv", kept(read(out / "round1/review.csv")))
+    own.write_text("image,label\n", encoding="utf-8")
+    apply = ("label", "audit", copied, "-o", out, "--apply", review, "--table")
+    cli(*apply, own).refusal(own, "no table of an audit")
+    assert own.read_text(encoding="utf-8") == "image,label\n"
+    for table in (copied / "a.csv", copied / "a.parquet"):
+        assert [cli(*apply, table).code for _ in range(2)] == [0, 0]
+        assert len(open_dataset(table)) == len(open_dataset(copied))
+
+
+def test_a_list_with_decisions_is_kept_when_a_new_one_is_made(
+    cli: Cli, copied: Path, tmp_path: Path
+) -> None:
+    audit(cli, copied, tmp_path / "out", "--list", "10%")
+    held = (tmp_path / "out/round1/review.csv").read_bytes()
+    audit(cli, copied, tmp_path / "out", "--list", "30%")
+    assert (tmp_path / "out/round1/review-1.csv").read_bytes() == held
+    assert len(read(tmp_path / "out/round1/review.csv")) > held.count(b"\n") - 1
+
+
 def test_apply_before_any_round_is_refused(cli: Cli, wrong: Path, tmp_path: Path) -> None:
     run = cli("label", "audit", wrong, "-o", tmp_path, "--apply", tmp_path / "review.csv")
     run.refusal("no review list yet")

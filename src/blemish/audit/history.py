@@ -62,8 +62,13 @@ def write_table(data: Dataset, table: pl.DataFrame, path: Path) -> None:
     """Write a corrected table as CSV or Parquet; `open_dataset` reads it.
 
     Its folder must be the data set's root or one above, because a table names files below itself.
-    Raises DatasetError where it is not, ArtifactError when it cannot be written.
+    Raises DatasetError where it is not, and where another file than such a table would be lost;
+    ArtifactError when it cannot be written.
     """
+    if path.exists() and not _is_ours(path):
+        raise DatasetError(
+            f"{path} exists and is no table of an audit; name another file with --table."
+        )
     home = Path(os.path.abspath(path.parent))  # noqa: PTH100 (a link keeps its own name)
     if not data.root.is_relative_to(home):
         raise DatasetError(
@@ -84,3 +89,14 @@ def write_table(data: Dataset, table: pl.DataFrame, path: Path) -> None:
             moved.write_parquet(file)
         else:
             file.write(moved.write_csv().encode("utf-8"))
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is a table that an audit wrote: no other has the column `history`."""
+    try:
+        if path.suffix.lower() == ".parquet":
+            return "history" in pl.read_parquet_schema(path)
+        with path.open(encoding="utf-8") as file:
+            return "history" in file.readline().strip().split(",")
+    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError):
+        return False

@@ -237,7 +237,10 @@ def _write_round(
     if before == json.loads(json.dumps(held)) and (here / "review.csv").exists():
         return
     if before is not None and (here / "review.csv").exists():
-        (here / "review.csv").replace(here / "review-before.csv")
+        number = 1
+        while (old := here / f"review-{number}.csv").exists():
+            number += 1
+        (here / "review.csv").replace(old)  # there may be decisions in it
     _write_json(here / "list.json", held)
     write_review(doubts, key, here / "review.csv")
 
