@@ -1,0 +1,73 @@
+"""How many defects hide among the parts that are called good: with looks, and without."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from blemish.audit import listing
+from blemish.audit.judges import Floats
+from blemish.audit.looks import Share, share_of_looks
+from blemish.audit.mixture import share_of_scores
+from blemish.audit.review import Doubt
+from blemish.dataset import Dataset
+
+
+def orders(
+    data: Dataset, odds: Floats, doubts: Sequence[Doubt], looks: int, seed: int
+) -> dict[str, Any]:
+    """The parts called good in two orders, ready for JSON.
+
+    `ranking` maps each part to its images, the most doubtful part first; `random` lists the parts
+    drawn for the looks; `by_rank` is how many of the first of the ranking are on the list.
+    """
+    images = data.table.group_by("part", maintain_order=True).agg("image")
+    of = dict(zip(images["part"], images["image"].to_list(), strict=True))
+    odd = dict(zip(data.table["part"], odds, strict=True))
+    good = listing.called_good(data)["part"].to_list()
+    ranking = sorted(good, key=lambda part: (-odd[part], part))
+    listed = {doubt.image for doubt in doubts if doubt.listed == "label"}
+    whole = [listed.issuperset(of[part]) for part in ranking]
+    return {
+        "ranking": {part: of[part] for part in ranking},
+        "random": listing.random_looks(data, seed)[:looks],
+        "by_rank": whole.index(False) if False in whole else len(whole),
+    }
+
+
+def without_looks(data: Dataset, odds: Floats) -> dict[str, Any] | None:
+    """The share from scores alone, as JSON; None without enough known defects."""
+    odd = dict(zip(data.table["part"], odds, strict=True))
+    good = set(listing.called_good(data)["part"])
+    called = np.array([value for part, value in odd.items() if part in good])
+    others = np.array([value for part, value in odd.items() if part not in good])
+    share = share_of_scores(called, others)
+    return None if share is None else asdict(share)
+
+
+def with_looks(found: Mapping[str, Any], decisions: Mapping[str, str]) -> Share | None:
+    """The share from decisions on the parts that `orders` told of; None before any part that was
+    drawn at random was looked at.
+
+    A part is decided when all its images are; one with a defective image is defective, one of
+    which every image was removed does not count.
+    """
+    names: list[str] = []
+    state: list[float] = []
+    by_rank = 0
+    for place, (part, images) in enumerate(found["ranking"].items()):
+        answers = [decisions.get(image) for image in images]
+        if all(answer == "remove" for answer in answers):
+            continue
+        by_rank += place < found["by_rank"]
+        names.append(part)
+        bad = "defective" in answers
+        state.append(1.0 if bad else np.nan if None in answers else 0.0)
+    place_of = {part: place for place, part in enumerate(names)}
+    random = [place_of[part] for part in found["random"] if part in place_of]
+    return share_of_looks(
+        np.arange(len(names)), np.array(random, np.intp), np.array(state, np.float64), by_rank
+    )

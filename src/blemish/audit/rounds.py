@@ -1,0 +1,260 @@
+"""The loop of an audit: judge, list, let a person decide, correct, judge again.
+
+`DIR/roundN` holds a round's review list and, once they were read back, its decisions; `DIR/scores`
+what judges said. A round is made of the data set and of the decisions before it, nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from blemish.audit import listing
+from blemish.audit.codes import open_features
+from blemish.audit.hidden import orders, with_looks, without_looks
+from blemish.audit.history import decided, write_table
+from blemish.audit.judges import Floats, by_part, evidence
+from blemish.audit.masks import judge_masks
+from blemish.audit.review import Doubt, read_review, write_review
+from blemish.audit.scores import Judging, grouped, judged
+from blemish.dataset import Dataset
+from blemish.dataset.paths import absent, is_image_file
+from blemish.dataset.words import name_some
+from blemish.errors import DatasetError
+from blemish.files import replacing
+from blemish.metrics.image import average_precision
+from blemish.progress import ShowProgress
+
+SETTLED = 0.01  # of average precision between two rounds
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an audit is asked for.
+
+    `listed`: the share of images on the list; `looks`: parts called good that are drawn at random
+    for the share of hidden defects; `good_only`: leave out what is labelled defective.
+    """
+
+    judging: Judging = field(default_factory=Judging)
+    listed: float = 0.1
+    looks: int = 0
+    good_only: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """One round: its number, the data with the labels it judged, its list, and its figures."""
+
+    number: int
+    data: Dataset
+    doubts: tuple[Doubt, ...]
+    figures: dict[str, Any]
+    folder: Path
+
+    @property
+    def review(self) -> Path:
+        """The file for a person's decisions."""
+        return self.folder / "review.csv"
+
+
+def audited(data: Dataset, asked: Asked) -> Dataset:
+    """The rows that an audit judges, or a DatasetError that says why there is nothing to judge."""
+    if len(data.categories) > 1:
+        raise DatasetError(
+            f"{data.root} holds {len(data.categories)} categories ({name_some(data.categories)}), "
+            "and an audit compares parts of one: choose it with --category."
+        )
+    rows = data.good() if asked.good_only else data.where(pl.col("label").is_not_null())
+    if not (rows.table["label"] == "good").any():
+        raise DatasetError(
+            f"{data.root} has no image labelled good, and judges learn from good ones; label some."
+        )
+    lost = absent(rows.root, filter(is_image_file, rows.table["image"]))
+    if lost:
+        raise DatasetError(
+            f"{rows.root} lacks {len(lost)} of its images: {name_some(lost)}; put them back, or "
+            "remove their rows."
+        )
+    if len(rows.parts) < 3:
+        raise DatasetError(
+            f"{rows.root} has {len(rows.parts)} part(s); an audit needs at least 3, better 100."
+        )
+    return rows
+
+
+def make_round(
+    data: Dataset, folder: Path, asked: Asked, progress: ShowProgress | None = None
+) -> Round:
+    """Judge the labels after all decisions so far, and write the next review list into `folder`.
+
+    Made again, a round that has no decisions yet ends at the same list, and one that is there
+    already is not written again, so that decisions in it are safe.
+    """
+    base = audited(data, asked)
+    past = decisions_of(folder)
+    number = len(past) + 1
+    table = decided(base, past)
+    now = audited(base.with_table(table.drop("history")), asked)
+    said = judged(now, folder / "scores", asked.judging, progress)
+    groups = grouped(now, asked.judging)
+    wrong = listing.wrongness(now, said, groups)
+    known = {image for decisions in past for image in decisions}
+    defective = (now.table["label"] == "defective").to_numpy()
+    parts = np.unique(now.table["part"].to_numpy().astype(str), return_inverse=True)[1]
+    odds = by_part(evidence(said, defective, groups), parts)
+    doubts = _doubts(now, said, wrong, known, asked, progress)
+    figures = {
+        "round": number,
+        "images": len(now),
+        "parts": len(now.parts),
+        "good": int((~defective).sum()),
+        "defective": int(defective.sum()),
+        "listed": len(doubts),
+        "average_precision": average_precision(odds, defective),
+        "share_without_looks": without_looks(now, odds),
+    }
+    here = folder / f"round{number}"
+    key = round_key(base, number, asked)
+    _write_round(
+        here, key, doubts, figures, orders(now, odds, doubts, asked.looks, asked.judging.seed)
+    )
+    return Round(number, now, tuple(doubts), {**figures, **standing(folder)}, here)
+
+
+def read_decisions(data: Dataset, folder: Path, review: Path, asked: Asked, table: Path) -> int:
+    """Take in a filled review list, write the corrected table, and return the decisions' number.
+
+    Raises DatasetError for a file that is not the latest list of this data set, as `read_review`
+    says, and before any round was made.
+    """
+    base = audited(data, asked)
+    past = decisions_of(folder)
+    number = len(past) + 1
+    held = _read_json(folder / f"round{number}" / "list.json")
+    again = held is None and number > 1
+    if again:  # the same list applied once more, with more decisions
+        number -= 1
+        past, held = past[:-1], _read_json(folder / f"round{number}" / "list.json")
+    if held is None:
+        raise DatasetError(f"{folder} holds no review list yet; make one without --apply.")
+    if held["key"] != round_key(base, number, asked):
+        raise DatasetError(
+            f"the review list in {folder} is of another data set or other settings than "
+            f"{data.root}; name the ones that it was made with, or another folder."
+        )
+    doubts = [Doubt(**doubt) for doubt in held["doubts"]]
+    decisions = read_review(review, doubts, str(held["key"]))
+    if not decisions:
+        raise DatasetError(
+            f"{review} holds no decision; write keep, good, defective or remove into the column "
+            "'decision'."
+        )
+    write_table(base, decided(base, [*past, decisions]), table)
+    _write_json(folder / f"round{number}" / "decisions.json", decisions)
+    return len(decisions)
+
+
+def decisions_of(folder: Path) -> list[dict[str, str]]:
+    """The decisions of each round so far."""
+    found: list[dict[str, str]] = []
+    while (held := _read_json(folder / f"round{len(found) + 1}" / "decisions.json")) is not None:
+        found.append({str(image): str(decision) for image, decision in held.items()})
+    return found
+
+
+def standing(folder: Path) -> dict[str, Any]:
+    """How far the rounds in a folder have come.
+
+    `precisions`: the average precision of each round; `settled`: whether the last two differ by
+    less than `SETTLED`, None for a single round; `share_with_looks`: from all decisions, or None.
+    """
+    rounds: list[dict[str, Any]] = []
+    while (held := _read_json(folder / f"round{len(rounds) + 1}" / "list.json")) is not None:
+        rounds.append(held)
+    precisions = [held["figures"]["average_precision"] for held in rounds]
+    settled = None
+    if len(precisions) > 1 and None not in precisions[-2:]:
+        settled = abs(precisions[-1] - precisions[-2]) < SETTLED
+    share = with_looks(rounds[0]["orders"], _latest(folder)) if rounds else None
+    return {
+        "precisions": precisions,
+        "settled": settled,
+        "share_with_looks": None if share is None else asdict(share),
+    }
+
+
+def round_key(data: Dataset, number: int, asked: Asked) -> str:
+    """What a review list belongs to: the data set as it lies there, the round, the settings."""
+    judging = {**asdict(asked.judging), "cache": None}
+    values = [data.fingerprint(), number, judging, asked.good_only]
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+def _doubts(
+    data: Dataset,
+    said: Mapping[str, Floats],
+    wrong: Floats,
+    known: set[str],
+    asked: Asked,
+    progress: ShowProgress | None,
+) -> list[Doubt]:
+    count = max(1, round(asked.listed * len(data)))
+    doubts = listing.label_doubts(data, said, wrong, known, count)
+    if data.table["mask"].null_count() < len(data):
+        features = open_features(data, folder=asked.judging.cache)
+        found = judge_masks(features, data, grouped(data, asked.judging), progress)
+        seen = known | {doubt.image for doubt in doubts}
+        doubts += listing.mask_rows(data, found, seen, count)
+    if asked.looks and not known:
+        parts = listing.random_looks(data, asked.judging.seed)[: asked.looks]
+        doubts += listing.look_rows(data, parts, {doubt.image for doubt in doubts})
+    return doubts
+
+
+def _latest(folder: Path) -> dict[str, str]:
+    """The last decision on each image, over all rounds."""
+    return {image: d for decisions in decisions_of(folder) for image, d in decisions.items()}
+
+
+def _write_round(
+    here: Path,
+    key: str,
+    doubts: list[Doubt],
+    figures: Mapping[str, Any],
+    of_parts: Mapping[str, Any],
+) -> None:
+    """The list for a person and what is needed to read it back, unless this very one is there."""
+    held = {"key": key, "doubts": [vars(d) for d in doubts], "figures": figures, "orders": of_parts}
+    before = _read_json(here / "list.json")
+    if before == json.loads(json.dumps(held)) and (here / "review.csv").exists():
+        return
+    if before is not None and (here / "review.csv").exists():
+        number = 1
+        while (old := here / f"review-{number}.csv").exists():
+            number += 1
+        (here / "review.csv").replace(old)  # there may be decisions in it
+    _write_json(here / "list.json", held)
+    write_review(doubts, key, here / "review.csv")
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path} is damaged; remove it and make the round again.") from error
+    return dict(held)
+
+
+def _write_json(path: Path, held: Mapping[str, Any]) -> None:
+    with replacing(path) as file:
+        file.write((json.dumps(held, ensure_ascii=False) + "\n").encode("utf-8"))

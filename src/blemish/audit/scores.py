@@ -1,0 +1,134 @@
+"""What every judge says of every image, kept on disk under a key of all that it depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+import blemish
+from blemish.audit.codes import open_features, pooled, principal
+from blemish.audit.judges import JUDGES, Floats, Groups, cross_fitted
+from blemish.dataset import Dataset, folds
+from blemish.detectors import open_detector, usual_size
+from blemish.errors import DatasetError
+from blemish.features.backbone import open_backbone
+from blemish.features.stream import FeatureStream
+from blemish.files import replacing
+from blemish.images import Recipe, find_window
+from blemish.inspector import Inspector
+from blemish.progress import Progress, ShowProgress
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How labels are judged: parts in so many groups, and a detector as a further judge, or none.
+
+    `cache` is the folder of features.
+    """
+
+    groups: int = 3
+    seed: int = 0
+    detector: str | None = None
+    cache: Path | None = None
+
+
+def grouped(data: Dataset, judging: Judging) -> Groups:
+    """The group of each image; all images of a part are in one. DatasetError for too few parts."""
+    parts = len(data.parts)
+    if not 2 <= judging.groups <= parts:
+        raise DatasetError(
+            f"{data.root} has {parts} part(s), which cannot be dealt into {judging.groups} groups; "
+            "an audit needs at least 3 parts, better 100, and 2 groups or more"
+        )
+    group_of: dict[str, int] = {}
+    for number, (_, held) in enumerate(folds(data, judging.groups, judging.seed)):
+        group_of.update(dict.fromkeys(held.table["image"], number))
+    return np.array([group_of[image] for image in data.table["image"]], np.int64)
+
+
+def judged(
+    data: Dataset, folder: Path, judging: Judging, progress: ShowProgress | None = None
+) -> dict[str, Floats]:
+    """What each judge says of each image [n], from the other groups; read back where it is known.
+
+    `folder` keeps a file for each set of labels, and one for each group that a detector judged.
+    """
+    groups = grouped(data, judging)
+    defective = (data.table["label"] == "defective").to_numpy()
+    key = _key(data, judging)
+    path = folder / f"{key}.npz"
+    said = _read(path, [*JUDGES, *([judging.detector] if judging.detector else [])], len(data))
+    if said is not None:
+        return said
+    codes = principal(pooled(open_features(data, folder=judging.cache), data, progress))
+    said = {name: cross_fitted(judge, codes, defective, groups) for name, judge in JUDGES.items()}
+    if judging.detector is not None:
+        said[judging.detector] = _by_detector(data, groups, folder / key, judging, progress)
+    _write(path, said)
+    return said
+
+
+def _by_detector(
+    data: Dataset, groups: Groups, start: Path, judging: Judging, progress: ShowProgress | None
+) -> Floats:
+    """Logarithms of a detector's scores; it learns from the images called good of other groups."""
+    name = str(judging.detector)
+    detector, size = open_detector(name), usual_size(name)
+    recipe = Recipe(size, size, "squash", find_window(data.images))
+    backbone = open_backbone(detector.backbone)
+    features = FeatureStream(backbone, detector.layers, recipe, folder=judging.cache)
+    good = (data.table["label"] == "good").to_numpy()
+    scores = np.zeros(len(data))
+    for group in np.unique(groups):
+        inside = np.flatnonzero(groups == group)
+        path = start.with_name(f"{start.name}-{group}.npz")
+        known = _read(path, [name], len(inside))
+        if known is None:
+            learnt = data.take(np.flatnonzero((groups != group) & good))
+            fitted = detector.fit(learnt, features=features, seed=judging.seed, progress=progress)
+            inspector = Inspector(fitted.graph, {"recipe": recipe.to_json()})
+            said = np.empty(len(inside))
+            for number, image in enumerate(data.take(inside).images):
+                said[number] = inspector.look(image).score
+                if progress:
+                    progress(Progress(f"judging group {group + 1}", number + 1, len(inside)))
+            known = {name: said}
+            _write(path, known)
+        scores[inside] = np.log(np.maximum(known[name], 1e-12))
+    return scores
+
+
+def _key(data: Dataset, judging: Judging) -> str:
+    values = [
+        blemish.__version__,
+        data.fingerprint(),
+        [judging.groups, judging.seed, judging.detector],
+        open_backbone().sha256,
+    ]
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:24]
+
+
+def _read(path: Path, names: list[str], count: int) -> dict[str, Floats] | None:
+    """The arrays of a file; None where it is absent, damaged or of another shape."""
+    try:
+        with np.load(path) as held:
+            said = {name: np.asarray(held[name], np.float64) for name in names}
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
+        return None
+    return said if all(values.shape == (count,) for values in said.values()) else None
+
+
+def _write(path: Path, said: Mapping[str, npt.NDArray[np.float64]]) -> None:
+    held = io.BytesIO()
+    np.savez(held, **dict(said))  # type: ignore[arg-type]
+    with replacing(path) as file:
+        file.write(held.getvalue())
