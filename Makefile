@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-EXTRAS := bench,demo,dev,openvino,train
+EXTRAS := bench,demo,dev,label,openvino,train
 INPUTS := pyproject.toml constraints.txt
 
 .PHONY: demo test install check unit bench browser lock clean

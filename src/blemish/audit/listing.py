@@ -12,7 +12,7 @@ from blemish.audit.judges import Floats, Groups, by_part, evidence, prior
 from blemish.audit.masks import DOUBTFUL, MaskDoubt
 from blemish.audit.review import Doubt
 from blemish.dataset import Dataset
-from blemish.dataset.splits import ranked
+from blemish.dataset.splits._parts import ranked
 
 
 def wrongness(data: Dataset, said: Mapping[str, Floats], groups: Groups) -> Floats:

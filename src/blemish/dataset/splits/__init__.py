@@ -31,7 +31,7 @@ from blemish.dataset.table import Dataset
 from blemish.errors import BlemishError, DatasetError
 from blemish.settings import with_settings
 
-__all__ = ["Split", "SplitProtocol", "divide", "folds", "hold_out", "open_protocol", "ranked"]
+__all__ = ["Split", "SplitProtocol", "divide", "folds", "hold_out", "open_protocol"]
 
 NOISE, CLEAN = "noise", "clean"
 
