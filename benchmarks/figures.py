@@ -152,4 +152,10 @@ FIGURES = (
         for name, limit in (("magnetic_tile", 0.85), ("tire", 0.77), ("elpv mono", 0.96))
     ),
     Figure("AUPRO, tire", "quality", "tire/pixel/aupro", 0.85, "", True, 4),
+    Figure("bench, 200 short runs: overhead", "bench_runner", "overhead/overhead_percent", 3, "%"),
+    Figure("the same, nothing to do", "bench_runner", "overhead/again_seconds", 5, "s"),
+    Figure("two Dask workers: times one", "bench_runner", "dask/gain", 1.6, "times", True),
+    Figure(
+        "bench killed ten times: the same table", "bench_kills", "same_table", 1, "", True, digits=0
+    ),
 )

@@ -1,6 +1,6 @@
 """Every benchmark in a fresh process, one after the other, and the table of docs/performance.md.
 
-    python benchmarks/run.py                     # all of them; rewrites the two pages
+    python benchmarks/run.py                     # all of them; rewrites the page
     python benchmarks/run.py promise demo        # some of them; rewrites nothing
     python benchmarks/run.py --quick             # all, much reduced: a check that they work
 
@@ -43,7 +43,9 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "synthesis": ([], ["--patches", "50"]),
     "demo": ([], ["--synthetic"]),
     "simulator": ([], ["--size", "1200", "900"]),
-    "quality": (["--write"], ["--sets", "tire"]),
+    "quality": ([], ["--sets", "tire"]),
+    "bench_runner": ([], ["--runs", "5", "--seeds", "1"]),
+    "bench_kills": ([], ["--plates", "--kills", "2", "--seeds", "1"]),
 }
 
 

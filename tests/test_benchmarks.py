@@ -126,25 +126,3 @@ def test_copies_are_moved_and_noisy_and_no_two_are_alike(benchmark, tmp_path):
     assert source.shape == copy.shape
     assert abs(np.mean(source) - np.mean(copy)) < 1
     assert np.abs(source - copy).mean() > 1
-
-
-def test_tables_of_quality_hold_the_figures_of_evaluate(benchmark):
-    counts = {"tn": 24, "fp": 1, "fn": 70, "tp": 17, "mcc": 0.1762, "threshold": 1.92}
-    promise = {"good_parts": 29, "upper_bound": 0.0981, "confidence": 0.95, "provisional": True}
-    figures = {
-        "image": {
-            "auroc": 0.8308,
-            "auroc_interval": [0.74, 0.9034],
-            "average_precision": 0.9429,
-            "n_good": 25,
-            "n_defective": 87,
-        },
-        "pixel": {"auroc": None, "aupro": None},
-        "sample": None,
-        "decision": {**counts, "promise": promise},
-    }
-    lines = benchmark("quality").table({"tire": figures, "elpv mono": {"skipped": "absent"}})
-    assert "| tire | 25 + 87 | 0.8308 (0.740 to 0.903) | - | 0.9429 | - | - |" in lines
-    assert any("| elpv mono | skipped: absent |" in line for line in lines)
-    decision = "| tire | 1.9200 | 29 | 9.81 % at 95 %, provisional | 1 of 25 | 17 of 87 | 0.1762 |"
-    assert decision in lines
