@@ -15,7 +15,7 @@ from running import finished
 
 import blemish.simulator
 from blemish.errors import BlemishError
-from blemish.simulator import SimulatedPlate, defects, modalities, simulate_plate
+from blemish.simulator import SimulatedPlate, defects, design, modalities, simulate_plate
 from blemish.simulator.design import LAYERS, draw_design
 from blemish.simulator.fields import PERIOD, Drift, Texture, Window
 from blemish.simulator.placing import APART, BOUND, NEAR, SMALLEST, VISIBLE, drawn_kinds, marked
@@ -48,6 +48,17 @@ def test_the_modalities_and_kinds_are_those_of_the_paper() -> None:
     area = {"grid_defect", "pattern_misalignment", "squeegee_stroke"}
     assert {kind for kind in KINDS if defects.group(kind) == "area"} == area
     assert {defects.group(kind) for kind in set(KINDS) - area} == {"points"}
+
+
+@pytest.mark.parametrize("kind", ["lettering", "symbols", "rulers"])
+def test_rows_of_words_symbols_and_rulers_fit_a_cell_of_any_size(kind: str) -> None:
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        height, width = int(rng.integers(12, 200)), int(rng.integers(12, 100))
+        cell = np.zeros((len(LAYERS), height, width), np.uint8)
+        design._write(cell, kind, rng)
+        others = [layer for layer in range(len(LAYERS)) if layer != design.GRAPHICS]
+        assert not cell[others].any()
 
 
 def test_the_simulator_shares_nothing_with_what_teaches_detectors() -> None:

@@ -217,8 +217,10 @@ def _write(cell: Pixels, kind: str, rng: np.random.Generator) -> None:
                 stamp = word(str(rng.choice(WORDS)), size)
             elif kind == "symbols":
                 stamp = symbol(rng, size)
+            elif (length := width - 2 * column) > 0:
+                stamp = ruler(rng, length, size)
             else:
-                stamp = ruler(rng, width - 2 * column, size)
+                break
             if column + stamp.shape[1] > width - 8:
                 break
             paste(cell[GRAPHICS], stamp, row, column)
