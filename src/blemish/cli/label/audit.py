@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from blemish.dataset import Dataset
 
 HELP = "list labels that models of other parts doubt, and apply what a person decides on them"
+STOPPED = "the same command goes on where it stopped"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

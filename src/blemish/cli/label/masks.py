@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("blemish")
 
 HELP = "make masks from a few strokes drawn on the images"
+STOPPED = "the same command goes on where it stopped"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ from blemish.cli.prepare import _shared
 from blemish.errors import BlemishError
 
 HELP = "make an HDF5 file of patches with the known real defects"
+STOPPED = "the same command goes on where it stopped"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

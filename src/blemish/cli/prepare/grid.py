@@ -8,6 +8,7 @@ from blemish.cli import _shared as shared
 from blemish.cli.prepare import _shared
 
 HELP = "cut plates into a data set of good patches, with a test"
+STOPPED = "the same command goes on where it stopped"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
