@@ -13,6 +13,7 @@ what is beyond the measured points is extrapolated, and the page says so.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import tempfile
 import time
@@ -21,16 +22,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+
 from blemish.benchmark.code import this_machine
 from blemish.benchmark.forecast import Rate, backbone_seconds
 from blemish.benchmark.table import machine_name
 from blemish.published import published
 from measuring import ROOT, print_line, run_child, write_between_marks
-from pictures import write_copies, write_plates
+from pictures import plate, write_plates
 
 DETECTORS = ("padim", "patchcore", "duet")
 USUAL = {"padim": 256, "patchcore": 256, "duet": 320}
 KEPT = ROOT / "build" / "scaling.json"
+POOL = ROOT / "build" / "scaling"
 PAGE = ROOT / "docs" / "scaling.md"
 RATES = ROOT / "src" / "blemish" / "benchmark" / "rates.json"
 TEST = 100  # images
@@ -87,7 +92,8 @@ def points() -> Iterator[Point]:
 
 def measure(point: Point) -> dict[str, float]:
     """Seconds of training and of testing 100 images, and peak memory; a cold cache."""
-    with tempfile.TemporaryDirectory() as name:
+    KEPT.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=KEPT.parent) as name:
         folder = Path(name)
         write_set(folder / "data", point.images)
         settings = json.dumps({"bank": str(point.bank)} if point.bank else {})
@@ -106,16 +112,41 @@ def measure(point: Point) -> dict[str, float]:
 
 def write_set(folder: Path, images: int) -> None:
     """So many good plates to learn from, and 50 good and 50 other ones to test."""
-    sources = write_plates(folder / "source", 20)
-    write_copies(folder, sources, -(-images // 20))
-    for extra in sorted((folder / "train" / "good").iterdir())[images:]:
-        extra.unlink()
+    for number in range(len(made := sorted(POOL.glob("*.jpg"))), images):
+        made.append(_copy(number))
+    target = folder / "train" / "good"
+    target.mkdir(parents=True)
+    for picture in made[:images]:
+        (target / picture.name).hardlink_to(picture)
     for kind, seed in (("good", 1), ("odd", 2)):
         drawn = write_plates(folder / kind, TEST // 2, seed=seed)
         target = folder / "test" / kind
         target.mkdir(parents=True)
         for picture in drawn:
             picture.rename(target / picture.name)
+
+
+def _copy(number: int) -> Path:
+    """One of twenty plates, shifted by up to 8 pixels and with noise that is laid on elsewhere."""
+    rng = np.random.default_rng(number)
+    shift, place = rng.integers(-8, 9, size=2), rng.integers(0, 600, size=2)
+    moved = np.roll(_plate(number % 20), shift, axis=(0, 1))
+    noisy = cv2.add(moved, np.roll(_noise(), place, axis=(0, 1)), dtype=cv2.CV_8U)
+    _, data = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    POOL.mkdir(parents=True, exist_ok=True)
+    path = POOL / f"{number:06}.jpg"
+    path.write_bytes(data.tobytes())
+    return path
+
+
+@functools.cache
+def _plate(number: int) -> Any:
+    return plate(np.random.default_rng(number))
+
+
+@functools.cache
+def _noise() -> Any:
+    return np.rint(np.random.default_rng(0).normal(0, 2, (600, 800, 3))).astype(np.int16)
 
 
 def measure_all(budget: float | None) -> dict[str, dict[str, float]]:
@@ -128,7 +159,6 @@ def measure_all(budget: float | None) -> dict[str, dict[str, float]]:
         if point.key in kept or (budget is not None and time.monotonic() - began > budget):
             continue
         kept[point.key] = measure(point)
-        KEPT.parent.mkdir(exist_ok=True)
         KEPT.write_text(json.dumps(kept, indent=1), encoding="utf-8")
     return kept
 
