@@ -88,7 +88,7 @@ def main() -> None:
         rows.append((f"stream, {preset.replace('_', ' ')}", shown))
     with tempfile.TemporaryDirectory() as folder:
         shown = patches(Path(folder), "dark_field", defects=True)
-    rows.append(("one real defect of the plate, dark field", shown))
+    rows.append(("one of the plate's own defects (prepare defects), dark field", shown))
     Image.fromarray(sheet(rows)).quantize(128).save(PICTURE, optimize=True)
     print(f"{PICTURE}: {PICTURE.stat().st_size / 1000:.0f} kB")
 
