@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,8 @@ def test_a_run_costs_by_its_images_and_pixels() -> None:
 
 def test_measured_rates_are_stretched_to_this_machine(plates: Path) -> None:
     asked = jobs(plates, "padim")
-    train, test = module._images(asked[0])
+    run = asked[0].run
+    train, test = module._images(asked[0].place, run.category, run.split, run.split_settings)
     assert (train, test) == (20, 12)
     told = forecast(asked, [])
     assert told.seconds == pytest.approx(2 * 2 * RATE.seconds(train, test, 256))
@@ -55,6 +57,10 @@ def test_measured_rates_are_stretched_to_this_machine(plates: Path) -> None:
     small = forecast(jobs(plates, "padim", size=128), [])
     assert small.seconds is not None
     assert small.seconds < told.seconds
+    cropped = [
+        dataclasses.replace(one, run=dataclasses.replace(one.run, crop=128)) for one in asked
+    ]
+    assert forecast(cropped, []).seconds == pytest.approx(small.seconds)
 
 
 def test_runs_that_were_made_here_tell_more(plates: Path, tmp_path: Path) -> None:

@@ -15,13 +15,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
 
 import numpy as np
 
 from blemish.benchmark.runner import Kind, Rates, alike
-from blemish.benchmark.runs import Job
-from blemish.benchmark.sources import open_category
+from blemish.benchmark.runs import Job, Pairs
+from blemish.benchmark.sources import Place, open_category
 from blemish.benchmark.store import Result
 from blemish.dataset.splits import divide
 from blemish.detectors import usual_size
@@ -114,20 +113,15 @@ def backbone_seconds(size: int = BACKBONE_SIZE) -> float:
 
 def _seconds(job: Job, rate: Rate) -> float:
     run = job.run
-    size = usual_size(run.detector) if run.size is None else run.size
-    return rate.seconds(*_images(job), size)
-
-
-def _images(job: Job) -> tuple[int, int]:
-    """How many images train and test; every seed's split is of one size."""
-    run = job.run
-    return _counted(job.place, run.category, run.split, run.split_settings)
+    size = run.crop or run.size or usual_size(run.detector)
+    return rate.seconds(*_images(job.place, run.category, run.split, run.split_settings), size)
 
 
 @functools.lru_cache(maxsize=1024)
-def _counted(*where: Any) -> tuple[int, int]:
-    place, category, split, settings = where
+def _images(place: Place, category: str, split: str | None, settings: Pairs) -> tuple[int, int]:
+    """How many images train and test; every seed's split is of one size."""
     data, _ = open_category(place, category)
     if split is not None:
         data = divide(data, split, 0, dict(settings)).data
-    return len(data) - len(data.split("test")), len(data.split("test"))
+    tested = len(data.split("test"))
+    return len(data) - tested, tested

@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     from blemish.benchmark.runs import expand
     from blemish.benchmark.store import read_results
 
-    _cluster(options)
+    cluster = _cluster(options)
     for name in ("workers", "seeds"):
         if (number := getattr(options, name)) is not None and number < 1:
             raise BlemishError(f"--{name} {number} must be 1 or more")
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
         )
     if options.dry_run:
         return _dry_run(options, matrix, folder)
-    made = _made(options, matrix, folder, budget)
+    made = _made(options, matrix, folder, budget, cluster)
     if made is None:
         print("blemish: stopped; the same command goes on where it stopped", file=sys.stderr)
         return 130
@@ -93,7 +93,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _made(
-    options: argparse.Namespace, matrix: Matrix, folder: Path, budget: float | None
+    options: argparse.Namespace,
+    matrix: Matrix,
+    folder: Path,
+    budget: float | None,
+    cluster: Cluster | None,
 ) -> Made | None:
     """What the bench came to; None when it was stopped from the keyboard."""
     from blemish.benchmark.runner import run_bench
@@ -104,7 +108,7 @@ def _made(
             matrix.jobs,
             folder,
             workers=options.workers or 1,
-            cluster=_cluster(options),
+            cluster=cluster,
             retry=options.retry,
             budget=budget,
             show=show,

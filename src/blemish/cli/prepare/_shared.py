@@ -65,3 +65,11 @@ def progress_line(options: argparse.Namespace) -> Iterator[ProgressLine]:
         raise SystemExit(130) from None
     finally:
         line.end()
+
+
+def refuse_other_ending(out: Path, what: str) -> None:
+    """Refuse a name for an HDF5 file of `what` that no verb would read as one."""
+    from blemish.images.hdf5 import SUFFIXES
+
+    if out.suffix.lower() not in SUFFIXES:
+        raise BlemishError(f"{out} is no name for {what}; end it in .h5")

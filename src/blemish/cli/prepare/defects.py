@@ -6,7 +6,6 @@ import argparse
 
 from blemish.cli import _shared as shared
 from blemish.cli.prepare import _shared
-from blemish.errors import BlemishError
 
 HELP = "make an HDF5 file of patches with the known real defects"
 STOPPED = "the same command goes on where it stopped"
@@ -28,8 +27,7 @@ def run(options: argparse.Namespace) -> int:
 
     from blemish.prepare.defects import prepare_defects
 
-    if options.out.suffix.lower() not in (".h5", ".hdf5"):
-        raise BlemishError(f"{options.out} is no name for the patches; end it in .h5")
+    _shared.refuse_other_ending(options.out, "the patches")
     with _shared.progress_line(options) as line:
         made = prepare_defects(
             _shared.recipe(options),

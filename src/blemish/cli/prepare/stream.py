@@ -6,7 +6,6 @@ import argparse
 
 from blemish.cli import _shared as shared
 from blemish.cli.prepare import _shared
-from blemish.errors import BlemishError
 
 HELP = "make an HDF5 file of good patches and patches with synthetic defects"
 STOPPED = "the same command goes on where it stopped"
@@ -27,8 +26,7 @@ def run(options: argparse.Namespace) -> int:
 
     from blemish.prepare.stream import prepare_stream
 
-    if options.out.suffix.lower() not in (".h5", ".hdf5"):
-        raise BlemishError(f"{options.out} is no name for a stream; end it in .h5")
+    _shared.refuse_other_ending(options.out, "a stream")
     budget = None if options.budget is None else shared.duration(options.budget)
     with _shared.progress_line(options) as line:
         made = prepare_stream(
