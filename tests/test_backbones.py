@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from running import Cli, finished, started
 
+from blemish.artifact import open_artifact
 from blemish.errors import BlemishError
 from blemish.features import backbone as backbones
 from blemish.features import cache, device
@@ -267,6 +268,20 @@ def test_random_weights_come_from_their_seed_and_fit_into_half_precision(
         assert values.max() < 1000
     cli("backbone", "import", "line4", "--random", 0).refusal("line4", "resnet18, resnet34")
     cli("backbone", "import", "resnet18-d", "--random", -1).refusal("--random -1")
+
+
+def test_a_detector_learns_on_an_imported_backbone_and_its_model_names_it(
+    cli: Cli, folder: Path, plates: Path, tmp_path: Path
+) -> None:
+    sha256 = import_backbone(RANDOM, random=0).sha256
+    model = tmp_path / "plates.blemish"
+    settings = ["--set", f"backbone={RANDOM}", "--set", "layers=layer1,layer2"]
+    detector = ["--detector", "padim", "--size", "64"]
+    assert cli("train", plates, "-o", model, *detector, *settings).code == 0
+    assert open_artifact(model).card["backbone"] == {"name": RANDOM, "sha256": sha256}
+    open_backbone(RANDOM).path.unlink()  # the model has all that it needs
+    run = cli("evaluate", model, plates, "--json", "-")
+    assert json.loads(run.out)["image"]["auroc"] > 0.9
 
 
 # --- timm, which stands in for itself
@@ -571,7 +586,7 @@ def test_the_last_stage_learns_once_it_is_told_to_and_its_weights_go_back_into_t
 
 
 def small_graph(path: Path, *nodes: onnx.NodeProto) -> Path:
-    """`x` float32 [1, 2, 9, 7] -> `y`, with random weights `w`, `b` and the bounds 0 and 6."""
+    """`x` float32 [1, 2, 15, 13] -> `y`, with random weights `w`, `b` and the bounds 0 and 6."""
     rng = np.random.default_rng(0)
     constants = {
         "w": rng.normal(size=(4, 1, 3, 3)).astype("f4"),
@@ -580,7 +595,7 @@ def small_graph(path: Path, *nodes: onnx.NodeProto) -> Path:
         "high": np.array(6, "f4"),
         "two": np.array(2, "f4"),
     }
-    x = helper.make_tensor_value_info("image", TensorProto.UINT8, [1, 2, 9, 7])
+    x = helper.make_tensor_value_info("image", TensorProto.UINT8, [1, 2, 15, 13])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
     values = [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()]
     first = helper.make_node("Cast", ["image"], ["x"], to=TensorProto.FLOAT)
@@ -620,7 +635,7 @@ def test_windows_are_padded_and_moved_as_in_onnx(
         helper.make_node("Div", ["s", "two"], ["d"]),
         helper.make_node("MaxPool", ["d"], ["y"], kernel_shape=[3, 3], pads=[1, 0, 0, 1]),
     )
-    image = np.random.default_rng(1).integers(0, 9, (1, 2, 9, 7), np.uint8)
+    image = np.random.default_rng(1).integers(0, 9, (1, 2, 15, 13), np.uint8)
     (expected,) = open_session(path).run(["y"], {"image": image})
     found = torch_backbone.TorchBackbone(path, ["y"])(torch.from_numpy(image))
     assert agree(numpy_of(found), {"y": expected})

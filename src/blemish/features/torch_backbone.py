@@ -156,7 +156,9 @@ def _operator(node: onnx.NodeProto, path: Path) -> Operator:
     return partial(operator, attributes)
 
 
-def _convolution(attributes: Attributes, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def _convolution(
+    attributes: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None
+) -> Tensor:
     x, padding = _padded(attributes, x, 0.0)
     stride, dilation = attributes.get("strides", 1), attributes.get("dilations", 1)
     groups = attributes.get("group", 1)
