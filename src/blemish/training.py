@@ -30,6 +30,7 @@ from blemish.detectors.base import Clock, Detector, FittedDetector, ShowProgress
 from blemish.errors import ArtifactError, BlemishError, CalibrationError, DatasetError, ImageError
 from blemish.features.backbone import open_backbone
 from blemish.features.cache import default_folder, image_key
+from blemish.features.device import find_device
 from blemish.features.stream import FeatureStream
 from blemish.files import replacing
 from blemish.golden import golden_members
@@ -120,12 +121,17 @@ def train(
     recipe = make_recipe(data, plan)
     with _checkpoint(path, _key(data, detector, plan), resume) as checkpoint:
         clock.check("reading the data set")
+        is_network = hasattr(detector, "steps")
         features = FeatureStream(
-            open_backbone(detector.backbone), detector.layers, recipe, folder=plan.cache
+            open_backbone(detector.backbone),
+            detector.layers,
+            recipe,
+            folder=plan.cache,
+            device=find_device() if is_network else "cpu",
         )
 
         fits = Fits(clock, 1 + plan.cross_fit + 2 * plan.view_scales)
-        if hasattr(detector, "steps"):
+        if is_network:
             fits.reserve = seconds_to_score(features, held_rows.images, LATENCY_IMAGES)
         fitted, held, views = _fit(detector, features, rows, plan, fits, checkpoint, progress)
         inspector = Inspector(fitted.graph, {"recipe": recipe.to_json()})
@@ -335,6 +341,7 @@ def _learnt(detector: Detector, features: FeatureStream, plan: Plan) -> dict[str
     return {
         "detector": {"name": plan.detector, "settings": dataclasses.asdict(detector)},
         "backbone": {"name": features.backbone.name, "sha256": features.backbone.sha256},
+        "device": features.device,
         "recipe": features.recipe.to_json(),
         "machine": _machine(),
         "versions": _versions(),
