@@ -52,7 +52,7 @@ def save_result(
     result = {
         **{"schema": SCHEMA, "key": key, "run": run, "status": "done", "reason": None},
         **{"code": {"version": code, "source": code, "method": ""}, "cost": {}, "machine": {}},
-        **{"figures": {"image": {"auroc": auroc}}, "finished": finished, **more},
+        **{"figures": {"image": {"auroc": auroc}}, "finished": finished, "fit": None, **more},
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{key}.npz").write_bytes(b"scores, which no figure needs")

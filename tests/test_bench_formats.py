@@ -90,7 +90,7 @@ def test_the_terminal() -> None:
         ],
         [""],
         [
-            *("detector", "runs", "training, s", "evaluation, s", "peak memory, MB"),
+            *("detector", "runs", "whole training, s", "evaluation, s", "peak memory, MB"),
             *("one image, ms", "machine"),
         ],
         ["PaDiM", "4", "12.2", "3", "1,234", "20", "A CPU, 2 threads"],

@@ -151,6 +151,7 @@ def test_every_field_of_a_run_decides_its_key() -> None:
         "seed": 1,
         "fingerprint": "e" * 64,
         "crop": 224,
+        "budget": 120.0,
     }
     assert set(changed) == {field.name for field in dataclasses.fields(run())}
     others = [dataclasses.replace(run(), **{name: value}) for name, value in changed.items()]

@@ -12,11 +12,12 @@ import pytest
 from bench_results import leave, planted
 from running import Cli
 
-from blemish.benchmark.cells import Cell, OverMethods, Row, Table
+from blemish.benchmark.cells import Cell, Cost, OverMethods, Row, Table
+from blemish.benchmark.costs import machine_name
 from blemish.benchmark.outline import Block, Entrant, Outline, Published, outline_of
 from blemish.benchmark.protocol import Metric, open_protocol, protocol_names
 from blemish.benchmark.store import read_results
-from blemish.benchmark.table import machine_name, tabulate
+from blemish.benchmark.table import tabulate
 from blemish.errors import DatasetError
 from blemish.metrics.image import auroc
 from blemish.metrics.paired import delong, holm
@@ -334,10 +335,7 @@ def test_costs_name_the_machine_and_mix_no_two(tmp_path: Path) -> None:
         leave(tmp_path, "padim", planted(1.0), seed=seed)
     leave(tmp_path, "padim", planted(1.0), seed=2, machine={"processor": "Another", "threads": 8})
     [one, other] = table_of(tmp_path).costs
-    assert dataclasses.astuple(one) == (
-        *("padim", "A CPU, 2 threads, Linux x86_64", 2),
-        *(10.5, 2.0, 501.0, 30.0),
-    )
+    assert one == Cost("padim", "A CPU, 2 threads, Linux x86_64", 2, 10.5, 2.0, 501.0, 30.0)
     assert (other.machine, other.runs, other.train_seconds) == ("Another, 8 threads", 1, 12.0)
     assert machine_name({"cores": 2, "gpu": "none"}) == "cores 2, gpu none"
 
