@@ -31,10 +31,9 @@ def compared(folder: Path, *references: str, path: str = "image.auroc") -> list[
 def test_the_better_reference_is_the_one_of_that_data_set(tmp_path: Path) -> None:
     strengths = {"tire": (1.0, 2.0), "tile": (2.0, 1.0)}
     for data, (padim, patchcore) in strengths.items():
-        named = {"data": data, "category": data}
-        leave(tmp_path, "padim", planted(padim), **named)
-        leave(tmp_path, "patchcore", planted(patchcore), **named)
-        leave(tmp_path, "duet", planted(0.0, 1, 0.5), **named)
+        leave(tmp_path, "padim", planted(padim), data=data, category=data)
+        leave(tmp_path, "patchcore", planted(patchcore), data=data, category=data)
+        leave(tmp_path, "duet", planted(0.0, 1, 0.5), data=data, category=data)
     found = {one.data: one for one in compared(tmp_path, "padim", "patchcore")}
     assert {data: one.reference for data, one in found.items()} == {
         "tire": "patchcore",

@@ -364,7 +364,7 @@ def test_costs_name_the_machine_and_mix_no_two(tmp_path: Path) -> None:
 
 def test_costs_of_each_data_set_have_their_spread_over_seeds(tmp_path: Path) -> None:
     for seed in range(3):
-        fit = {"steps": 800 + seed, "steps_planned": 2000}
+        fit = {"steps": 800.0 + seed, "steps_planned": 2000.0}
         leave(tmp_path, "padim", planted(1.0), seed=seed)
         leave(tmp_path, "cflow", planted(1.0), seed=seed, fit=fit, data="tile", category="tile")
     leave(tmp_path, "padim", planted(1.0), data="tile", category="tile")
