@@ -97,7 +97,12 @@ def test_a_bank_goes_on_from_what_was_kept(x: np.ndarray, size: int, stop: int) 
     whole = absorb(MemoryBank.empty(size, x.shape[1]), chunks)
     first = absorb(MemoryBank.empty(size, x.shape[1]), chunks[:stop])
     second = MemoryBank.empty(size, x.shape[1])
-    second.restore(first.patches.copy(), first.gaps[: first.count].copy(), first.radius)
+    second.restore(
+        first.patches.copy(),
+        first.gaps[: first.count].copy(),
+        first.weights[: first.count].copy(),
+        first.radius,
+    )
     absorb(second, chunks[stop:])
     assert second.patches.tobytes() == whole.patches.tobytes()
     assert second.radius == whole.radius
