@@ -18,11 +18,19 @@ from sklearn.neighbors import LocalOutlierFactor
 from blemish.dataset import Dataset, open_dataset
 from blemish.detectors import open_detector, softpatch
 from blemish.detectors._embedding import Embedding
-from blemish.detectors._patch_noise import JUDGED_TOGETHER, gaussian, judge_place, lof, nearest
+from blemish.detectors._patch_noise import (
+    JUDGED_TOGETHER,
+    Judge,
+    gaussian,
+    judge_place,
+    lof,
+    nearest,
+    places_of,
+)
 from blemish.detectors._planted import good_pictures
 from blemish.detectors.base import Clock, FittedDetector
 from blemish.detectors.patchcore import Patchcore, grow_bank, learn_space
-from blemish.detectors.softpatch import Softpatch, places_of
+from blemish.detectors.softpatch import Softpatch
 from blemish.errors import BlemishError, BudgetExceeded
 from blemish.features.backbone import open_backbone
 from blemish.features.session import open_session
@@ -62,9 +70,7 @@ COPIES = arrays(
 @settings(max_examples=100, deadline=None)
 @given(x=COPIES)
 @pytest.mark.parametrize("judge", [lof, nearest, gaussian])
-def test_copies_of_a_patch_are_judged_alike_and_finite(
-    judge: softpatch.Judge, x: np.ndarray
-) -> None:
+def test_copies_of_a_patch_are_judged_alike_and_finite(judge: Judge, x: np.ndarray) -> None:
     noise = judge(x, neighbours=3)
     assert noise.dtype == np.float32
     assert (noise > 0).all()
@@ -72,7 +78,7 @@ def test_copies_of_a_patch_are_judged_alike_and_finite(
 
 
 @pytest.mark.parametrize("judge", [lof, nearest, gaussian])
-def test_patches_without_any_variance_are_no_noise(judge: softpatch.Judge) -> None:
+def test_patches_without_any_variance_are_no_noise(judge: Judge) -> None:
     x = np.tile(np.random.default_rng(1).normal(size=7).astype(np.float32), (30, 1))
     assert np.allclose(judge(x, neighbours=6), 1, atol=1e-4)
 
@@ -219,14 +225,16 @@ def test_tau_is_the_share_that_is_left_out(good: Dataset) -> None:
 
 def test_the_score_is_the_squared_distance_times_the_weight_of_the_nearest(good: Dataset) -> None:
     """Block 4 has fewer channels than patches are judged in: no projection blurs the oracle."""
-    detector = Softpatch(layers=("block4",), tau=0.0, bank=4000, top=3, pool=1)
+    detector = Softpatch(
+        layers=("block4",), layer_weights=(0.5,), tau=0.0, bank=4000, top=3, pool=1
+    )
     probes = good_pictures(3, SIZE, seed=1)
     rows = block4(good_pictures(12, SIZE, seed=0)).astype(np.float16).astype(np.float64)
     others = block4(probes)
     weights = np.stack(
         [-LocalOutlierFactor(6).fit(rows[:, p]).negative_outlier_factor_ for p in range(64)], 1
     )
-    apart = cdist(others.reshape(-1, 40), rows.reshape(-1, 40))
+    apart = cdist(others.reshape(-1, 40), rows.reshape(-1, 40)) / 2  # the layer's weight
     expected = (apart.min(1) ** 2 * weights.ravel()[apart.argmin(1)]).reshape(3, 64)
     scores = fit(detector, good).score(probes)
     assert np.allclose(scores.map.reshape(3, 64), expected, rtol=1e-2)
@@ -277,6 +285,11 @@ def test_padding_is_neither_judged_nor_learnt(tmp_path: Path) -> None:
         ),
         ({"tau": "1"}, "tau=1 of detector softpatch must be below 1"),
         ({"block": "9"}, "block=9 of detector softpatch must be at most 8 cells"),
+        ({"layer_weights": "1,1"}, "must be 3 numbers, one for each of block4, block10, block14"),
+        (
+            {"layer_weights": "1,0,1"},
+            "layer_weights of detector softpatch must be finite and above",
+        ),
         ({"neighbours": "0"}, "neighbours=0 of detector softpatch must be at least 1"),
     ],
 )

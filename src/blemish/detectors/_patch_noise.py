@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
+Cells = npt.NDArray[np.intp]
 Judge = Callable[[Floats], Floats]
 
 JUDGED_TOGETHER = 4096  # patches at most
@@ -15,6 +17,19 @@ RIDGE = 0.01  # on the diagonal of a Gaussian's covariance
 LEAST_REACH = 0.01  # of the mean reach: that of copies, which lie 0 apart
 ROUNDING = 1e-5  # of a squared length: closer patches are copies
 _ROWS = 512
+
+
+def places_of(grid: tuple[int, int], block: int) -> list[Cells]:
+    """The numbers of the cells of each place; at the right and the bottom a place may be smaller.
+
+    For cells in rows, as everywhere.
+    """
+    numbers = np.arange(math.prod(grid)).reshape(grid)
+    return [
+        numbers[row : row + block, column : column + block].ravel()
+        for row in range(0, grid[0], block)
+        for column in range(0, grid[1], block)
+    ]
 
 
 def judge_place(points: Floats, inside: npt.NDArray[np.bool_], judge: Judge) -> Floats:

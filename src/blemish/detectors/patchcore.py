@@ -100,7 +100,10 @@ class Patchcore:
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """Where distances are taken: (x - mean) @ axes, learnt from `patches` patches of `crops`."""
+    """Where distances are taken: x - mean, learnt from `patches` patches of `crops`.
+
+    Turned by `axes` [C, c], or scaled by them where they are [C], unless they are None.
+    """
 
     mean: Floats
     axes: Floats | None
@@ -110,14 +113,18 @@ class Space:
     def apply(self, x: Floats) -> Floats:
         """Patches [p, C] in this space."""
         centred: Floats = x - self.mean
-        return centred if self.axes is None else np.asarray(centred @ self.axes, np.float32)
+        if self.axes is None:
+            return centred
+        turned = centred * self.axes if self.axes.ndim == 1 else centred @ self.axes
+        return np.asarray(turned, np.float32)
 
     def nodes(self, graph: Graph, x: str) -> str:
         """The same of an embedding [n, C, h, w] in a graph: patches [n, h * w, C]."""
         centred = graph.add("Sub", blocks.patches(graph, x), graph.constant(self.mean))
         if self.axes is None:
             return centred
-        return graph.add("MatMul", centred, graph.constant(self.axes))
+        turn = "Mul" if self.axes.ndim == 1 else "MatMul"
+        return graph.add(turn, centred, graph.constant(self.axes))
 
 
 def learn_space(

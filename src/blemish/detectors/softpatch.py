@@ -4,13 +4,13 @@ A training set may hold defective pictures that nobody marked. Every patch is ju
 patches at its place in all pictures; the noisiest are left out of the memory bank, and the kept
 ones carry their noise as a weight: score = squared distance to the nearest patch x its weight.
 
-Departures from the paper: the bank is an r-net instead of exact greedy k-centre, and channels are
-not pooled (both as in `patchcore.py`); noisy patches are really left out, where the official code
-can still pick one first; `neighbours` is the paper's 6, where a mismatch of names makes the
-official code use 5; densities have a floor, so that copies of a picture do no harm; places with
-more than 4,096 patches are judged in equal parts of every n-th picture, which keeps memory bounded
-and time linear; nothing is smoothed, unless `sigma` says so. The preset `cpu` departs further:
-the bundled backbone, a bank of 2,000 patches, `top` 10.
+Departures from the paper: the bank is an r-net and channels are not pooled, both as in PatchCore;
+noisy patches never enter the bank, where the official code can still pick one first; `neighbours`
+is the paper's 6, where a mismatch of names makes the official code use 5; densities have a floor,
+so that copies of a picture do no harm; a place with over 4,096 patches is judged in equal parts.
+The defaults, which are the preset `cpu`, depart further: the bundled backbone with a third, coarser
+layer at half weight, a bank of 2,000 patches, the mean of 50 cells as the score, no smoothing.
+The preset `paper` is for a model's input of 224: `--size 256 --crop 224`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from blemish.dataset import Dataset
 from blemish.detectors._embedding import Embedding
-from blemish.detectors._patch_noise import JUDGES, Judge, judge_place
+from blemish.detectors._patch_noise import JUDGES, Cells, Judge, judge_place, places_of
 from blemish.detectors.base import Clock, FittedDetector, Progress, ShowProgress, need_images
 from blemish.detectors.patchcore import Space, grow_bank, learn_space
 from blemish.errors import BlemishError, BudgetExceeded
@@ -38,7 +38,6 @@ from blemish.graph.builder import Graph
 from blemish.graph.join import join
 
 Floats = npt.NDArray[np.float32]
-Cells = npt.NDArray[np.intp]
 
 PROJECTED = 128  # channels in which patches are judged
 LARGEST_BLOCK = 8  # cells: the patches of one place are held at once
@@ -49,6 +48,7 @@ PRESETS: dict[str, dict[str, object]] = {
     "paper": {
         "backbone": "wide_resnet50_2.tv_in1k",
         "layers": ("layer2", "layer3"),
+        "layer_weights": (1.0, 1.0),
         "coreset": 0.1,
         "sigma": 0.5,  # 4 pixels
         "top": 1,
@@ -60,15 +60,17 @@ PRESETS: dict[str, dict[str, object]] = {
 class Softpatch:
     """Settings of SoftPatch.
 
-    `noise`: how a patch is judged, `lof`, `nearest` or `gaussian`; `tau`: share of the patches that
-    is left out as noise; `neighbours` of LOF, fewer where there are fewer pictures; `block`: side
-    in cells of the places that are judged together, 1 for parts that lie alike, more for textures.
+    `layer_weights`: a factor for each layer's features; `noise`: how a patch is judged, `lof`,
+    `nearest` or `gaussian`; `tau`: share of the patches that is left out as noise; `neighbours` of
+    LOF, fewer where there are fewer pictures; `block`: side in cells of the places that are judged
+    together, 1 for parts that lie alike, more for textures.
     `grid_stride`, `pool`, `bank`, `coreset`, `sigma` and `top` as in PatchCore; a `coreset` is a
     share of all patches, the noisy ones among them.
     """
 
     backbone: str = BUNDLED
-    layers: tuple[str, ...] = ("block4", "block10")
+    layers: tuple[str, ...] = ("block4", "block10", "block14")
+    layer_weights: tuple[float, ...] = (1.0, 1.0, 0.5)
     grid_stride: int = 8
     pool: int = 3
     noise: str = "lof"
@@ -78,7 +80,7 @@ class Softpatch:
     bank: int = 2000
     coreset: float = 0.0
     sigma: float = 0.0
-    top: int = 10
+    top: int = 50
 
     def fit(
         self,
@@ -99,6 +101,7 @@ class Softpatch:
         embedding = Embedding.of(features, self.grid_stride, self.pool)
         clock, images = Clock(budget), data.images
         space = learn_space(embedding, features, images, False, clock, progress)
+        space = replace(space, axes=scale_of(embedding, self.layer_weights))
         noise = judge_patches(
             embedding,
             features,
@@ -139,7 +142,14 @@ class Softpatch:
     def _refuse_nonsense(self) -> None:
         """Name a setting that cannot be meant."""
         rule = ""
-        if self.noise not in JUDGES:
+        if len(self.layer_weights) != len(self.layers):
+            rule = (
+                f"layer_weights of detector softpatch must be {len(self.layers)} numbers, one for "
+                f"each of {', '.join(self.layers)}"
+            )
+        elif not all(0 < weight < math.inf for weight in self.layer_weights):
+            rule = "layer_weights of detector softpatch must be finite and above 0"
+        elif self.noise not in JUDGES:
             rule = f"noise={self.noise} of detector softpatch must be one of {', '.join(JUDGES)}"
         elif self.tau >= 1:
             rule = f"tau={self.tau:g} of detector softpatch must be below 1, or no patch is left"
@@ -149,26 +159,20 @@ class Softpatch:
             raise BlemishError(f"setting {rule}")
 
 
+def scale_of(embedding: Embedding, weights: Sequence[float]) -> Floats:
+    """A factor for each channel [C]: the weight of its layer."""
+    channels = [channels for channels, _, _ in embedding.layers.values()]
+    return np.repeat(np.asarray(weights, np.float32), channels)
+
+
 def projection(space: Space, seed: int) -> Space:
-    """The space in 128 random directions, in which distances are kept on average."""
-    channels = len(space.mean)
+    """The scaled space in 128 random directions, in which distances are kept on average."""
+    assert space.axes is not None
+    channels = len(space.axes)
     if channels <= PROJECTED:
         return space
     axes = np.random.default_rng(seed).normal(0, PROJECTED**-0.5, (channels, PROJECTED))
-    return replace(space, axes=axes.astype(np.float32))
-
-
-def places_of(grid: tuple[int, int], block: int) -> list[Cells]:
-    """The numbers of the cells of each place; at the right and the bottom a place may be smaller.
-
-    For cells in rows, as everywhere.
-    """
-    numbers = np.arange(math.prod(grid)).reshape(grid)
-    return [
-        numbers[row : row + block, column : column + block].ravel()
-        for row in range(0, grid[0], block)
-        for column in range(0, grid[1], block)
-    ]
+    return replace(space, axes=(space.axes[:, None] * axes).astype(np.float32))
 
 
 def judge_patches(
