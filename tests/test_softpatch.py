@@ -226,7 +226,7 @@ def test_tau_is_the_share_that_is_left_out(good: Dataset) -> None:
 def test_the_score_is_the_squared_distance_times_the_weight_of_the_nearest(good: Dataset) -> None:
     """Block 4 has fewer channels than patches are judged in: no projection blurs the oracle."""
     detector = Softpatch(
-        layers=("block4",), layer_weights=(0.5,), tau=0.0, bank=4000, top=3, pool=1
+        layers=("block4",), layer_weights=(0.5,), tau=0.0, bank=4000, top_share=0.05, pool=1
     )
     probes = good_pictures(3, SIZE, seed=1)
     rows = block4(good_pictures(12, SIZE, seed=0)).astype(np.float16).astype(np.float64)

@@ -9,7 +9,7 @@ noisy patches never enter the bank, where the official code can still pick one f
 is the paper's 6, where a mismatch of names makes the official code use 5; densities have a floor,
 so that copies of a picture do no harm; a place with over 4,096 patches is judged in equal parts.
 The defaults, which are the preset `cpu`, depart further: the bundled backbone with a third, coarser
-layer at half weight, a bank of 2,000 patches, the mean of 50 cells as the score, no smoothing.
+layer at half weight, a bank of 2,000 patches, the mean of a twentieth of the map as the score.
 The preset `paper` is for a model's input of 224: `--size 256 --crop 224`.
 """
 
@@ -51,7 +51,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "layer_weights": (1.0, 1.0),
         "coreset": 0.1,
         "sigma": 0.5,  # 4 pixels
-        "top": 1,
+        "top_share": 0.0,
     },
 }
 
@@ -64,8 +64,9 @@ class Softpatch:
     `nearest` or `gaussian`; `tau`: share of the patches that is left out as noise; `neighbours` of
     LOF, fewer where there are fewer pictures; `block`: side in cells of the places that are judged
     together, 1 for parts that lie alike, more for textures.
-    `grid_stride`, `pool`, `bank`, `coreset`, `sigma` and `top` as in PatchCore; a `coreset` is a
-    share of all patches, the noisy ones among them.
+    `top_share`: the score is the mean of the largest values, that share of the map's cells, at
+    least one (the paper's 0). `grid_stride`, `pool`, `bank`, `coreset` and `sigma` as in PatchCore;
+    a `coreset` is a share of all patches, the noisy ones among them.
     """
 
     backbone: str = BUNDLED
@@ -80,7 +81,7 @@ class Softpatch:
     bank: int = 2000
     coreset: float = 0.0
     sigma: float = 0.0
-    top: int = 50
+    top_share: float = 0.05
 
     def fit(
         self,
@@ -120,13 +121,16 @@ class Softpatch:
             embedding, features, images, space, size, clock, progress, checkpoint, weights
         )
 
+        cells = math.prod(embedding.grid)
+        top = min(max(1, round(self.top_share * cells)), cells)
+
         def head(graph: Graph) -> tuple[str, str]:
             points = space.nodes(graph, embedding.nodes(graph))
             score = blocks.weighted_nearest(graph, points, bank.patches, bank.weights[: bank.count])
             map_ = blocks.cells(graph, score, embedding.grid)
             inside = blocks.inside(graph, "valid", embedding.grid, embedding.size)
             # The score comes from the raw values, the smoothing is for the eye (METHODS 0.3).
-            peak = blocks.peak(graph, map_, inside, min(self.top, math.prod(embedding.grid)))
+            peak = blocks.peak(graph, map_, inside, top)
             return blocks.smooth(graph, map_, self.sigma), peak
 
         model = join(features.backbone.path, self.layers, *embedding.size, head)
