@@ -95,5 +95,5 @@ def run(options: argparse.Namespace) -> int:
             f"{trained.path}: learnt from {data['images']} images of {data['parts']} good parts "
             f"in {trained.seconds:.0f} s."
         )
-        print(trained.calibration.sentence())
-    return int(options.strict and trained.calibration.provisional)
+        print("\n".join(shared.promises(trained)))
+    return int(options.strict and trained.provisional)

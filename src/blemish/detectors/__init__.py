@@ -59,6 +59,15 @@ def usual_size(name: str) -> int:
     return int(getattr(importlib.import_module(f"{__name__}.{name}"), "SIZE", USUAL_SIZE))
 
 
+def learns_several_categories(name: str) -> bool:
+    """True for a detector that learns one model for several categories at once, and says so.
+
+    It does with the class attribute `learns_several_categories`.
+    """
+    module = importlib.import_module(f"{__name__}.{name}")
+    return bool(getattr(_detector_class(module), "learns_several_categories", False))
+
+
 def describe(name: str) -> str:
     """The first line of a detector's own description."""
     return (importlib.import_module(f"{__name__}.{name}").__doc__ or "").splitlines()[0]
