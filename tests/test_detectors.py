@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 import pytest
 
-from blemish.detectors import conformance, describe, detector_names, open_detector
+from blemish.detectors import conformance, describe, detector_names, open_detector, quick_settings
 from blemish.detectors._planted import defective_pictures, good_pictures, peaks_inside
 from blemish.detectors.base import Clock, FittedDetector, Scores
 from blemish.detectors.conformance import CLAUSES, Case, check_detector
@@ -26,7 +26,8 @@ from blemish.images import Recipe
 
 @pytest.fixture(scope="module", params=detector_names())
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
-    return Case(request.param, tmp_path_factory.mktemp(request.param))
+    name = request.param
+    return Case(name, tmp_path_factory.mktemp(name), quick_settings(name))
 
 
 @pytest.fixture(scope="module", params=["duet", "patchcore"])

@@ -1,17 +1,21 @@
 """Detectors, one file each: the file's name is the detector's name, and adding one touches no list.
 
 A module holds one dataclass with a `fit` method, and may hold `PRESETS`, settings by preset name,
-and `SIZE`, the side of the model's input in pixels unless another is asked for.
+`SIZE`, the side of the model's input in pixels unless another is asked for, and `QUICK`, settings
+by name that make a fit short, for `check_detector`. A module may need PyTorch (the extra `train`):
+it is imported only when its detector is asked for.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib
 import math
 import pkgutil
 import types
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any, cast
 
 from blemish.detectors.base import Detector
@@ -41,7 +45,7 @@ def open_detector(
     if name not in detector_names():
         known = ", ".join(detector_names())
         raise BlemishError(f"there is no detector {name!r}; there are: {known}")
-    module = importlib.import_module(f"{__name__}.{name}")
+    module = _module(name)
     detector = _detector_class(module)()
     presets: dict[str, dict[str, Any]] = getattr(module, "PRESETS", {})
     if preset is not None:
@@ -56,7 +60,12 @@ def open_detector(
 
 def usual_size(name: str) -> int:
     """The side in pixels of that detector's input, unless another is asked for."""
-    return int(getattr(importlib.import_module(f"{__name__}.{name}"), "SIZE", USUAL_SIZE))
+    return int(getattr(_module(name), "SIZE", USUAL_SIZE))
+
+
+def quick_settings(name: str) -> dict[str, str]:
+    """Settings with which a fit of that detector is short, and its model still of some use."""
+    return dict(getattr(_module(name), "QUICK", {}))
 
 
 def learns_several_categories(name: str) -> bool:
@@ -69,8 +78,21 @@ def learns_several_categories(name: str) -> bool:
 
 
 def describe(name: str) -> str:
-    """The first line of a detector's own description."""
-    return (importlib.import_module(f"{__name__}.{name}").__doc__ or "").splitlines()[0]
+    """The first line of a detector's own description, read without importing it."""
+    source = (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+
+
+def _module(name: str) -> types.ModuleType:
+    try:
+        return importlib.import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("blemish"):
+            raise
+        raise BlemishError(
+            f"detector {name} needs {error.name}, which is not installed; "
+            'get it with: pip install "blemish[train]"'
+        ) from None
 
 
 def _detector_class(module: types.ModuleType) -> type[Any]:

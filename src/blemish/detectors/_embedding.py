@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from blemish.errors import BlemishError
 from blemish.features.session import open_session
-from blemish.features.stream import FeatureStream
+from blemish.features.stream import Batch, FeatureStream
 from blemish.graph import blocks
 from blemish.graph.builder import Graph, feature_model
 
@@ -59,12 +59,21 @@ class Embedding:
 
         A cell counts when the picture, not the padding, reaches into it.
         """
+        embed = self.function()
+        for batch in features.batches(images):
+            yield *embed(batch), int(batch.image[-1])
+
+    def function(self) -> Callable[[Batch], tuple[Floats, Floats]]:
+        """From a batch of features to embeddings [n, C, h, w] and the share of each cell."""
         graph = Graph()
         graph.add("Identity", self.nodes(graph), to="embedding")
         session = open_session(feature_model(graph, self.layers, "embedding"))
-        for batch in features.batches(images):
+
+        def embed(batch: Batch) -> tuple[Floats, Floats]:
             (x,) = session.run(None, batch.layers)
-            yield x, cells_inside(batch.valid, self.grid, self.size), int(batch.image[-1])
+            return x, cells_inside(batch.valid, self.grid, self.size)
+
+        return embed
 
     def patches(self, features: FeatureStream, images: Sequence[Path]) -> Iterator[Floats]:
         """The vectors of all patches inside the pictures, [p, C] at a time."""

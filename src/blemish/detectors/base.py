@@ -34,13 +34,19 @@ class Scores:
 class FittedDetector:
     """A fitted detector is one ONNX model, `graph`, for images of height x width.
 
-    `facts` are numbers about the fit that belong into the artifact's card.
+    `facts` are numbers about the fit that belong into the artifact's card. A network whose training
+    the budget cut short has done fewer `steps` than `steps_planned`.
     """
 
     graph: bytes
     height: int
     width: int
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def finished(self) -> bool:
+        """False when the budget cut the training short: it can be gone on with."""
+        return bool(self.facts.get("steps") == self.facts.get("steps_planned"))
 
     @cached_property
     def session(self) -> onnxruntime.InferenceSession:
@@ -85,8 +91,9 @@ class Detector(Protocol):
     ) -> FittedDetector:
         """Learn from the rows of `data`, all good; `features` are of its backbone and layers.
 
-        `budget` is in seconds: past it BudgetExceeded is raised, and a later call with the same
-        `checkpoint` folder ends at the result of an uninterrupted one.
+        `budget` is in seconds. Past it BudgetExceeded is raised; a network that is trained in
+        `steps`, a setting, ends early instead, if one of them was done. Either way a later call
+        with the same `checkpoint` folder ends at the result of an uninterrupted one.
         """
 
 
@@ -110,10 +117,14 @@ class Clock:
     def check(self, what: str) -> None:
         """Raise BudgetExceeded when the time is up."""
         if self.budget is not None and self.elapsed > self.budget:
-            raise BudgetExceeded(
-                f"the time budget of {self.budget:g} s ran out while {what}; "
-                "what was done is kept: go on with --resume and more time"
-            )
+            raise self.too_short(f"while {what}")
+
+    def too_short(self, when: str) -> BudgetExceeded:
+        """The error that says when the time was up."""
+        return BudgetExceeded(
+            f"the time budget of {self.budget:g} s ran out {when}; "
+            "what was done is kept: go on with --resume and more time"
+        )
 
 
 def check_images(images: npt.NDArray[Any], height: int, width: int) -> None:

@@ -85,9 +85,13 @@ class Shelf:
 
     def get(self, key: bytes, crop: int) -> Half:
         """The row of one crop; `crops` has said that it is here."""
-        return np.array(self._map(self._entries[key, crop]))  # a copy lets go of the file's pages
+        return np.array(self._map(self.entry(key, crop)))  # a copy lets go of the file's pages
 
-    def put(self, key: bytes, crop: int, crops: int, row: Half) -> None:
+    def entry(self, key: bytes, crop: int) -> Entry:
+        """Where that row lies."""
+        return self._entries[key, crop]
+
+    def put(self, key: bytes, crop: int, crops: int, row: Half) -> Entry:
         """Append a row, then the index entry that makes it count."""
         if self._rows is None or self._index is None:
             self._rows = self._shard.open("ab")
@@ -98,6 +102,7 @@ class Shelf:
         self._index.write(_ENTRY.pack(key, crop, crops, entry.offset, entry.checksum))
         self._index.flush()
         self._entries[key, crop] = entry
+        return entry
 
     def close(self) -> None:
         """Close this writer's shard; reading goes on."""

@@ -85,7 +85,7 @@ class FeatureStream:
             try:
                 cache.trim(folder, limit, keep=folder / self.key)
                 # Four numbers more than the features: each row also keeps its valid box.
-                self._shelf = cache.Shelf(folder / self.key, sum(self._sizes) + 4)
+                self._shelf = cache.Shelf(folder / self.key, self.width)
             except OSError as error:
                 log.warning(
                     "features are not kept: the cache folder %s cannot be written (%s); "
@@ -109,16 +109,22 @@ class FeatureStream:
         """The features of these images in their order, at most `size` crops at a time."""
         rows: list[Half] = []
         owners: list[int] = []
-        for index, row in self._rows(images):
+        for index, row, _ in self.rows(images):
             rows.append(row)
             owners.append(index)
             if len(rows) == size:
-                yield self._batch(rows, owners)
+                yield self.batch(rows, owners)
                 rows, owners = [], []
         if rows:
-            yield self._batch(rows, owners)
+            yield self.batch(rows, owners)
 
-    def _batch(self, rows: list[Half], owners: list[int]) -> Batch:
+    @property
+    def width(self) -> int:
+        """Numbers in a row: the features of one crop and its valid box."""
+        return sum(self._sizes) + 4
+
+    def batch(self, rows: Sequence[Half], owners: Sequence[int]) -> Batch:
+        """Rows of crops, and which image each is from, as a batch."""
         values = np.stack(rows).astype(np.float32)
         *layers, valid = np.split(values, np.cumsum(self._sizes), axis=1)
         shaped = {
@@ -127,16 +133,19 @@ class FeatureStream:
         }
         return Batch(shaped, valid, np.array(owners))
 
-    def _rows(self, images: Sequence[Path]) -> Iterator[tuple[int, Half]]:
-        """Which image, and the features of one of its crops; files are read two images ahead."""
+    def rows(self, images: Sequence[Path]) -> Iterator[tuple[int, Half, cache.Entry | None]]:
+        """Which image, the row of one of its crops, and where that is kept, if it is.
+
+        Files are read two images ahead.
+        """
         ahead: deque[Future[_Reading]] = deque()
         with ThreadPoolExecutor(2) as readers:
             try:
                 for index in range(len(images)):
                     for next_image in images[index + len(ahead) : index + 3]:
                         ahead.append(readers.submit(self._read, next_image))
-                    for row in self._features(ahead.popleft().result()):
-                        yield index, row
+                    for row, entry in self._features(ahead.popleft().result()):
+                        yield index, row, entry
             finally:
                 readers.shutdown(cancel_futures=True)
                 if self._shelf is not None:
@@ -150,18 +159,19 @@ class FeatureStream:
         image = None if cached else read_eight_bit(path, self.recipe.window)
         return _Reading(key, cached, image)
 
-    def _features(self, reading: _Reading) -> Iterator[Half]:
+    def _features(self, reading: _Reading) -> Iterator[tuple[Half, cache.Entry | None]]:
         if reading.image is None:
             assert self._shelf is not None
             for number in range(reading.cached):
-                yield self._shelf.get(reading.key, number)
+                row = self._shelf.get(reading.key, number)
+                yield row, self._shelf.entry(reading.key, number)
             return
         total = len(crop_boxes(reading.image.shape, self.recipe))
         for number, crop in enumerate(crops(reading.image, self.recipe)):
-            row = self._compute(crop)
+            row, entry = self._compute(crop), None
             if self._shelf is not None:
                 try:
-                    self._shelf.put(reading.key, number, total, row)
+                    entry = self._shelf.put(reading.key, number, total, row)
                 except OSError as error:
                     log.warning(
                         "features are no longer kept in %s (%s); training goes on without it",
@@ -169,7 +179,7 @@ class FeatureStream:
                         error.strerror,
                     )
                     self._shelf = None
-            yield row
+            yield row, entry
 
     def _compute(self, crop: Crop) -> Half:
         # One crop at a time, so that the values do not depend on which crops share a batch.

@@ -1,0 +1,215 @@
+"""What trained networks share: seeded beginnings, the training loop, and the way into a graph."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from torch import nn
+
+from blemish.dataset import Dataset
+from blemish.detectors.base import Clock, Progress, ShowProgress
+from blemish.errors import BlemishError
+from blemish.features.stream import FeatureStream
+from blemish.features.table import FeatureTable
+from blemish.files import replacing
+from blemish.graph.builder import OPSET, Graph
+from blemish.graph.splice import splice
+from blemish.threads import default_threads
+
+SECONDS_BETWEEN_CHECKPOINTS = 15.0
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextlib.contextmanager
+def seeded(*seed: int) -> Iterator[None]:
+    """Draws of PyTorch and of numpy's old generator follow from `seed`; after it, all is as before.
+
+    Both are forked, since FrEIA draws its permutations from numpy's and dropout from PyTorch's.
+    """
+    number = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    state = np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng():
+        torch.manual_seed(number)
+        np.random.seed(number)  # noqa: NPY002
+        try:
+            yield
+        finally:
+            np.random.set_state(state)  # noqa: NPY002
+
+
+@contextlib.contextmanager
+def read_table(
+    features: FeatureStream, data: Dataset, clock: Clock, progress: ShowProgress | None
+) -> Iterator[FeatureTable]:
+    """The features of all images of `data`, from the cache where they are in it."""
+
+    def seen(done: int, total: int) -> None:
+        clock.check(f"reading features, {done} of {total} images done")
+        if progress:
+            progress(Progress("reading features", done, total))
+
+    with contextlib.closing(FeatureTable.of(features, data.images, seen)) as table:
+        yield table
+
+
+def shuffled(count: int, size: int, step: int, seed: int) -> npt.NDArray[np.int64]:
+    """The numbers, of 0 to count - 1, in batch `step` of `size`; every epoch has its own order.
+
+    A batch never spans two epochs, and what is left over at an epoch's end is dropped, unless that
+    would be all. Nothing is remembered from step to step, so that a resumed training goes on alike.
+    """
+    size = min(size, count)
+    epoch, batch = divmod(step, count // size)
+    order = np.random.default_rng((seed, epoch)).permutation(count)
+    return order[batch * size : (batch + 1) * size]
+
+
+def to_device(values: npt.NDArray[np.float32]) -> torch.Tensor:
+    """A tensor of these values where the training runs."""
+    return torch.from_numpy(values).to(DEVICE)
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a network is trained: so many `steps`, their seed, and who is told, where it is kept.
+
+    `reserve` are the seconds that are still needed after the last step.
+    """
+
+    steps: int
+    seed: int
+    clock: Clock
+    progress: ShowProgress | None = None
+    checkpoint: Path | None = None
+    reserve: float = 0.0
+
+    def run(
+        self,
+        network: nn.Module,
+        optimizers: Sequence[torch.optim.Optimizer],
+        loss: Callable[[int], torch.Tensor],
+        *,
+        rate: Callable[[int], float] = lambda step: 1.0,
+        clip: float | None = None,
+    ) -> dict[str, Any]:
+        """Take the steps; `loss(step)` is what a step lowers, and draws alike at every call.
+
+        `rate` is the factor of every learning rate at a step, `clip` the largest norm of the
+        gradient. The training ends when the steps are done or the budget is; then it can be gone on
+        with from `checkpoint`. Returns the facts: `steps` done, `steps_planned` and the last loss.
+        Raises BudgetExceeded when the budget is too short for one step.
+        """
+        file = None if self.checkpoint is None else self.checkpoint / "training.pt"
+        kept: dict[str, Any] = {"network": network, **{f"{i}": o for i, o in enumerate(optimizers)}}
+        rates = [[group["lr"] for group in one.param_groups] for one in optimizers]
+        done, last = _restore(file, kept)
+        network.train()
+        kept_at, longest = time.monotonic(), 0.0
+        with _threads():
+            try:
+                while done < self.steps and not self._is_over(done, longest):
+                    began = time.monotonic()
+                    for one, usual in zip(optimizers, rates, strict=True):
+                        one.zero_grad(set_to_none=True)
+                        for group, usual_rate in zip(one.param_groups, usual, strict=True):
+                            group["lr"] = usual_rate * rate(done)
+                    with seeded(self.seed, done):
+                        value = loss(done)
+                        value.backward()  # type: ignore[no-untyped-call]
+                    last = float(value.detach())
+                    if not np.isfinite(last):
+                        raise BlemishError(
+                            f"the training came to a loss of {last} at step {done + 1}; "
+                            "lower its learning rate, with --set"
+                        )
+                    if clip is not None:
+                        nn.utils.clip_grad_norm_(network.parameters(), clip)
+                    for one in optimizers:
+                        one.step()
+                    done += 1
+                    longest = max(0.9 * longest, time.monotonic() - began)
+                    if time.monotonic() - kept_at > SECONDS_BETWEEN_CHECKPOINTS:
+                        _keep(file, kept, done, last)
+                        kept_at = time.monotonic()
+                    if self.progress:
+                        self.progress(Progress("training", done, self.steps))
+            except KeyboardInterrupt:
+                _keep(file, kept, done, last)
+                raise
+        if done < self.steps:
+            _keep(file, kept, done, last)
+        network.eval()
+        return {"steps": done, "steps_planned": self.steps, "loss": last}
+
+    def _is_over(self, done: int, step: float) -> bool:
+        """Whether the budget has no room for another step; without any step it is too short."""
+        left = self.clock.left
+        if left is None or left > self.reserve + step:
+            return False
+        if done == 0:
+            raise self.clock.too_short("before the first step of the training was done")
+        return True
+
+
+def _restore(file: Path | None, kept: Mapping[str, Any]) -> tuple[int, float]:
+    """Put back what an earlier call kept; how many steps it had done, and its last loss."""
+    if file is None or not file.exists():
+        return 0, float("nan")
+    state = torch.load(file, map_location=DEVICE, weights_only=True)
+    for name, part in kept.items():
+        part.load_state_dict(state[name])
+    return int(state["done"]), float(state["loss"])
+
+
+def _keep(file: Path | None, kept: Mapping[str, Any], done: int, loss: float) -> None:
+    if file is None:
+        return
+    state = {name: part.state_dict() for name, part in kept.items()}
+    with replacing(file) as out:
+        torch.save({**state, "done": done, "loss": loss}, out)
+
+
+@contextlib.contextmanager
+def _threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(default_threads())
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def add_network(
+    graph: Graph, network: nn.Module, inputs: Mapping[str, tuple[int, ...]]
+) -> list[str]:
+    """Add a trained network to a graph; the names of its outputs.
+
+    `inputs` are names in the graph with their shapes but the first dimension, which is free.
+    """
+    network = network.to("cpu").eval()
+    examples = tuple(torch.zeros(2, *shape) for shape in inputs.values())
+    names = [f"in{number}" for number in range(len(inputs))]
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # FrEIA's blocks pass the older exporter
+        torch.onnx.export(
+            network,
+            examples,
+            buffer,  # type: ignore[arg-type]
+            input_names=names,
+            dynamic_axes={name: {0: "n"} for name in names},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    return splice(graph, onnx.load_from_string(buffer.getvalue()), list(inputs))
