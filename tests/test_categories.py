@@ -14,12 +14,12 @@ import pytest
 from plates import VIEW_PATTERN, dented, plate, save, save_set, save_views
 from running import Cli
 
-from blemish import detectors
+from blemish import training
 from blemish.artifact import open_artifact
 from blemish.calibration.held_out import HeldOut, calibrate_parts
 from blemish.calibration.promise import Promise
 from blemish.dataset import Dataset, open_dataset
-from blemish.detectors.padim import Padim
+from blemish.detectors import learns_several_categories
 from blemish.dividing import divide
 from blemish.errors import CalibrationError, DatasetError
 from blemish.evaluation import Evaluation, evaluate
@@ -35,7 +35,7 @@ PROMISE = Promise(0.3, 0.9)  # seven good parts prove it
 def _padim_learns_several() -> Iterator[None]:
     """PaDiM stands in for a detector that learns several categories, and says so."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Padim, "learns_several_categories", True, raising=False)
+        patch.setattr(training, "learns_several_categories", lambda name: name == "padim")
         yield
 
 
@@ -85,14 +85,17 @@ def rows(shop: Path, **parts: int) -> Dataset:
 
 
 def test_a_detector_that_learns_one_category_says_who_learns_several(
-    cli: Cli, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, shop: Path, tmp_path: Path
 ) -> None:
     refused = ("train", shop, "-o", tmp_path / "m", "--detector", "patchcore")
     words = ("2 categories (bolt, nut)", "patchcore learns one", "--category")
-    assert "several at once (padim" in cli(*refused).refusal(*words)
+    assert "several at once (padim)" in cli(*refused).refusal(*words)
     assert cli(*refused, "--category", "nut", "--size", 64, "--set", "bank=20").code == 0
-    monkeypatch.setattr(detectors, "detector_names", lambda: ["patchcore"])
-    assert not detectors.learns_several_categories("patchcore")
+
+
+def test_a_detector_says_itself_that_it_learns_several() -> None:
+    assert learns_several_categories("uniad")
+    assert not any(map(learns_several_categories, ["duet", "padim", "patchcore"]))
 
 
 # Who sets the thresholds.
