@@ -42,6 +42,7 @@ from blemish.images import Recipe, find_window
 from blemish.inspector import Inspector
 from blemish.scoring import learn_view_scales, need_views, score_images
 from blemish.threads import default_threads
+from blemish.time_budget import Fits, seconds_to_score
 
 log = logging.getLogger("blemish")
 
@@ -97,6 +98,14 @@ class Trained:
         entries = self.categories.values()
         return self.calibration.provisional or any(entry["provisional"] for entry in entries)
 
+    @property
+    def unfinished(self) -> str | None:
+        """How far a training came that the budget cut short, in words; else None."""
+        fit = self.card["fit"]
+        if fit.get("steps") == fit.get("steps_planned"):
+            return None
+        return f"{fit['steps']:,} of {fit['steps_planned']:,} steps"
+
 
 def train(
     data: Dataset,
@@ -109,9 +118,10 @@ def train(
 ) -> Trained:
     """Learn from the good parts of `data`, set the threshold on held-out ones, write the model.
 
-    Raises BudgetExceeded when `budget` seconds are over; what was done stays in the folder
-    `PATH.resume`, and the same call with `resume` ends at the same model. Raises DatasetError for
-    data that cannot be trained on.
+    When `budget` seconds are over, a network that is trained in steps is taken as far as it came;
+    anything else raises BudgetExceeded. What was done stays in the folder `PATH.resume`, and the
+    same call with `resume` ends at the model of an undisturbed one. Raises DatasetError for data
+    that cannot be trained on.
     """
     if path.is_dir():
         raise ArtifactError(f"{path} is a folder; name a file for the model, with -o MODEL.blemish")
@@ -131,19 +141,25 @@ def train(
             open_backbone(detector.backbone), detector.layers, recipe, folder=plan.cache
         )
 
+        fits = Fits(clock, 1 + plan.cross_fit + 2 * plan.view_scales)
+        if hasattr(detector, "steps"):
+            fits.reserve = seconds_to_score(features, held_rows.images, LATENCY_IMAGES)
+
         def fit(rows: Dataset, name: str) -> FittedDetector:
-            return detector.fit(
+            fitted = detector.fit(
                 rows,
                 features=features,
                 seed=plan.seed,
-                budget=clock.left,
+                budget=fits.budget(),
                 progress=progress,
                 checkpoint=checkpoint / name,
             )
+            fits.made(fitted)
+            return fitted
 
         def score_unseen(others: Dataset, left_out: Dataset, name: str) -> Iterator[HeldOut]:
             fold = Inspector(fit(others, name).graph, {"recipe": recipe.to_json()})
-            return score_images(fold, left_out, clock, progress)
+            return score_images(fold, left_out, fits.clock, progress)
 
         method: Method = "held-out"
         held: list[HeldOut] = []
@@ -159,24 +175,22 @@ def train(
         fitted = fit(rows, "fit")
         inspector = Inspector(fitted.graph, {"recipe": recipe.to_json()})
         if not plan.cross_fit:
-            held += score_images(inspector, held_rows, clock, progress)
+            held += score_images(inspector, held_rows, fits.clock, progress)
         calibration, details = calibrate_parts(held, plan.promise, method)
         latency, shape = _try_out(inspector, rows)
         golden, expected = golden_members(inspector, shape)
         card = {
-            "detector": {"name": plan.detector, "settings": dataclasses.asdict(detector)},
-            "backbone": {"name": features.backbone.name, "sha256": features.backbone.sha256},
+            **_learnt(detector, features, plan),
             "data": _describe(data, rows, held_rows, plan),
-            "recipe": recipe.to_json(),
             "calibration": {**calibration.to_json(), **details},
             **({} if views is None else {"views": views.to_json()}),
             "fit": fitted.facts,
             "latency_ms": latency,
-            "machine": _machine(),
-            "versions": _versions(),
             "golden_score": expected,
         }
         write_artifact(path, fitted.graph, card, golden)
+        if fits.finished:
+            shutil.rmtree(checkpoint)
     return Trained(path, calibration, card, clock.elapsed)
 
 
@@ -285,7 +299,7 @@ def _key(data: Dataset, detector: Detector, plan: Plan) -> str:
 def _checkpoint(path: Path, key: str, resume: bool) -> Iterator[Path]:
     """The folder for what a fit leaves behind, emptied unless it is to be resumed.
 
-    It goes when the training is done, and when bad input ends it: then nothing can be resumed.
+    It goes when bad input ends the training: then nothing can be resumed.
     """
     folder = path.with_name(path.name + ".resume")
     note = folder / "key"
@@ -304,7 +318,17 @@ def _checkpoint(path: Path, key: str, resume: bool) -> Iterator[Path]:
     except (DatasetError, ImageError, CalibrationError):
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _learnt(detector: Detector, features: FeatureStream, plan: Plan) -> dict[str, Any]:
+    """With what a model was made, for its card."""
+    return {
+        "detector": {"name": plan.detector, "settings": dataclasses.asdict(detector)},
+        "backbone": {"name": features.backbone.name, "sha256": features.backbone.sha256},
+        "recipe": features.recipe.to_json(),
+        "machine": _machine(),
+        "versions": _versions(),
+    }
 
 
 def _counts(rows: Dataset) -> dict[str, Any]:

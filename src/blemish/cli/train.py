@@ -95,5 +95,7 @@ def run(options: argparse.Namespace) -> int:
             f"{trained.path}: learnt from {data['images']} images of {data['parts']} good parts "
             f"in {trained.seconds:.0f} s."
         )
+        if trained.unfinished:
+            print(f"The budget ended its training after {trained.unfinished}: --resume goes on.")
         print("\n".join(shared.promises(trained)))
     return int(options.strict and trained.provisional)

@@ -147,8 +147,7 @@ class Training:
             except KeyboardInterrupt:
                 _keep(file, kept, done, last)
                 raise
-        if done < self.steps:
-            _keep(file, kept, done, last)
+        _keep(file, kept, done, last)
         network.eval()
         return {"steps": done, "steps_planned": self.steps, "loss": last}
 
