@@ -15,9 +15,10 @@ from blemish.cli import main
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test reads or fills the cache of the person who runs it."""
+    """No test reads or fills the cache and the backbones of the person who runs it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BLEMISH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("BLEMISH_BACKBONES", str(tmp_path_factory.mktemp("backbones")))
         patch.setenv("BLEMISH_THREADS", "2")
         yield
 

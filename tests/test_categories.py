@@ -14,7 +14,7 @@ import pytest
 from plates import VIEW_PATTERN, dented, plate, save, save_set, save_views
 from running import Cli
 
-from blemish import training
+from blemish import dividing
 from blemish.artifact import open_artifact
 from blemish.calibration.held_out import HeldOut, calibrate_parts
 from blemish.calibration.promise import Promise
@@ -35,7 +35,7 @@ PROMISE = Promise(0.3, 0.9)  # seven good parts prove it
 def _padim_learns_several() -> Iterator[None]:
     """PaDiM stands in for a detector that learns several categories, and says so."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "learns_several_categories", lambda name: name == "padim")
+        patch.setattr(dividing, "learns_several_categories", lambda name: name == "padim")
         yield
 
 

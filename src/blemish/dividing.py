@@ -1,4 +1,4 @@
-"""Who learns and who sets the threshold: good parts divided, category by category."""
+"""Who learns and who sets the threshold: categories, and good parts divided within each."""
 
 from __future__ import annotations
 
@@ -8,9 +8,23 @@ import polars as pl
 
 from blemish.calibration.promise import Promise, parts_needed
 from blemish.dataset import Dataset, hold_out
+from blemish.dataset.words import name_some
+from blemish.detectors import detector_names, learns_several_categories
 from blemish.errors import DatasetError
 
 LEAST_HELD_OUT = 0.2
+
+
+def check_categories(data: Dataset, detector: str) -> None:
+    """Refuse several categories, unless that detector learns one model for all of them."""
+    several = len(data.categories) > 1
+    if several and not learns_several_categories(detector):
+        able = [name for name in detector_names() if learns_several_categories(name)]
+        way_out = f", or take a detector that learns several at once ({', '.join(able)})"
+        raise DatasetError(
+            f"{data.root} holds {len(data.categories)} categories ({name_some(data.categories)}), "
+            f"and {detector} learns one: choose it with --category{way_out * bool(able)}"
+        )
 
 
 def divide(

@@ -22,19 +22,16 @@ import blemish
 from blemish.artifact import open_artifact, write_artifact
 from blemish.calibration.held_out import HeldOut, calibrate_parts
 from blemish.calibration.promise import Calibration, Method, Promise
+from blemish.calibration.views import ViewScales
 from blemish.dataset import Dataset, ensure_sound, folds
 from blemish.dataset.words import name_some
-from blemish.detectors import (
-    detector_names,
-    learns_several_categories,
-    open_detector,
-    usual_size,
-)
+from blemish.detectors import open_detector, usual_size
 from blemish.detectors.base import Clock, Detector, FittedDetector, ShowProgress
-from blemish.dividing import divide
+from blemish.dividing import check_categories, divide
 from blemish.errors import ArtifactError, BlemishError, CalibrationError, DatasetError, ImageError
 from blemish.features.backbone import open_backbone
 from blemish.features.cache import default_folder, image_key
+from blemish.features.device import find_device
 from blemish.features.stream import FeatureStream
 from blemish.files import replacing
 from blemish.golden import golden_members
@@ -127,7 +124,7 @@ def train(
         raise ArtifactError(f"{path} is a folder; name a file for the model, with -o MODEL.blemish")
     clock = Clock(budget)
     detector = open_detector(plan.detector, plan.settings, preset=plan.preset)
-    _check_categories(data, plan)
+    check_categories(data, plan.detector)
     ensure_sound(data)
     rows, held_rows = divide(
         data, plan.promise, share=plan.hold_out, cross_fit=plan.cross_fit, seed=plan.seed
@@ -137,45 +134,23 @@ def train(
     recipe = make_recipe(data, plan)
     with _checkpoint(path, _key(data, detector, plan), resume) as checkpoint:
         clock.check("reading the data set")
+        is_network = hasattr(detector, "steps")
         features = FeatureStream(
-            open_backbone(detector.backbone), detector.layers, recipe, folder=plan.cache
+            open_backbone(detector.backbone),
+            detector.layers,
+            recipe,
+            folder=plan.cache,
+            device=find_device() if is_network else "cpu",
         )
 
         fits = Fits(clock, 1 + plan.cross_fit + 2 * plan.view_scales)
-        if hasattr(detector, "steps"):
+        if is_network:
             fits.reserve = seconds_to_score(features, held_rows.images, LATENCY_IMAGES)
-
-        def fit(rows: Dataset, name: str) -> FittedDetector:
-            fitted = detector.fit(
-                rows,
-                features=features,
-                seed=plan.seed,
-                budget=fits.budget(),
-                progress=progress,
-                checkpoint=checkpoint / name,
-            )
-            fits.made(fitted)
-            return fitted
-
-        def score_unseen(others: Dataset, left_out: Dataset, name: str) -> Iterator[HeldOut]:
-            fold = Inspector(fit(others, name).graph, {"recipe": recipe.to_json()})
-            return score_images(fold, left_out, fits.clock, progress)
-
-        method: Method = "held-out"
-        held: list[HeldOut] = []
-        if plan.cross_fit:
-            method = "cross-fitted estimate"
-            for number, (others, left_out) in enumerate(folds(rows, plan.cross_fit, plan.seed)):
-                held += score_unseen(others, left_out, f"fold{number}")
-        views = (
-            learn_view_scales(rows, plan.seed, checkpoint, score_unseen)
-            if plan.view_scales
-            else None
-        )
-        fitted = fit(rows, "fit")
+        fitted, held, views = _fit(detector, features, rows, plan, fits, checkpoint, progress)
         inspector = Inspector(fitted.graph, {"recipe": recipe.to_json()})
         if not plan.cross_fit:
             held += score_images(inspector, held_rows, fits.clock, progress)
+        method: Method = "cross-fitted estimate" if plan.cross_fit else "held-out"
         calibration, details = calibrate_parts(held, plan.promise, method)
         latency, shape = _try_out(inspector, rows)
         golden, expected = golden_members(inspector, shape)
@@ -192,6 +167,46 @@ def train(
         if fits.finished:
             shutil.rmtree(checkpoint)
     return Trained(path, calibration, card, clock.elapsed)
+
+
+def _fit(
+    detector: Detector,
+    features: FeatureStream,
+    rows: Dataset,
+    plan: Plan,
+    fits: Fits,
+    checkpoint: Path,
+    progress: ShowProgress | None,
+) -> tuple[FittedDetector, list[HeldOut], ViewScales | None]:
+    """The detector fitted to `rows`, and what fits to some of their parts tell: scores of others.
+
+    These are for cross-fitting and for the scales of the views; without either there are none.
+    """
+
+    def fit(rows: Dataset, name: str) -> FittedDetector:
+        fitted = detector.fit(
+            rows,
+            features=features,
+            seed=plan.seed,
+            budget=fits.budget(),
+            progress=progress,
+            checkpoint=checkpoint / name,
+        )
+        fits.made(fitted)
+        return fitted
+
+    def score_unseen(others: Dataset, left_out: Dataset, name: str) -> Iterator[HeldOut]:
+        fold = Inspector(fit(others, name).graph, {"recipe": features.recipe.to_json()})
+        return score_images(fold, left_out, fits.clock, progress)
+
+    held: list[HeldOut] = []
+    if plan.cross_fit:
+        for number, (others, left_out) in enumerate(folds(rows, plan.cross_fit, plan.seed)):
+            held += score_unseen(others, left_out, f"fold{number}")
+    views = None
+    if plan.view_scales:
+        views = learn_view_scales(rows, plan.seed, checkpoint, score_unseen)
+    return fit(rows, "fit"), held, views
 
 
 def recalibrate(
@@ -214,6 +229,11 @@ def recalibrate(
             f"{name_some(seen)} of {good.root} were used to train {model}; "
             "the threshold needs good parts that the model has not seen"
         )
+    if lacking := set(artifact.card["calibration"].get("categories", ())) - set(good.categories):
+        raise CalibrationError(
+            f"{good.root} has no good part of {name_some(sorted(lacking))}, and {model} has a "
+            "threshold for each of its categories: give good parts of all of them"
+        )
     held = score_images(Inspector.of(artifact), good, clock, progress)
     calibration, details = calibrate_parts(list(held), promise)
     required = artifact.card["calibration"]["required_views"]
@@ -221,11 +241,6 @@ def recalibrate(
         raise CalibrationError(
             f"{good.root} must show parts from the views {', '.join(required)}, as {model} does: "
             "say which images are one part with --parts or --part-pattern"
-        )
-    if lacking := set(artifact.card["calibration"].get("categories", ())) - set(good.categories):
-        raise CalibrationError(
-            f"{good.root} has no good part of {name_some(sorted(lacking))}, and {model} has a "
-            "threshold for each of its categories: give good parts of all of them"
         )
     card = {
         **artifact.card,
@@ -271,18 +286,6 @@ def make_recipe(data: Dataset, plan: Plan) -> Recipe:
     return dataclasses.replace(recipe, window=find_window(known))
 
 
-def _check_categories(data: Dataset, plan: Plan) -> None:
-    """Refuse several categories, unless the detector learns one model for all of them."""
-    several = len(data.categories) > 1
-    if several and not learns_several_categories(plan.detector):
-        able = [name for name in detector_names() if learns_several_categories(name)]
-        way_out = f", or take a detector that learns several at once ({', '.join(able)})"
-        raise DatasetError(
-            f"{data.root} holds {len(data.categories)} categories ({name_some(data.categories)}), "
-            f"and {plan.detector} learns one: choose it with --category{way_out * bool(able)}"
-        )
-
-
 def _key(data: Dataset, detector: Detector, plan: Plan) -> str:
     """What a resumed training must have in common with the one that it goes on with."""
     values = [
@@ -325,6 +328,7 @@ def _learnt(detector: Detector, features: FeatureStream, plan: Plan) -> dict[str
     return {
         "detector": {"name": plan.detector, "settings": dataclasses.asdict(detector)},
         "backbone": {"name": features.backbone.name, "sha256": features.backbone.sha256},
+        "device": features.device,
         "recipe": features.recipe.to_json(),
         "machine": _machine(),
         "versions": _versions(),

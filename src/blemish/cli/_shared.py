@@ -14,6 +14,7 @@ from blemish.errors import BlemishError
 if TYPE_CHECKING:
     from blemish.calibration.promise import Promise
     from blemish.dataset import Dataset
+    from blemish.features.backbone import Backbone
     from blemish.progress import Progress
     from blemish.training import Trained
 
@@ -118,6 +119,14 @@ def duration(text: str) -> float:
     if not 0 < seconds < float("inf"):
         raise BlemishError(f"--budget {text} is no time; write it like 90s, 10m or 1.5h")
     return seconds
+
+
+def backbone_lines(backbone: Backbone) -> list[str]:
+    """A backbone's hash and layers, as lines to print."""
+    return [f"{backbone.name}  sha256 {backbone.sha256}"] + [
+        f"    {layer.name}: {layer.channels} channels, stride {layer.stride}"
+        for layer in backbone.layers
+    ]
 
 
 def write_json(values: Any, target: str | None) -> None:

@@ -20,6 +20,7 @@ from torch import nn
 from blemish.dataset import Dataset
 from blemish.detectors.base import Clock, Progress, ShowProgress
 from blemish.errors import BlemishError
+from blemish.features.device import find_device
 from blemish.features.stream import FeatureStream
 from blemish.features.table import FeatureTable
 from blemish.files import replacing
@@ -28,7 +29,7 @@ from blemish.graph.splice import splice
 from blemish.threads import default_threads
 
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+DEVICE = find_device()
 
 
 @contextlib.contextmanager

@@ -1,15 +1,17 @@
 """UniAD: a transformer restores the features of several categories (You et al., NeurIPS 2022).
 
 Features of a frozen backbone become tokens on one grid. A token cannot be copied through: attention
-sees no neighbour of it (neighbour-masked attention), the decoder asks with learned queries in every
-layer, and in training the tokens are jittered while the target is not. What is not restored is
-anomalous.
+sees no neighbour of it (neighbour-masked attention), every layer of the decoder asks with learned
+queries of its own, and in training the tokens are jittered while the target is not. What is not
+restored is anomalous.
 
-Departures from the paper, all presets: finer layers are averaged down to the grid instead of sampled
-bilinearly; features are standardised per channel with the mean and deviation over training images,
-so that no layer's scale decides the loss; of the map, which is not enlarged before it is averaged
-over 16 x 16 pixels, a Gaussian of half a cell takes the place of that mean; the error is divided by
-the root of the number of channels. `cpu` departs in backbone, depth, width, rate and steps.
+Departures from the paper, in all presets: finer layers are averaged down to the grid, not sampled;
+queries begin small; instead of the largest mean over 16 x 16 pixels of the enlarged map, the score
+takes the largest cell after a Gaussian of half a cell, nearly the same; the error is a root mean
+square, not a length. The preset `cpu` also departs in backbone, depth, width, dropout, batch, rate
+(with a warm-up) and steps,
+and standardises features per channel by training images, so that no layer's scale decides the loss. EfficientNet-B4, which `paper` names, must be brought as a backbone of that name; with
+another one, set `backbone` and `layers`.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ from blemish.graph.join import join
 Floats = npt.NDArray[np.float32]
 
 POOLED = 0.5  # cells: the deviation of a mean over one cell of a map that is enlarged bilinearly
+QUERY = 0.02  # deviation of a query's numbers at first
 SCALE_IMAGES = 64  # from which means and deviations are taken
 LAST_PHASE = 0.8  # of the steps, after which the rate is a tenth
 
@@ -55,14 +58,19 @@ PRESETS: dict[str, dict[str, object]] = {
     "paper": {
         "backbone": "efficientnet_b4.ra2_in1k",
         "layers": ("stage1", "stage2", "stage3", "stage4"),
-        "depth": 4,
         "width": 256,
+        "depth": 4,
+        "heads": 8,
         "feedforward": 1024,
-        "rate": 1e-4,
+        "dropout": 0.1,
+        "standardise": False,
         "steps": 453_000,  # 1,000 epochs of MVTec AD
+        "batch": 8,
+        "rate": 1e-4,
+        "warmup": 1,
     },
 }
-QUICK = {"steps": "60", "width": "64", "feedforward": "128", "depth": "1", "grid_stride": "8"}
+QUICK = {"steps": "100", "width": "64", "feedforward": "128", "depth": "1", "grid_stride": "8"}
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,9 @@ class Uniad:
     `grid_stride`: input pixels per token; `width` of a token, `depth` of encoder and of decoder,
     `heads`, `feedforward`, `dropout`: of the transformer; `neighbours`: side of the square, in
     tokens, that attention does not see; `jitter`: the noise on a token in training, relative to its
-    length over the number of channels; `rate` and `decay` of AdamW; `clip`: largest gradient.
+    length over the number of channels; `standardise`: see above; `rate` and `decay` of AdamW, the
+    former reached after `warmup` steps; `clip`: largest norm of the gradient; `top`: the score is
+    the mean of so many of the map's largest values.
     """
 
     learns_several_categories: ClassVar[bool] = True
@@ -80,17 +90,18 @@ class Uniad:
     backbone: str = BUNDLED
     layers: tuple[str, ...] = ("block2", "block4", "block10")
     grid_stride: int = 16
-    width: int = 256
-    depth: int = 4
-    heads: int = 8
-    feedforward: int = 1024
-    dropout: float = 0.1
+    width: int = 128
+    depth: int = 2
+    heads: int = 4
+    feedforward: int = 512
+    dropout: float = 0.0
     neighbours: int = 7
     jitter: float = 20.0
     standardise: bool = True
-    steps: int = 400
-    batch: int = 8
-    rate: float = 1e-4
+    steps: int = 1500
+    batch: int = 2
+    rate: float = 2e-3
+    warmup: int = 50
     decay: float = 1e-4
     clip: float = 0.1
     top: int = 1
@@ -128,7 +139,7 @@ class Uniad:
                 network,
                 [optimizer],
                 loss,
-                rate=lambda step: 1.0 if step < LAST_PHASE * self.steps else 0.1,
+                rate=self._rate,
                 clip=self.clip,
             )
 
@@ -141,6 +152,10 @@ class Uniad:
 
         model = join(features.backbone.path, self.layers, *embedding.size, head)
         return FittedDetector(model, *embedding.size, facts=facts)
+
+    def _rate(self, step: int) -> float:
+        rising = min(1.0, (step + 1) / self.warmup)
+        return rising if step < LAST_PHASE * self.steps else 0.1
 
 
 def channel_scale(embedding: Embedding, table: FeatureTable) -> tuple[Floats, Floats]:
@@ -189,7 +204,7 @@ class Network(nn.Module):
         self.into = nn.Linear(channels, width)
         self.encoder = nn.ModuleList(Layer(settings, sources=1) for _ in range(settings.depth))
         self.decoder = nn.ModuleList(Layer(settings, sources=2) for _ in range(settings.depth))
-        self.queries = nn.Parameter(torch.randn(settings.depth, math.prod(grid), width))
+        self.queries = nn.Parameter(QUERY * torch.randn(settings.depth, math.prod(grid), width))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, channels)
 
@@ -231,7 +246,7 @@ class Network(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention to each of `sources` in turn, then two linear steps; norms after each (post-norm)."""
+    """Attention to each source in turn, then two linear steps; a norm after each (post-norm)."""
 
     def __init__(self, settings: Uniad, *, sources: int) -> None:
         super().__init__()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -41,18 +42,55 @@ class Backbone:
         raise BlemishError(f"backbone {self.name} has no layer {name!r}; it has {known}")
 
 
+def user_folder() -> Path:
+    """Where imported backbones are kept: `BLEMISH_BACKBONES`, or in the user's data folder."""
+    if named := os.environ.get("BLEMISH_BACKBONES"):
+        return Path(named)
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "blemish" / "backbones"
+    data = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share"))
+    return data / "blemish" / "backbones"
+
+
 def backbone_names() -> list[str]:
-    """Names of the backbones on this machine."""
-    return sorted(path.stem for path in ASSETS.glob("*.onnx"))
+    """Names of the backbones on this machine: the package's and the imported ones."""
+    return sorted(_files())
+
+
+def open_backbone(name: str = BUNDLED) -> Backbone:
+    """The backbone of that name, with the sha256 of its file.
+
+    A BlemishError lists the known ones, or says that its files are damaged.
+    """
+    files = _files()
+    if name not in files:
+        raise BlemishError(
+            f"there is no backbone {name!r} on this machine; there are: "
+            f"{', '.join(sorted(files))}; import it with `blemish backbone import timm/{name}`, or "
+            f"from a file of weights with `blemish backbone import {name} --weights FILE`"
+        )
+    path = files[name]
+    return _open(path, path.stat().st_mtime_ns)
+
+
+def _files() -> dict[str, Path]:
+    """The graph of each name; an imported one never hides one of the package."""
+    return {path.stem: path for folder in (user_folder(), ASSETS) for path in folder.glob("*.onnx")}
 
 
 @cache
-def open_backbone(name: str = BUNDLED) -> Backbone:
-    """The backbone of that name, with the sha256 of its file; a BlemishError lists the known."""
-    path = ASSETS / f"{name}.onnx"
-    if not path.is_file():
-        known = ", ".join(backbone_names())
-        raise BlemishError(f"there is no backbone {name!r} on this machine; there are: {known}")
-    card = json.loads((ASSETS / f"{name}.json").read_text(encoding="utf-8"))
-    layers = tuple(Layer(**layer) for layer in card["layers"])
-    return Backbone(name, path, hashlib.sha256(path.read_bytes()).hexdigest(), layers)
+def _open(path: Path, _changed: int) -> Backbone:
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        layers = tuple(Layer(**layer) for layer in card["layers"])
+        whole = sha256 == card["sha256"]
+    except (OSError, ValueError, TypeError, KeyError):
+        whole, layers = False, ()
+    if not whole:
+        raise BlemishError(
+            f"backbone {path.stem} is damaged: {path} is not what its card {path.stem}.json "
+            "describes; delete it and import it again"
+        )
+    return Backbone(path.stem, path, sha256, layers)

@@ -1,0 +1,104 @@
+"""Read a network's weights from a file: safetensors by hand, .pth with torch."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blemish.errors import BlemishError
+
+StateDict = Mapping[str, npt.NDArray[Any]]
+"""A tensor of each name."""
+
+_ZIP = b"PK\x03\x04"  # torch.save since 1.6
+_PICKLE = b"\x80"  # torch.save before
+_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4"}
+_WRAPPERS = ("state_dict", "model")  # under which a training script keeps the weights
+
+
+def read_state_dict(path: Path) -> StateDict:
+    """The tensors of a file, whatever its ending says.
+
+    Raises BlemishError for a file that is no state dict, is damaged, or needs torch to be read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(9)
+    except OSError as error:
+        raise BlemishError(f"{path} cannot be read: {error.strerror}") from error
+    if head.startswith(_ZIP):
+        return _read_torch(path)
+    if head[8:] == b"{":
+        return _read_safetensors(path)
+    if head.startswith(_PICKLE):
+        return _read_torch(path)
+    raise BlemishError(
+        f"{path} holds no weights; name a state dict, saved as .safetensors or with torch.save"
+    )
+
+
+def _read_safetensors(path: Path) -> StateDict:
+    """A length of 8 bytes, that many bytes of JSON, then the tensors."""
+    data: npt.NDArray[np.uint8] = np.memmap(path, np.uint8, "r")
+    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
+    try:
+        if start > len(data):
+            raise ValueError("the header is cut short")
+        entries = json.loads(data[8:start].tobytes())
+        entries.pop("__metadata__", None)
+        return {name: _tensor(data[start:], **entry) for name, entry in entries.items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise BlemishError(
+            f"{path} is a damaged safetensors file ({error}); copy or download it again"
+        ) from error
+
+
+def _tensor(
+    data: npt.NDArray[np.uint8], dtype: str, shape: list[int], data_offsets: list[int]
+) -> npt.NDArray[Any]:
+    begin, end = data_offsets
+    if dtype not in _DTYPES:
+        raise ValueError(f"numbers of the type {dtype} are not known")
+    kind = np.dtype(_DTYPES[dtype])
+    if not 0 <= begin <= end <= len(data) or end - begin != math.prod(shape) * kind.itemsize:
+        raise ValueError("a tensor is cut short")
+    values = np.frombuffer(data[begin:end].tobytes(), kind).reshape(shape)
+    if dtype == "BF16":  # the upper half of a float32
+        values = (values.astype(np.uint32) << 16).view(np.float32)
+    return values
+
+
+def _read_torch(path: Path) -> StateDict:
+    try:
+        import torch
+    except ImportError:
+        raise BlemishError(
+            f"{path} needs PyTorch to be read; install it with pip install 'blemish[train]', "
+            "or save the weights as .safetensors"
+        ) from None
+    try:
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a dozen kinds, for all that a file can be
+        raise BlemishError(
+            f"{path} cannot be read as a state dict: it is damaged, or holds more than tensors "
+            "(which could run a program, and is refused); save model.state_dict() and import that"
+        ) from error
+    for key in _WRAPPERS:
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
+        raise BlemishError(f"{path} is no state dict; save model.state_dict() and import that")
+    # DataParallel puts a prefix before every name.
+    return {str(name).removeprefix("module."): as_array(x) for name, x in state.items()}
+
+
+def as_array(tensor: Any) -> npt.NDArray[Any]:
+    """A torch tensor as an array; floating-point ones as float32."""
+    tensor = tensor.detach().cpu()
+    return np.asarray((tensor.float() if tensor.is_floating_point() else tensor).numpy())
