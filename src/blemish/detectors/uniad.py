@@ -8,10 +8,10 @@ restored is anomalous.
 Departures from the paper, in all presets: finer layers are averaged down to the grid, not sampled;
 queries begin small; instead of the largest mean over 16 x 16 pixels of the enlarged map, the score
 takes the largest cell after a Gaussian of half a cell, nearly the same; the error is a root mean
-square, not a length. The preset `cpu` also departs in backbone, depth, width, dropout, batch, rate
-(with a warm-up) and steps,
-and standardises features per channel by training images, so that no layer's scale decides the loss. EfficientNet-B4, which `paper` names, must be brought as a backbone of that name; with
-another one, set `backbone` and `layers`.
+square, not a length. `cpu` also departs in backbone, depth, width, dropout, batch, rate (it rises
+first) and steps, and standardises features per channel by training images, so that no layer's scale
+decides the loss. EfficientNet-B4, which `paper` names, must be brought as a backbone of that name;
+with another one, set `backbone` and `layers`.
 """
 
 from __future__ import annotations
