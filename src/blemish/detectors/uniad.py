@@ -70,7 +70,10 @@ PRESETS: dict[str, dict[str, object]] = {
         "warmup": 1,
     },
 }
-QUICK = {"steps": "100", "width": "64", "feedforward": "128", "depth": "1", "grid_stride": "8"}
+QUICK = {
+    **{"steps": "60", "warmup": "10", "grid_stride": "8"},
+    **{"width": "64", "depth": "1", "feedforward": "128"},
+}
 
 
 @dataclass(frozen=True)
