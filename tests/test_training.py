@@ -26,10 +26,11 @@ from blemish.artifact import open_artifact
 from blemish.calibration.promise import Promise
 from blemish.dataset import open_dataset
 from blemish.detectors.base import Clock
+from blemish.dividing import divide
 from blemish.errors import BudgetExceeded, DatasetError, ImageError
 from blemish.golden import replay
 from blemish.inspector import Inspector
-from blemish.training import Plan, divide, train
+from blemish.training import Plan, train
 
 QUICK = Plan(detector="patchcore", settings={"bank": "50"}, size=64)
 ARGUMENTS = ("--size", 64, "--detector", "patchcore", "--set", "bank=50")
@@ -83,8 +84,7 @@ def test_a_validation_split_sets_the_threshold(tmp_path: Path) -> None:
 def test_how_many_parts_are_held_out(
     plates: Path, promise: Promise, share: float | None, held: int
 ) -> None:
-    plan = replace(QUICK, promise=promise, hold_out=share)
-    learnt, rest = divide(open_dataset(plates), plan)
+    learnt, rest = divide(open_dataset(plates), promise, share=share)
     assert (len(learnt), len(rest)) == (20 - held, held)
 
 

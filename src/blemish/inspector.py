@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blemish.artifact import Artifact, open_artifact
+from blemish.calibration.held_out import of_category
 from blemish.calibration.views import ViewScales, decide, missing_views, part_score
 from blemish.errors import ArtifactError
 from blemish.features.session import open_session
@@ -133,6 +135,20 @@ class Inspector:
             return cls(artifact.model, artifact.card, artifact.sha256, threads=threads)
         except KeyError as error:
             raise ArtifactError(f"{artifact.path}: its card lacks {error}") from error
+
+    def of_category(self, name: str) -> Inspector:
+        """The same model with the threshold, map threshold and views of one of its categories.
+
+        Raises CalibrationError for a category that has no threshold of its own.
+        """
+        own = copy.copy(self)
+        own.card = {**self.card, "calibration": of_category(self.card["calibration"], name)}
+        return own
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The categories that have a threshold of their own; none where the model learnt one."""
+        return tuple(self.card["calibration"].get("categories", ()))
 
     @property
     def threshold(self) -> float:

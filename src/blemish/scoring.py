@@ -28,7 +28,7 @@ def score_images(
     for done, row in enumerate(rows.rows(), 1):
         clock.check(f"scoring held-out parts, {done - 1} of {len(rows)} done")
         look = inspector.look(row.image)
-        yield HeldOut(row.part, row.view, look.score, look.peak)
+        yield HeldOut(row.part, row.view, look.score, look.peak, row.category)
         if progress:
             progress(Progress("scoring held-out good images", done, len(rows)))
 

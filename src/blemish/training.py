@@ -21,12 +21,13 @@ import onnxruntime
 import blemish
 from blemish.artifact import open_artifact, write_artifact
 from blemish.calibration.held_out import HeldOut, calibrate_parts
-from blemish.calibration.promise import Calibration, Method, Promise, parts_needed
+from blemish.calibration.promise import Calibration, Method, Promise
 from blemish.calibration.views import ViewScales
-from blemish.dataset import Dataset, ensure_sound, folds, hold_out
+from blemish.dataset import Dataset, ensure_sound, folds
 from blemish.dataset.words import name_some
 from blemish.detectors import open_detector, usual_size
 from blemish.detectors.base import Clock, Detector, FittedDetector, ShowProgress
+from blemish.dividing import check_categories, divide
 from blemish.errors import ArtifactError, BlemishError, CalibrationError, DatasetError, ImageError
 from blemish.features.backbone import open_backbone
 from blemish.features.cache import default_folder, image_key
@@ -43,7 +44,6 @@ from blemish.time_budget import Fits, seconds_to_score
 log = logging.getLogger("blemish")
 
 DEFAULT_DETECTOR = "duet"
-LEAST_HELD_OUT = 0.2
 LATENCY_IMAGES = 20
 
 
@@ -85,6 +85,17 @@ class Trained:
     seconds: float
 
     @property
+    def categories(self) -> dict[str, dict[str, Any]]:
+        """The card's entries on the thresholds of single categories, where there are several."""
+        return dict(self.card["calibration"].get("categories", {}))
+
+    @property
+    def provisional(self) -> bool:
+        """Whether the promise is not proven, over all or for one of several categories."""
+        entries = self.categories.values()
+        return self.calibration.provisional or any(entry["provisional"] for entry in entries)
+
+    @property
     def unfinished(self) -> str | None:
         """How far a training came that the budget cut short, in words; else None."""
         fit = self.card["fit"]
@@ -113,9 +124,11 @@ def train(
         raise ArtifactError(f"{path} is a folder; name a file for the model, with -o MODEL.blemish")
     clock = Clock(budget)
     detector = open_detector(plan.detector, plan.settings, preset=plan.preset)
-    _one_category(data)
+    check_categories(data, plan.detector)
     ensure_sound(data)
-    rows, held_rows = divide(data, plan)
+    rows, held_rows = divide(
+        data, plan.promise, share=plan.hold_out, cross_fit=plan.cross_fit, seed=plan.seed
+    )
     if plan.view_scales:
         need_views(rows, plan.cross_fit)
     recipe = make_recipe(data, plan)
@@ -216,6 +229,11 @@ def recalibrate(
             f"{name_some(seen)} of {good.root} were used to train {model}; "
             "the threshold needs good parts that the model has not seen"
         )
+    if lacking := set(artifact.card["calibration"].get("categories", ())) - set(good.categories):
+        raise CalibrationError(
+            f"{good.root} has no good part of {name_some(sorted(lacking))}, and {model} has a "
+            "threshold for each of its categories: give good parts of all of them"
+        )
     held = score_images(Inspector.of(artifact), good, clock, progress)
     calibration, details = calibrate_parts(list(held), promise)
     required = artifact.card["calibration"]["required_views"]
@@ -251,28 +269,6 @@ def _picture(path: Path) -> str:
     return image_key(path)[:8].hex()
 
 
-def divide(data: Dataset, plan: Plan) -> tuple[Dataset, Dataset]:
-    """The good rows to learn from, and the good rows, of other parts, that set the threshold.
-
-    A validation split in the data is used whole. With `cross_fit` the second table is empty.
-    """
-    good, validation = data.split("train").good(), data.split("validation").good()
-    if plan.cross_fit:
-        both = data.with_table(good.table.vstack(validation.table))
-        return both, both.take([])
-    if len(validation):
-        return good, validation
-    parts = len(good.parts)
-    if parts < 3:
-        raise DatasetError(
-            f"{data.root} has {parts} good part(s) to learn from; at least 3 are needed, of which "
-            "one sets the threshold, better 50 or more"
-        )
-    needed = parts_needed(plan.promise.max_fpr, plan.promise.confidence) / parts
-    share = plan.hold_out or max(LEAST_HELD_OUT, needed if needed <= 0.5 else 0.0)
-    return hold_out(good, share, plan.seed)
-
-
 def make_recipe(data: Dataset, plan: Plan) -> Recipe:
     """The preprocessing of all good images of `data`, with one window for 16-bit data."""
     multiple = 32
@@ -288,15 +284,6 @@ def make_recipe(data: Dataset, plan: Plan) -> Recipe:
     recipe = Recipe(side, side, plan.resize, tile=plan.tile, margin=margin)
     known = data.split("train").images + data.split("validation").images
     return dataclasses.replace(recipe, window=find_window(known))
-
-
-def _one_category(data: Dataset) -> None:
-    if len(data.categories) > 1:
-        raise DatasetError(
-            f"{data.root} holds {len(data.categories)} categories "
-            f"({', '.join(data.categories[:5])}, ...), and a model learns one: "
-            "choose it with --category"
-        )
 
 
 def _key(data: Dataset, detector: Detector, plan: Plan) -> str:
@@ -348,8 +335,11 @@ def _learnt(detector: Detector, features: FeatureStream, plan: Plan) -> dict[str
     }
 
 
-def _counts(rows: Dataset) -> dict[str, int]:
-    return {"images": len(rows), "parts": len(rows.parts)}
+def _counts(rows: Dataset) -> dict[str, Any]:
+    counts: dict[str, Any] = {"images": len(rows), "parts": len(rows.parts)}
+    if len(rows.categories) > 1:
+        counts["categories"] = {name: _counts(rows.category(name)) for name in rows.categories}
+    return counts
 
 
 def _describe(data: Dataset, rows: Dataset, held: Dataset, plan: Plan) -> dict[str, Any]:

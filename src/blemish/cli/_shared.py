@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from blemish.dataset import Dataset
     from blemish.features.backbone import Backbone
     from blemish.progress import Progress
+    from blemish.training import Trained
 
 
 def add_data(parser: argparse.ArgumentParser, name: str = "DATA") -> None:
@@ -91,6 +92,21 @@ def promise(options: argparse.Namespace) -> Promise:
     from blemish.calibration.promise import Promise
 
     return Promise.from_text(options.max_fpr, options.confidence)
+
+
+def promises(trained: Trained) -> list[str]:
+    """What the thresholds promise, that over all categories first, as lines for a person."""
+    lines = [trained.calibration.sentence()]
+    if trained.categories:
+        lines.append("By its own threshold, with --category or in `blemish evaluate`:")
+    for name, entry in trained.categories.items():
+        parts = "1 good part" if entry["good_parts"] == 1 else f"{entry['good_parts']} good parts"
+        proven = "provisional" if entry["provisional"] else "proven"
+        lines.append(
+            f"  {name}: threshold {entry['threshold']:.4g} from {parts}, at most "
+            f"{100 * entry['upper_bound']:.3g} % rejected ({proven})"
+        )
+    return lines
 
 
 def duration(text: str) -> float:

@@ -34,5 +34,5 @@ def run(options: argparse.Namespace) -> int:
     progress.end()
     shared.write_json(trained.card["calibration"], options.json)
     if options.json != "-":
-        print(f"{trained.path}: {trained.calibration.sentence()}")
-    return int(options.strict and trained.calibration.provisional)
+        print(f"{trained.path}: " + "\n".join(shared.promises(trained)))
+    return int(options.strict and trained.provisional)

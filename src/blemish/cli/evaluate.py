@@ -56,15 +56,36 @@ def summary(figures: dict[str, Any]) -> list[str]:
         )
     if figures["sample"]:
         lines.append(_parts(figures["sample"]))
-    good, defective = decision["tn"] + decision["fp"], decision["fn"] + decision["tp"]
-    lines.append(
-        f"at threshold {decision['threshold']:.4g}: {decision['fp']} of {good} good parts rejected"
-        f"{_interval(decision['fpr_interval'])}, {decision['tp']} of {defective} defective parts "
-        f"caught{_interval(decision['recall_interval'])}"
-    )
+    lines.append(f"at threshold {decision['threshold']:.4g}: {_decided(decision)}")
     if decision["incomplete"]:
         lines.append(f"{decision['incomplete']} parts lack a view and were not passed")
+    if "categories" in figures:
+        lines += _categories(figures["categories"], figures["mean"])
     return lines
+
+
+def _categories(categories: dict[str, Any], mean: dict[str, Any]) -> list[str]:
+    lines = ["the above pools the categories; each at its own threshold, where it has one:"]
+    for name, own in categories.items():
+        lines.append(f"  {name}: {_ranked(own)}; {_decided(own['decision'])}")
+    return [*lines, f"  mean of {len(categories)} categories: {_ranked(mean)}"]
+
+
+def _ranked(figures: dict[str, Any]) -> str:
+    """The AUROC of images, and AUPRO, on one line."""
+    return (
+        f"image AUROC {_number(figures['image']['auroc'])}, AUPRO "
+        f"{_number(figures['pixel']['aupro'])}"
+    )
+
+
+def _decided(decision: dict[str, Any]) -> str:
+    good, defective = decision["tn"] + decision["fp"], decision["fn"] + decision["tp"]
+    return (
+        f"{decision['fp']} of {good} good parts rejected{_interval(decision['fpr_interval'])}, "
+        f"{decision['tp']} of {defective} defective parts caught"
+        f"{_interval(decision['recall_interval'])}"
+    )
 
 
 def _parts(sample: dict[str, Any]) -> str:

@@ -15,6 +15,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument("model", metavar="MODEL", type=Path)
     parser.add_argument("paths", metavar="PATH", type=Path, nargs="+", help="images or folders")
+    parser.add_argument(
+        "--category", metavar="C", help="judge by this category's own threshold and views"
+    )
     shared.add_parts(parser)
     parser.add_argument(
         "--json",
@@ -31,6 +34,8 @@ def run(options: argparse.Namespace) -> int:
     from blemish.inspector import Inspector
 
     inspector = Inspector.open(options.model)
+    if options.category is not None:
+        inspector = inspector.of_category(options.category)
     verdicts: list[dict[str, Any]] = []
     for part, images in _parts(options).items():
         verdict = inspector.inspect(images, part)

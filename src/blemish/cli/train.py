@@ -97,5 +97,5 @@ def run(options: argparse.Namespace) -> int:
         )
         if trained.unfinished:
             print(f"The budget ended its training after {trained.unfinished}: --resume goes on.")
-        print(trained.calibration.sentence())
-    return int(options.strict and trained.calibration.provisional)
+        print("\n".join(shared.promises(trained)))
+    return int(options.strict and trained.provisional)

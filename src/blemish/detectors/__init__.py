@@ -68,10 +68,28 @@ def quick_settings(name: str) -> dict[str, str]:
     return dict(getattr(_module(name), "QUICK", {}))
 
 
+def learns_several_categories(name: str) -> bool:
+    """Whether that detector learns one model for several categories, read without importing it.
+
+    Its class says so by `learns_several_categories: ClassVar[bool] = True`.
+    """
+    said = (node for node in ast.walk(_source(name)) if isinstance(node, ast.AnnAssign))
+    return any(
+        isinstance(node.target, ast.Name)
+        and node.target.id == "learns_several_categories"
+        and isinstance(node.value, ast.Constant)
+        and node.value.value is True
+        for node in said
+    )
+
+
 def describe(name: str) -> str:
     """The first line of a detector's own description, read without importing it."""
-    source = (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")
-    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+    return (ast.get_docstring(_source(name)) or "").partition("\n")[0]
+
+
+def _source(name: str) -> ast.Module:
+    return ast.parse((Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8"))
 
 
 def _module(name: str) -> types.ModuleType:

@@ -15,7 +15,13 @@ from blemish.calibration.promise import Calibration
 from blemish.errors import ArtifactError
 from blemish.metrics.decision import Confusion, confusion
 from blemish.report.gallery import gallery
-from blemish.report.tables import decision_table, ranking_table, settings_tables, views_table
+from blemish.report.tables import (
+    categories_table,
+    decision_table,
+    ranking_table,
+    settings_tables,
+    views_table,
+)
 from blemish.report.words import agreement, calibration_of, counted, percentage, text, verdict
 
 if TYPE_CHECKING:
@@ -68,6 +74,7 @@ def render(evaluation: Evaluation) -> str:
         ranking=ranking_table(evaluation.figures),
         decision=decision_table(evaluation.figures),
         speed=text(_speed(evaluation.figures)),
+        categories=categories_table(evaluation.figures),
         views=views_table(evaluation.figures),
         settings=settings_tables(evaluation.card),
     )

@@ -64,6 +64,42 @@ def views_table(figures: Mapping[str, Any]) -> str:
     )
 
 
+def categories_table(figures: Mapping[str, Any]) -> str:
+    """Each category by itself at its own threshold, and their mean; or nothing for one category."""
+    categories = figures.get("categories")
+    if not categories:
+        return ""
+    groups = (("image", "auroc"), ("pixel", "aupro"), ("sample", "auroc"))
+
+    def row(name: str, of_one: Mapping[str, Any], decided: Sequence[str]) -> str:
+        ranked = [_figure((of_one.get(group) or {}).get(key)) for group, key in groups]
+        cells = "".join(f'<td class="n">{cell}</td>' for cell in [*ranked, *decided])
+        return f'<tr><th scope="row">{text(name)}</th>{cells}</tr>'
+
+    rows = [row(name, own, _decided(own["decision"])) for name, own in categories.items()]
+    mean = figures["mean"]
+    rates = [NOTHING, _rate(mean["decision"], "fpr"), _rate(mean["decision"], "recall")]
+    rows.append(row("Mean", mean, rates))
+    names = ("Image AUROC", "AUPRO", "Sample AUROC", "Threshold", "Good, rejected", "Caught")
+    head = "<th>Category</th>" + "".join(f"<th class=n>{name}</th>" for name in names)
+    return (
+        '<div class="categories"><h3>Categories</h3>'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        '<p class="small">Each category is decided at its own threshold where the model has one; '
+        "all else on this page pools the categories, at the one threshold for all.</p></div>"
+    )
+
+
+def _decided(decision: Mapping[str, Any]) -> list[str]:
+    """Threshold, rejected of the good parts, and rejected of the defective parts."""
+    good, defective = decision["tn"] + decision["fp"], decision["fn"] + decision["tp"]
+    return [
+        _threshold(decision),
+        f"{_count(decision['fp'])} of {_count(good)}",
+        f"{_count(decision['tp'])} of {_count(defective)}",
+    ]
+
+
 def _combined(sample: Mapping[str, Any]) -> str:
     said = (
         f"Sample AUROC by the highest view {_figure(sample.get('auroc'))}, "

@@ -1,0 +1,303 @@
+"""UniAD: a transformer restores the features of several categories (You et al., NeurIPS 2022).
+
+Features of a frozen backbone become tokens on one grid. A token cannot be copied through: attention
+sees no neighbour of it (neighbour-masked attention), every layer of the decoder asks with learned
+queries of its own, and in training the tokens are jittered while the target is not. What is not
+restored is anomalous.
+
+Departures from the paper, in all presets: finer layers are averaged down to the grid, not sampled;
+queries begin small; instead of the largest mean over 16 x 16 pixels of the enlarged map, the score
+takes the largest cell after a Gaussian of half a cell, nearly the same; the error is a root mean
+square, not a length. `cpu` also departs in backbone, depth, width, dropout, batch, rate (it rises
+first) and steps, and standardises features per channel by training images, so that no layer's scale
+decides the loss. EfficientNet-B4, which `paper` names, must be brought as a backbone of that name;
+with another one, set `backbone` and `layers`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.nn import functional
+
+from blemish.dataset import Dataset
+from blemish.detectors._embedding import Embedding
+from blemish.detectors._network import (
+    DEVICE,
+    Training,
+    add_network,
+    read_table,
+    seeded,
+    shuffled,
+    to_device,
+)
+from blemish.detectors.base import Clock, FittedDetector, ShowProgress, need_images
+from blemish.features.backbone import BUNDLED
+from blemish.features.stream import FeatureStream
+from blemish.features.table import FeatureTable
+from blemish.graph import blocks
+from blemish.graph.builder import Graph
+from blemish.graph.join import join
+
+Floats = npt.NDArray[np.float32]
+
+POOLED = 0.5  # cells: the deviation of a mean over one cell of a map that is enlarged bilinearly
+QUERY = 0.02  # deviation of a query's numbers at first
+SCALE_IMAGES = 64  # from which means and deviations are taken
+LAST_PHASE = 0.8  # of the steps, after which the rate is a tenth
+
+PRESETS: dict[str, dict[str, object]] = {
+    "cpu": {},  # the defaults
+    "paper": {
+        "backbone": "efficientnet_b4.ra2_in1k",
+        "layers": ("stage1", "stage2", "stage3", "stage4"),
+        "width": 256,
+        "depth": 4,
+        "heads": 8,
+        "feedforward": 1024,
+        "dropout": 0.1,
+        "standardise": False,
+        "steps": 453_000,  # 1,000 epochs of MVTec AD
+        "batch": 8,
+        "rate": 1e-4,
+        "warmup": 1,
+    },
+}
+QUICK = {
+    **{"steps": "60", "warmup": "10", "grid_stride": "8"},
+    **{"width": "64", "depth": "1", "feedforward": "128"},
+}
+
+
+@dataclass(frozen=True)
+class Uniad:
+    """Settings of UniAD.
+
+    `grid_stride`: input pixels per token; `width` of a token, `depth` of encoder and of decoder,
+    `heads`, `feedforward`, `dropout`: of the transformer; `neighbours`: side of the square, in
+    tokens, that attention does not see; `jitter`: the noise on a token in training, relative to its
+    length over the number of channels; `standardise`: see above; `rate` and `decay` of AdamW, the
+    former reached after `warmup` steps; `clip`: largest norm of the gradient; `top`: the score is
+    the mean of so many of the map's largest values.
+    """
+
+    learns_several_categories: ClassVar[bool] = True
+
+    backbone: str = BUNDLED
+    layers: tuple[str, ...] = ("block2", "block4", "block10")
+    grid_stride: int = 16
+    width: int = 128
+    depth: int = 2
+    heads: int = 4
+    feedforward: int = 512
+    dropout: float = 0.0
+    neighbours: int = 7
+    jitter: float = 20.0
+    standardise: bool = True
+    steps: int = 1500
+    batch: int = 2
+    rate: float = 2e-3
+    warmup: int = 50
+    decay: float = 1e-4
+    clip: float = 0.1
+    top: int = 1
+
+    def fit(
+        self,
+        data: Dataset,
+        *,
+        features: FeatureStream,
+        seed: int,
+        budget: float | None = None,
+        progress: ShowProgress | None = None,
+        checkpoint: Path | None = None,
+    ) -> FittedDetector:
+        """Train the transformer on the tokens of all categories at once."""
+        need_images(data)
+        clock = Clock(budget)
+        embedding = Embedding.of(features, self.grid_stride, pool=1)
+        embed = embedding.function()
+        with read_table(features, data, clock, progress) as table, seeded(seed):
+            network = Network(self, embedding.channels, embedding.grid).to(DEVICE)
+            if self.standardise:
+                network.learn_scale(*channel_scale(embedding, table))
+            optimizer = torch.optim.AdamW(network.parameters(), self.rate, weight_decay=self.decay)
+
+            def loss(step: int) -> torch.Tensor:
+                x, inside = embed(table.take(shuffled(len(table), self.batch, step, seed)))
+                tokens = network.tokens(to_device(x))
+                restored = network.restore(jittered(tokens, self.jitter))
+                error = (restored - tokens).square().mean(2)
+                weight = to_device(inside)
+                return (error * weight).sum() / weight.sum()
+
+            facts = Training(self.steps, seed, clock, progress, checkpoint).run(
+                network,
+                [optimizer],
+                loss,
+                rate=self._rate,
+                clip=self.clip,
+            )
+
+        def head(graph: Graph) -> tuple[str, str]:
+            shape = (embedding.channels, *embedding.grid)
+            [map_] = add_network(graph, network, {embedding.nodes(graph): shape})
+            inside = blocks.inside(graph, "valid", embedding.grid, embedding.size)
+            pooled = blocks.smooth(graph, map_, POOLED)
+            return map_, blocks.peak(graph, pooled, inside, self.top)
+
+        model = join(features.backbone.path, self.layers, *embedding.size, head)
+        return FittedDetector(model, *embedding.size, facts=facts)
+
+    def _rate(self, step: int) -> float:
+        rising = min(1.0, (step + 1) / self.warmup)
+        return rising if step < LAST_PHASE * self.steps else 0.1
+
+
+def channel_scale(embedding: Embedding, table: FeatureTable) -> tuple[Floats, Floats]:
+    """Mean and deviation [C] of the tokens inside some training crops, spread over the set."""
+    embed = embedding.function()
+    found = []
+    for crop in np.unique(np.linspace(0, len(table) - 1, SCALE_IMAGES).round().astype(np.int64)):
+        x, inside = embed(table.take([crop]))
+        found.append(x[0].reshape(embedding.channels, -1)[:, inside[0] > 0])
+    tokens = np.concatenate(found, axis=1).astype(np.float64)
+    return tokens.mean(1).astype(np.float32), tokens.std(1).astype(np.float32)
+
+
+def jittered(tokens: torch.Tensor, amount: float) -> torch.Tensor:
+    """Tokens [n, T, C] with noise: N(0, 1) times `amount`, times the token's length over C."""
+    length = tokens.square().sum(2, keepdim=True).sqrt()
+    return tokens + torch.randn_like(tokens) * length * amount / tokens.shape[2]
+
+
+def neighbour_mask(grid: tuple[int, int], side: int) -> torch.Tensor:
+    """-inf where a token lies within a square of `side` around another, itself among it: [T, T].
+
+    The square is smaller on a grid that it would cover, so that every token sees some other.
+    """
+    half = min(side // 2, max(grid) // 2 - 1)
+    rows, columns = (torch.arange(length) for length in grid)
+    places = torch.cartesian_prod(rows, columns)
+    apart = (places[:, None] - places[None]).abs().amax(2)
+    return torch.zeros(len(places), len(places)).masked_fill(apart <= half, -math.inf)
+
+
+class Network(nn.Module):
+    """From embeddings [n, C, h, w] to the map of what cannot be restored [n, h, w]."""
+
+    def __init__(self, settings: Uniad, channels: int, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.grid, self.channels, width = grid, channels, settings.width
+        self.mean: torch.Tensor
+        self.deviation: torch.Tensor
+        self.mask: torch.Tensor
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("deviation", torch.ones(channels))
+        self.register_buffer("mask", neighbour_mask(grid, settings.neighbours))
+        self.rows = nn.Parameter(torch.rand(grid[0], width // 2))
+        self.columns = nn.Parameter(torch.rand(grid[1], width // 2))
+        self.into = nn.Linear(channels, width)
+        self.encoder = nn.ModuleList(Layer(settings, sources=1) for _ in range(settings.depth))
+        self.decoder = nn.ModuleList(Layer(settings, sources=2) for _ in range(settings.depth))
+        self.queries = nn.Parameter(QUERY * torch.randn(settings.depth, math.prod(grid), width))
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, channels)
+
+    def learn_scale(self, mean: Floats, deviation: Floats) -> None:
+        """Standardise with these [C]; a channel that never varies stays as it is."""
+        spread = np.where(deviation > 1e-6 * np.abs(deviation).max(initial=0), deviation, 1)
+        self.mean = to_device(mean)
+        self.deviation = to_device(spread.astype(np.float32))
+
+    def tokens(self, x: torch.Tensor) -> torch.Tensor:
+        """Embeddings [n, C, h, w] as tokens [n, h * w, C]."""
+        flat = x.flatten(2).transpose(1, 2)
+        return (flat - self.mean) / self.deviation
+
+    def restore(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Tokens [n, T, C] as the transformer makes them anew."""
+        height, width = self.grid
+        position = torch.cat(
+            [
+                self.rows[:, None].expand(-1, width, -1),
+                self.columns[None].expand(height, -1, -1),
+            ],
+            dim=2,
+        ).flatten(0, 1)
+        memory = self.into(tokens)
+        for layer in self.encoder:
+            memory = layer(memory, [memory], position, self.mask)
+        out = memory
+        for layer, queries in zip(self.decoder, self.queries, strict=True):
+            out = layer(queries.expand_as(out), [memory, out], position, self.mask)
+        restored: torch.Tensor = self.out(self.norm(out))
+        return restored
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The root of the mean squared error of every token, as a map."""
+        tokens = self.tokens(x)
+        error = (self.restore(tokens) - tokens).square().mean(2).sqrt()
+        return error.reshape(-1, *self.grid)
+
+
+class Layer(nn.Module):
+    """Attention to each source in turn, then two linear steps; a norm after each (post-norm)."""
+
+    def __init__(self, settings: Uniad, *, sources: int) -> None:
+        super().__init__()
+        width, dropout = settings.width, settings.dropout
+        self.attend = nn.ModuleList(
+            Attention(width, settings.heads, dropout) for _ in range(sources)
+        )
+        self.feed = nn.Sequential(
+            nn.Linear(width, settings.feedforward),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(settings.feedforward, width),
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(sources + 1))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        sources: list[torch.Tensor],
+        position: torch.Tensor,
+        mask: torch.Tensor,
+    ) -> torch.Tensor:
+        """Positions are added to what asks and to what is compared, not to what is taken."""
+        for attend, norm, source in zip(self.attend, self.norms, sources, strict=False):
+            taken = attend(x + position, source + position, source, mask)
+            x = norm(x + self.dropout(taken))
+        fed: torch.Tensor = self.norms[-1](x + self.dropout(self.feed(x)))
+        return fed
+
+
+class Attention(nn.Module):
+    """Multi-head attention, every projection its own."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.size, self.dropout = heads, width // heads, dropout
+        self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
+
+    def forward(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
+        """All [n, T, width]."""
+        q, k, v = (
+            project(x).reshape(-1, x.shape[1], self.heads, self.size).transpose(1, 2)
+            for project, x in ((self.query, query), (self.key, key), (self.value, value))
+        )
+        dropout = self.dropout if self.training else 0.0
+        taken = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+        joined: torch.Tensor = self.out(taken.transpose(1, 2).flatten(2))
+        return joined

@@ -1,0 +1,92 @@
+"""Who learns and who sets the threshold: categories, and good parts divided within each."""
+
+from __future__ import annotations
+
+import math
+
+import polars as pl
+
+from blemish.calibration.promise import Promise, parts_needed
+from blemish.dataset import Dataset, hold_out
+from blemish.dataset.words import name_some
+from blemish.detectors import detector_names, learns_several_categories
+from blemish.errors import DatasetError
+
+LEAST_HELD_OUT = 0.2
+
+
+def check_categories(data: Dataset, detector: str) -> None:
+    """Refuse several categories, unless that detector learns one model for all of them."""
+    several = len(data.categories) > 1
+    if several and not learns_several_categories(detector):
+        able = [name for name in detector_names() if learns_several_categories(name)]
+        way_out = f", or take a detector that learns several at once ({', '.join(able)})"
+        raise DatasetError(
+            f"{data.root} holds {len(data.categories)} categories ({name_some(data.categories)}), "
+            f"and {detector} learns one: choose it with --category{way_out * bool(able)}"
+        )
+
+
+def divide(
+    data: Dataset,
+    promise: Promise,
+    *,
+    share: float | None = None,
+    cross_fit: int = 0,
+    seed: int = 0,
+) -> tuple[Dataset, Dataset]:
+    """The good rows to learn from, and the good rows, of other parts, that set the threshold.
+
+    Every category is divided by itself and is on both sides. A validation split in the data is used
+    whole. Else `share` is held out (None: as much as the promise needs, if that is at most half,
+    and never less than a fifth). With `cross_fit` the second table is empty. Raises DatasetError
+    for a category with too few good parts, or on one side only.
+    """
+    good, validation = data.split("train").good(), data.split("validation").good()
+    if cross_fit:
+        both = data.with_table(good.table.vstack(validation.table))
+        _need_parts(both, 2)
+        return both, both.take([])
+    if len(validation):
+        _need_both_sides(good, validation)
+        return good, validation
+    _need_parts(good, 3)
+    sides = [
+        hold_out(of_one, share or _share(len(of_one.parts), len(good.parts), promise), seed)
+        for of_one in map(good.category, good.categories)
+    ]
+    learnt, held = (pl.concat(side.table for side in pair) for pair in zip(*sides, strict=True))
+    return data.with_table(learnt), data.with_table(held)
+
+
+def _share(parts: int, all_parts: int, promise: Promise) -> float:
+    """The share to hold out of a category: what its own promise needs, else that over all."""
+    needed = parts_needed(promise.max_fpr, promise.confidence)
+    of_all = math.ceil(parts * needed / all_parts)
+    enough = [share for share in (needed / parts, of_all / parts) if share <= 0.5]
+    return max([LEAST_HELD_OUT, *enough[:1]])
+
+
+def _need_parts(good: Dataset, least: int) -> None:
+    """Refuse to learn from fewer good parts, of any category, than a threshold takes."""
+    names = good.categories
+    for name in names or [""]:
+        parts = len(good.category(name).parts) if name else 0
+        if parts < least:
+            of = f" of category {name!r}" if len(names) > 1 else ""
+            raise DatasetError(
+                f"{good.root} has {parts} good part(s){of} to learn from; at least {least} are "
+                "needed, of which one sets the threshold, better 50 or more"
+            )
+
+
+def _need_both_sides(good: Dataset, validation: Dataset) -> None:
+    """Refuse a validation split without a category that is learnt, or with one that is not."""
+    learnt, checked = set(good.categories), set(validation.categories)
+    if len(learnt | checked) > 1 and learnt != checked:
+        name = min(learnt ^ checked)
+        side = "train" if name in checked else "validation"
+        raise DatasetError(
+            f"{good.root} has no good part of category {name!r} in its {side} split; every "
+            "category needs good parts in both, or leave out the validation split"
+        )

@@ -1,0 +1,101 @@
+"""What a model did on each image and each part of a test set."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from blemish.calibration.views import decide, part_score
+from blemish.inspector import Inspector, Look
+from blemish.metrics.localised import UNMARKED
+from blemish.metrics.pixel import PixelScores
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """One image of the test set, its score, and whether its map's peak lies on its mask.
+
+    `localised` is 1, 0, or -1 where no defect is marked (see `metrics.localised.peak_on_mask`).
+    """
+
+    image: Path
+    mask: Path | None
+    category: str
+    label: str
+    defect: str | None
+    part: str
+    view: str | None
+    score: float
+    localised: int = UNMARKED
+
+
+@dataclass(frozen=True)
+class PartResult:
+    """One part: the largest score of its images, and the decision; `images` are indices."""
+
+    part: str
+    label: str
+    defects: tuple[str, ...]
+    score: float
+    decision: str
+    images: tuple[int, ...]
+
+
+@dataclass(eq=False)
+class Scored:
+    """Images as they are scored, of one category or of all, and what their maps hold.
+
+    `peaks` are the largest values of the maps, where masks ask for maps at all; `hidden` counts the
+    images whose marked defects lie outside of the centre crop.
+    """
+
+    pixels: PixelScores
+    with_masks: bool
+    images: list[ImageResult] = field(default_factory=list)
+    peaks: list[float] = field(default_factory=list)
+    hidden: int = 0
+
+    def add(self, result: ImageResult, look: Look, mask: npt.NDArray[np.bool_] | None) -> None:
+        """Add one image; its pixels count where its mask [H, W] is known."""
+        self.images.append(result)
+        if not self.with_masks:
+            return
+        self.peaks.append(float(look.map.max()))
+        if mask is not None:
+            top, left, bottom, right = look.seen
+            seen = np.s_[top:bottom, left:right]
+            self.pixels.add(look.map[seen], mask[seen], name=str(result.image))
+            self.hidden += bool(mask.any() and not mask[seen].any())
+
+
+def decide_parts(images: list[ImageResult], inspector: Inspector) -> list[PartResult]:
+    """The decision on each part, at the threshold of the inspector's card."""
+    members: dict[str, list[int]] = {}
+    for index, image in enumerate(images):
+        members.setdefault(image.part, []).append(index)
+    return [
+        _part(name, indices, [images[i] for i in indices], inspector)
+        for name, indices in members.items()
+    ]
+
+
+def _part(
+    name: str, indices: list[int], images: list[ImageResult], inspector: Inspector
+) -> PartResult:
+    scores: dict[str, float] = {}
+    for image in images:
+        view = image.view or ""
+        scores[view] = max(image.score, scores.get(view, -math.inf))
+    defects = sorted({image.defect for image in images if image.defect})
+    return PartResult(
+        name,
+        "defective" if any(image.label == "defective" for image in images) else "good",
+        tuple(defects),
+        part_score(scores.values()),
+        decide(scores, inspector.threshold, inspector.required_views),
+        tuple(indices),
+    )
