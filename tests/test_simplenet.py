@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from blemish.detectors import open_detector, quick_settings  # noqa: E402
-from blemish.detectors._network import seeded  # noqa: E402
+from blemish.detectors._network import Training, seeded  # noqa: E402
 from blemish.detectors._planted import good_pictures  # noqa: E402
+from blemish.detectors.base import Clock  # noqa: E402
 from blemish.detectors.conformance import Case  # noqa: E402
 from blemish.detectors.simplenet import SimpleNet, Simplenet, Space  # noqa: E402
 from blemish.errors import BlemishError  # noqa: E402
@@ -24,23 +26,21 @@ def patches(count: int, channels: int = 6, seed: int = 0) -> np.ndarray:
     return ((rng.normal(size=(count, channels)) + 3) * scale).astype(np.float32)
 
 
-def trained(steps: int = 150) -> SimpleNet:
+@cache
+def trained(steps: int = 60) -> SimpleNet:
     x = torch.from_numpy(patches(256))
+    settings = Simplenet(discriminator_rate=1e-2)
     with seeded(0):
         network = SimpleNet(Space.standard(patches(256)), 32, identity=True)
-        optimizers = Simplenet().optimizers(network)
-        for _ in range(steps):
-            for one in optimizers:
-                one.zero_grad()
-            network.loss(x, 1.0, varies=True).backward()
-            for one in optimizers:
-                one.step()
+    Training(steps, 0, Clock(None)).run(
+        network, settings.optimizers(network), lambda step: network.loss(x, 1.0, varies=True)
+    )
     return network
 
 
 def test_once_trained_it_is_one_matrix_before_its_leaky_relu() -> None:
-    network = trained(5)
-    x = torch.from_numpy(patches(20, seed=1))
+    network = trained(5).double()
+    x = torch.from_numpy(patches(20, seed=1)).double()
     with torch.no_grad():
         network.eval()
         expected = network.discriminator(network.adapt(x)).numpy()
@@ -57,11 +57,13 @@ def test_what_is_nearer_to_the_margin_than_a_half_costs() -> None:
     assert network.loss(torch.from_numpy(patches(64)), 1.0, varies=False).item() == pytest.approx(
         1.0
     )
-    assert 0 <= trained().loss(torch.from_numpy(patches(256)), 1.0, varies=False).item() < 0.9
+    assert (
+        0 <= trained().train().loss(torch.from_numpy(patches(256)), 1.0, varies=False).item() < 0.9
+    )
 
 
 def test_far_patches_score_higher_than_those_it_learnt_from_whatever_their_scale() -> None:
-    network = trained().eval()
+    network = trained().float().eval()
     good = patches(100, seed=1)
     for channel in range(good.shape[1]):
         far = good.copy()

@@ -68,6 +68,7 @@ PRESETS: dict[str, dict[str, object]] = {
 QUICK = {
     "layers": "block4,block10",
     "grid_stride": "8",
+    "pool": "1",
     "steps": "150",
     "hidden": "64",
     "patches": "256",
