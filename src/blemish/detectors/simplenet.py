@@ -18,6 +18,7 @@ from some of the patches of a step's pictures. The score is the mean of the `top
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -218,7 +219,7 @@ class SimpleNet(nn.Module):
     @torch.no_grad()
     def as_matrices(self) -> tuple[Floats, Floats, Floats]:
         """M [C, hidden], b [hidden], w [hidden, 1]: D(x) = LeakyReLU(x M + b) w, once trained."""
-        network = self.to("cpu").double().eval()
+        network = copy.deepcopy(self).to("cpu").double().eval()
         channels = len(network.mean)
         bias = network.linear(torch.zeros(1, channels, dtype=torch.float64))
         matrix = network.linear(torch.eye(channels, dtype=torch.float64)) - bias
