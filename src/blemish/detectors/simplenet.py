@@ -132,12 +132,14 @@ class Simplenet:
                 some = np.linspace(0, len(table) - 1, min(SCALE_IMAGES, len(table))).astype(int)
                 space = Space.standard(patches_of(table.take(some)))
             with seeded(seed):
-                network = SimpleNet(space, self.hidden, identity=self.standardise).to(DEVICE)
+                # In double precision: training magnifies the rounding, which threads change.
+                network = SimpleNet(space, self.hidden, identity=self.standardise)
+                network = network.double().to(DEVICE)
 
             def loss(step: int) -> torch.Tensor:
                 rows = patches_of(table.take(shuffled(len(table), self.batch, step, seed)))
                 chosen = np.random.default_rng((seed, step)).permutation(len(rows))
-                x = to_device(rows[chosen[: self.patches]])
+                x = to_device(rows[chosen[: self.patches]]).double()
                 return network.loss(x, self.noise, varies=self.noise_varies)
 
             training = Training(self.steps, seed, clock, progress, checkpoint, SECONDS_TO_FINISH)
