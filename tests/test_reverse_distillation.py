@@ -19,7 +19,9 @@ from blemish.detectors.conformance import Case  # noqa: E402
 from blemish.detectors.reverse_distillation import (  # noqa: E402
     Distillation,
     ReverseDistillation,
-    _statistics,
+    _mean_maps,
+    _standardise,
+    _tensors,
 )
 from blemish.errors import BlemishError  # noqa: E402
 from blemish.features.backbone import open_backbone  # noqa: E402
@@ -31,14 +33,12 @@ from blemish.images import Recipe  # noqa: E402
 SHAPES = [(4, 16, 24), (6, 8, 12), (10, 4, 6)]
 
 
-def raw(channels: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Statistics that change nothing."""
-    return [(np.zeros(c, np.float32), np.ones(c, np.float32)) for c in channels]
+CHANNELS = [c for c, _, _ in SHAPES]
 
 
-def small(*, signed: bool = True, bottlenecks: bool = False) -> Distillation:
+def small(**settings: bool) -> Distillation:
     with seeded(0):
-        return Distillation(raw([c for c, _, _ in SHAPES]), (1, 1, 1, 1), bottlenecks, signed)
+        return Distillation(CHANNELS, ReverseDistillation(**settings))
 
 
 def some_layers(count: int, seed: int) -> list[torch.Tensor]:
@@ -50,7 +50,7 @@ class Rebuilds(Distillation):
     """A network whose decoder gives back the teacher's layers times `factor`, changed in places."""
 
     def __init__(self, factor: float, change: tuple[slice, slice] | None = None) -> None:
-        super().__init__(raw([c for c, _, _ in SHAPES]), (1, 1, 1, 1), False, True)
+        super().__init__(CHANNELS, ReverseDistillation())
         self.factor, self.change = factor, change
 
     def both(self, layers: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
@@ -92,7 +92,7 @@ def test_the_map_shows_where_a_layer_is_not_rebuilt() -> None:
 @pytest.mark.parametrize("signed", [False, True])
 def test_the_network_means_the_same_in_the_graph(bottlenecks: bool, signed: bool) -> None:
     """With the running statistics of its normalisation, for other batches than it was made with."""
-    network = small(signed=signed, bottlenecks=bottlenecks)
+    network = small(standardised=signed, bottlenecks=bottlenecks)
     network.both(some_layers(8, 1))  # moves the running statistics
     network.eval()
     layers = some_layers(3, 2)
@@ -108,7 +108,7 @@ def test_the_network_means_the_same_in_the_graph(bottlenecks: bool, signed: bool
 
 @pytest.mark.parametrize("signed", [False, True])
 def test_the_decoder_reaches_negative_values_only_for_signed_layers(signed: bool) -> None:
-    _, decoded = small(signed=signed).both(some_layers(4, 3))
+    _, decoded = small(standardised=signed).both(some_layers(4, 3))
     assert [layer.shape[1:] for layer in decoded] == SHAPES
     assert all((layer.min() < 0) == signed for layer in decoded)
 
@@ -119,10 +119,8 @@ def test_the_papers_networks_have_the_papers_shapes() -> None:
     assert isinstance(paper, ReverseDistillation)
     assert paper.layers == ("layer1", "layer2", "layer3")
     shapes = [(256, 64, 64), (512, 32, 32), (1024, 16, 16)]
-    statistics = raw([c for c, _, _ in shapes])
     with torch.device("meta"):
-        network = Distillation(statistics, paper.depths, paper.bottlenecks, paper.signed)
-    network = network.to("meta")
+        network = Distillation([c for c, _, _ in shapes], paper)
     embeddings: list[tuple[int, ...]] = []
     network.embed.register_forward_hook(lambda *call: embeddings.append(tuple(call[2].shape)))
     _, decoded = network.both([torch.zeros(16, *shape, device="meta") for shape in shapes])
@@ -147,9 +145,18 @@ def test_layers_that_are_not_three_of_doubling_strides_are_refused(
 
 
 def test_an_input_that_the_embedding_does_not_divide_is_refused(tmp_path: Path) -> None:
-    settings = {"layers": "block4,block10,block14"}
     with pytest.raises(BlemishError, match="multiples of 64 pixels, not 96 x 96"):
-        Case("reverse_distillation", tmp_path, settings, size=96, count=2).fit()
+        Case("reverse_distillation", tmp_path, size=96, count=2).fit()
+
+
+@pytest.mark.parametrize(
+    "settings", [{"depths": "1,1,1"}, {"depths": "1,0,1,1"}, {"batch": "1"}, {"embedding": "0"}]
+)
+def test_networks_that_cannot_be_built_are_refused(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
+    with pytest.raises(BlemishError, match="needs four depths of 1 or more, a batch of 2 or more"):
+        Case("reverse_distillation", tmp_path, settings, count=2).fit()
 
 
 def pictures(folder: Path, values: Sequence[np.ndarray]) -> Path:
@@ -159,24 +166,26 @@ def pictures(folder: Path, values: Sequence[np.ndarray]) -> Path:
     return folder
 
 
-def test_standardised_channels_have_mean_0_and_deviation_1_over_the_picture(tmp_path: Path) -> None:
-    """The padding of a picture twice as wide as high does not count."""
+def test_statistics_are_taken_over_the_picture_and_not_its_padding(tmp_path: Path) -> None:
+    """The teacher's channels come to mean 0 and variance 1, the maps to mean 1."""
     rng = np.random.default_rng(0)
-    noise = [rng.integers(0, 255, (32, 64, 3), np.uint8) for _ in range(4)]
+    noise = [rng.integers(0, 255, (64, 128, 3), np.uint8) for _ in range(4)]
     data = open_dataset(pictures(tmp_path / "noise", noise))
-    detector = open_detector("reverse_distillation")
-    recipe = Recipe(64, 64, "pad")
-    features = FeatureStream(open_backbone(), detector.layers, recipe)
+    settings = ReverseDistillation()
+    features = FeatureStream(open_backbone(), settings.layers, Recipe(128, 128, "pad"))
     table = FeatureTable.of(features, data.images)
-    batch = table.take(range(4))
-    for layer, (mean, deviation) in zip(
-        batch.layers.values(), _statistics(table, (64, 64)), strict=True
-    ):
-        top, _, bottom, _ = (batch.valid[0] * layer.shape[2] / 64).astype(int)
-        assert bottom - top == layer.shape[2] // 2
-        picture = layer[:, :, top:bottom]
-        np.testing.assert_allclose(mean, picture.mean((0, 2, 3)), rtol=0.01, atol=0.01)
-        np.testing.assert_allclose(deviation, picture.std((0, 2, 3)), rtol=0.01, atol=0.01)
+    network = Distillation([c for c, _, _ in features.shapes.values()], settings).eval()
+    _standardise(network, table, (128, 128))
+    network.units.copy_(_mean_maps(network, table, (128, 128)))
+    layers, insides = _tensors(table.take(range(4)), (128, 128))
+    with torch.no_grad():
+        teacher, maps = network.both(layers)[0], network.maps(layers)
+    for e, map_, unit, inside in zip(teacher, maps, network.units, insides, strict=True):
+        assert 0 < inside.mean() < 1
+        cells = e.movedim(1, 0)[:, inside[:, 0] > 0]
+        assert torch.allclose(cells.mean(1), torch.zeros(len(cells)), atol=1e-4)
+        assert torch.allclose(cells.var(1), torch.ones(len(cells)), atol=1e-2)
+        assert float((map_ / unit)[inside[:, 0] > 0].mean()) == pytest.approx(1, abs=1e-4)
     table.close()
 
 

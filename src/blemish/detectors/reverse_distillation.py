@@ -5,10 +5,11 @@ embedding, from which a mirrored decoder rebuilds them, the deepest first. It le
 parts only, so where a part is defective, teacher and decoder differ.
 
 Departures from the paper: the map has the finest layer's grid, on which it is summed and smoothed,
-instead of the image's. With `signed` (not in preset `paper`), for backbones whose layers are linear
-and so of either sign: the teacher's channels are brought to mean 0 and variance 1 over the training
-images, since a cosine would else see the few largest, and the decoder's outputs pass no ReLU. The
-bundled backbone's preset `cpu` has one basic block per stage and far fewer steps.
+instead of the image's. Those that preset `paper` undoes: `standardised`, for layers without a ReLU,
+brings the teacher's channels to mean 0 and variance 1 over training images, and the decoder's
+outputs pass no ReLU either; `balanced` divides each scale's map by its mean on training images, so
+that the noisiest does not rule the sum; preset `cpu` takes the bundled backbone's layers of strides
+8 to 32, an embedding half as wide, one basic block per stage and far fewer steps.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ Floats = npt.NDArray[np.float32]
 Tensors = list[torch.Tensor]
 Way = Literal["down", "keep", "up"]
 
-STATISTICS_CROPS = 64  # spread over the training set, for the channels' mean and deviation
-LAST_SECONDS = 2.0  # for the graph, after the last step
+STATISTICS_CROPS = 64  # spread over the training set, for what is fixed by statistics
+LAST_SECONDS = 3.0  # for the scales' means and the graph, after the last step
 
 PRESETS: dict[str, dict[str, object]] = {
     "cpu": {},  # the defaults: the bundled backbone
@@ -58,8 +59,10 @@ PRESETS: dict[str, dict[str, object]] = {
         "layers": ("layer1", "layer2", "layer3"),
         "steps": 3000,  # 200 epochs of 240 images in batches of 16
         "depths": (3, 3, 4, 6),
+        "embedding": 2.0,
         "bottlenecks": True,
-        "signed": False,
+        "standardised": False,
+        "balanced": False,
     },
 }
 QUICK = {"steps": "60"}
@@ -70,20 +73,23 @@ class ReverseDistillation:
     """Settings of Reverse Distillation.
 
     `layers`: three, each of twice the stride of the one before; `steps` of `batch` crops at the
-    learning rate `rate`; `depths`: residual blocks in the embedding's stage and in the decoder's
-    three; `bottlenecks`: blocks as in a wide ResNet-50, else of two 3 x 3 convolutions; `signed`:
-    for layers of either sign; `sigma`: smoothing of the map in input pixels; `top`: the score is
-    the mean of so many of the map's largest values (the paper's 1).
+    learning rate `rate`; `embedding`: its channels, times those of the deepest layer; `depths`:
+    residual blocks in its stage and in the decoder's three; `bottlenecks`: blocks as in a wide
+    ResNet-50, else of two 3 x 3 convolutions; `standardised` and `balanced` as above; `sigma`:
+    smoothing of the map in input pixels; `top`: the score is the mean of so many of the map's
+    largest values (the paper's 1).
     """
 
     backbone: str = BUNDLED
-    layers: tuple[str, ...] = ("block2", "block4", "block10")
+    layers: tuple[str, ...] = ("block4", "block10", "block14")
     steps: int = 400
     batch: int = 16
     rate: float = 0.005
+    embedding: float = 1.0
     depths: tuple[int, ...] = (1, 1, 1, 1)
     bottlenecks: bool = False
-    signed: bool = True
+    standardised: bool = True
+    balanced: bool = True
     sigma: float = 4.0
     top: int = 1
 
@@ -102,7 +108,7 @@ class ReverseDistillation:
         Raises BlemishError for layers or a size of the input that they cannot be built on.
         """
         need_images(data)
-        _check_layers(features)
+        self._check(features)
         clock = Clock(budget)
         size = (features.recipe.height, features.recipe.width)
         grid = next(iter(features.shapes.values()))[1:]
@@ -111,11 +117,13 @@ class ReverseDistillation:
 
             def loss(step: int) -> torch.Tensor:
                 batch = table.take(shuffled(len(table), self.batch, step, seed))
-                return network.loss(_teacher(batch), _insides(batch, size))
+                return network.loss(*_tensors(batch, size))
 
             optimizer = torch.optim.Adam(network.parameters(), self.rate, betas=(0.5, 0.999))
             training = Training(self.steps, seed, clock, progress, checkpoint, LAST_SECONDS)
             facts = training.run(network, [optimizer], loss)
+            if self.balanced:
+                network.units.copy_(_mean_maps(network, table, size))
 
         def head(graph: Graph) -> tuple[str, str]:
             (raw,) = add_network(graph, network, features.shapes)
@@ -129,54 +137,79 @@ class ReverseDistillation:
     def _network(self, table: FeatureTable, size: tuple[int, int], seed: int) -> Distillation:
         """The network before its first step."""
         channels = [shape[0] for shape in table.stream.shapes.values()]
-        raw = [(np.zeros(c, np.float32), np.ones(c, np.float32)) for c in channels]
-        statistics = _statistics(table, size) if self.signed else raw
         with seeded(seed):
-            return Distillation(statistics, self.depths, self.bottlenecks, self.signed).to(DEVICE)
+            network = Distillation(channels, self)
+        if self.standardised:
+            _standardise(network.to(DEVICE), table, size)
+        return network.to(DEVICE)
+
+    def _check(self, features: FeatureStream) -> None:
+        """Refuse layers, depths, a batch or a size of the input that do not fit the networks."""
+        strides = [layer.stride for layer in features.layers]
+        if len(strides) != 3 or strides[1:] != [2 * stride for stride in strides[:-1]]:
+            found = ", ".join(f"{layer.name} ({layer.stride})" for layer in features.layers)
+            raise BlemishError(
+                "reverse_distillation needs three layers, each of twice the stride of the one "
+                f"before, such as block4,block10,block14; of {features.backbone.name} it was "
+                f"given, with their strides: {found}"
+            )
+        if len(self.depths) != 4 or min(self.depths) < 1 or self.batch < 2 or self.embedding == 0:
+            raise BlemishError(
+                "reverse_distillation needs four depths of 1 or more, a batch of 2 or more and an "
+                "embedding above 0"
+            )
+        side, height, width = 2 * strides[-1], features.recipe.height, features.recipe.width
+        if height % side or width % side:
+            raise BlemishError(
+                f"reverse_distillation with layer {self.layers[-1]} needs an input whose sides are "
+                f"multiples of {side} pixels, not {height} x {width}"
+            )
 
 
 class Distillation(nn.Module):
     """Teacher's layers E_k [n, c_k, h_k, w_k], finest first, to the anomaly map [n, h_1, w_1].
 
-    `statistics` are mean and deviation [c_k] of the channels, which E_k is standardised with.
+    `standards` are BNs of the teacher's channels, identities at first, that training leaves alone;
+    `units` divide the scales' maps.
     """
 
-    def __init__(
-        self,
-        statistics: Sequence[tuple[Floats, Floats]],
-        depths: Sequence[int],
-        bottlenecks: bool,
-        signed: bool,
-    ) -> None:
+    units: torch.Tensor
+
+    def __init__(self, channels: Sequence[int], settings: ReverseDistillation) -> None:
         super().__init__()
-        self.signed = signed
-        for k, (mean, deviation) in enumerate(statistics):
-            self.register_buffer(f"mean{k}", torch.from_numpy(mean[:, None, None]))
-            self.register_buffer(f"deviation{k}", torch.from_numpy(deviation[:, None, None]))
-        first, second, third = (len(mean) for mean, _ in statistics)
+        first, second, third = channels
+        self.linear = settings.standardised
+        self.standards = nn.ModuleList(
+            nn.BatchNorm2d(c, momentum=1.0, affine=False) for c in channels
+        )
         # Multi-scale feature fusion brings the finer layers to the deepest one's grid.
         self.fuse_first = _chain(_step(first, second, "down"), _step(second, third, "down"))
         self.fuse_second = _step(second, third, "down")
-        widths = [2 * third, third, second, first]
-        self.embed = _stage(3 * third, widths[0], "down", depths[0], bottlenecks)
+        widths = [max(1, round(settings.embedding * third)), third, second, first]
+        one_class, *decoder = settings.depths
+        self.embed = _stage(3 * third, widths[0], "down", one_class, settings.bottlenecks)
         self.decode = nn.ModuleList(
-            _stage(inputs, outputs, "up", depth, bottlenecks)
-            for inputs, outputs, depth in zip(widths[:-1], widths[1:], depths[1:], strict=True)
+            _stage(inputs, outputs, "up", depth, settings.bottlenecks)
+            for inputs, outputs, depth in zip(widths[:-1], widths[1:], decoder, strict=True)
         )
+        self.register_buffer("units", torch.ones(3))
+
+    def train(self, mode: bool = True) -> Distillation:
+        """As of any module; but the teacher's standards stay."""
+        super().train(mode)
+        self.standards.eval()
+        return self
 
     def both(self, layers: Sequence[torch.Tensor]) -> tuple[Tensors, Tensors]:
         """The teacher's E_k and the decoder's D_k, of the same shapes, finest first."""
-        teacher = [
-            (layer - self.get_buffer(f"mean{k}")) / self.get_buffer(f"deviation{k}")
-            for k, layer in enumerate(layers)
-        ]
+        teacher = [one(layer) for one, layer in zip(self.standards, layers, strict=True)]
         first, second, third = teacher
         finer = [functional.relu(self.fuse_first(first)), functional.relu(self.fuse_second(second))]
         x, decoded = functional.relu(self.embed(torch.cat([*finer, third], 1))), []
         for stage in self.decode:
             rebuilt = stage(x)
             x = functional.relu(rebuilt)
-            decoded.append(rebuilt if self.signed else x)
+            decoded.append(rebuilt if self.linear else x)
         return teacher, decoded[::-1]
 
     def loss(self, layers: Sequence[torch.Tensor], insides: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -184,20 +217,26 @@ class Distillation(nn.Module):
 
         `insides` [n, 1, h_k, w_k] are 1 where a cell counts, and 0 in the padding.
         """
-        total = torch.zeros(())
+        total = torch.zeros((), device=layers[0].device)
         for e, d, inside in zip(*self.both(layers), insides, strict=True):
             cosine = functional.cosine_similarity((e * inside).flatten(1), (d * inside).flatten(1))
             total = total + (1 - cosine).mean()
         return total
 
+    def maps(self, layers: Sequence[torch.Tensor]) -> Tensors:
+        """Per scale 1 - cos over channels: [n, h_k, w_k]."""
+        pairs = zip(*self.both(layers), strict=True)
+        return [1 - functional.cosine_similarity(e, d, dim=1) for e, d in pairs]
+
     def forward(self, *layers: torch.Tensor) -> torch.Tensor:
-        """The sum over k of 1 - cos over channels, enlarged to the finest grid."""
-        maps = [
-            1 - functional.cosine_similarity(e, d, dim=1)
-            for e, d in zip(*self.both(layers), strict=True)
+        """The sum of the maps in their units, enlarged to the finest grid, corners aligned."""
+        maps = self.maps(layers)
+        grid = tuple(maps[0].shape[1:])
+        large = [
+            functional.interpolate(map_[:, None], grid, mode="bilinear", align_corners=True)
+            for map_ in maps
         ]
-        finest = maps[0].shape[1:]
-        return torch.stack([_enlarged(map_, finest) for map_ in maps]).sum(0)
+        return (torch.cat(large, 1) / self.units[:, None, None]).sum(1)
 
 
 class Residual(nn.Module):
@@ -210,20 +249,19 @@ class Residual(nn.Module):
         super().__init__()
         if bottleneck:
             inner = outputs // 2  # as in wide_resnet50_2
-            narrow, widen = _pointwise(inputs, inner, 1), _pointwise(inner, outputs, 1)
+            narrow, widen = _convolution(inputs, inner, 1), _convolution(inner, outputs, 1)
             self.body = _chain(narrow, _step(inner, inner, way), widen)
         else:
             self.body = _chain(_step(inputs, outputs, way), _step(outputs, outputs, "keep"))
         self.shortcut = nn.Sequential()
         if way == "down":
-            self.shortcut = _pointwise(inputs, outputs, 2)
+            self.shortcut = _convolution(inputs, outputs, 1, 2)
         elif way == "up":
             self.shortcut = _step(inputs, outputs, way)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The sum of both paths."""
-        total: torch.Tensor = self.body(x) + self.shortcut(x)
-        return total
+        return torch.add(self.body(x), self.shortcut(x))
 
 
 def _stage(inputs: int, outputs: int, way: Way, depth: int, bottlenecks: bool) -> nn.Module:
@@ -234,14 +272,14 @@ def _stage(inputs: int, outputs: int, way: Way, depth: int, bottlenecks: bool) -
 
 def _step(inputs: int, outputs: int, way: Way) -> nn.Sequential:
     """A convolution onto a grid of half the height and width, of twice, or the same; and a BN."""
-    convolution: nn.Module = nn.Conv2d(inputs, outputs, 3, 1 + (way == "down"), 1, bias=False)
     if way == "up":
-        convolution = nn.ConvTranspose2d(inputs, outputs, 2, 2, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(outputs))
+        up = nn.ConvTranspose2d(inputs, outputs, 2, 2, bias=False)
+        return nn.Sequential(up, nn.BatchNorm2d(outputs))
+    return _convolution(inputs, outputs, 3, 2 if way == "down" else 1)
 
 
-def _pointwise(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    convolution = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+def _convolution(inputs: int, outputs: int, side: int, stride: int = 1) -> nn.Sequential:
+    convolution = nn.Conv2d(inputs, outputs, side, stride, side // 2, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs))
 
 
@@ -250,50 +288,35 @@ def _chain(*parts: nn.Module) -> nn.Sequential:
     return nn.Sequential(parts[0], *(nn.Sequential(nn.ReLU(), part) for part in parts[1:]))
 
 
-def _enlarged(map_: torch.Tensor, grid: Sequence[int]) -> torch.Tensor:
-    """[n, h, w] -> [n, *grid], bilinear, the corners aligned."""
-    large = functional.interpolate(map_[:, None], tuple(grid), mode="bilinear", align_corners=True)
-    return large[:, 0]
+@torch.no_grad()
+def _standardise(network: Distillation, table: FeatureTable, size: tuple[int, int]) -> None:
+    """Set the standards from every channel's values in cells inside some of the crops."""
+    layers, insides = _tensors(table.take(_some(table)), size)
+    for standard, layer, inside in zip(network.standards, layers, insides, strict=True):
+        cells = layer.movedim(1, 0)[:, inside[:, 0] > 0]  # [c_k, p]
+        standard.train()(cells.T[:, :, None, None])
+        standard.eval()
 
 
-def _statistics(table: FeatureTable, size: tuple[int, int]) -> list[tuple[Floats, Floats]]:
-    """Mean and deviation [c_k] of the teacher's channels, over cells inside some of the crops."""
-    some = np.linspace(0, len(table) - 1, min(len(table), STATISTICS_CROPS)).astype(int)
-    batch = table.take(some)
-    statistics = []
-    for layer, inside in zip(batch.layers.values(), _insides(batch, size), strict=True):
-        cells = layer.transpose(1, 0, 2, 3)[:, inside.cpu().numpy()[:, 0] > 0]
-        deviation = cells.std(1)
-        statistics.append((cells.mean(1), np.where(deviation > 0, deviation, 1).astype(np.float32)))
-    return statistics
+@torch.no_grad()
+def _mean_maps(network: Distillation, table: FeatureTable, size: tuple[int, int]) -> torch.Tensor:
+    """The mean of each scale's map over cells inside some of the crops: [3], above 0."""
+    totals, counts = torch.zeros(3, device=DEVICE), torch.zeros(3, device=DEVICE)
+    for crop in _some(table):
+        layers, insides = _tensors(table.take([crop]), size)
+        maps = network.maps(layers)
+        totals += torch.stack([(m * i[:, 0]).sum() for m, i in zip(maps, insides, strict=True)])
+        counts += torch.stack([inside.sum() for inside in insides])
+    return (totals / counts).clamp_min(1e-6)
 
 
-def _teacher(batch: Batch) -> Tensors:
-    return [to_device(layer) for layer in batch.layers.values()]
+def _some(table: FeatureTable) -> npt.NDArray[np.int64]:
+    return np.linspace(0, len(table) - 1, min(len(table), STATISTICS_CROPS)).astype(np.int64)
 
 
-def _insides(batch: Batch, size: tuple[int, int]) -> Tensors:
-    """Per layer, 1 for the cells that the picture reaches into, else 0: [n, 1, h_k, w_k]."""
-    insides = []
-    for layer in batch.layers.values():
-        grid = (layer.shape[2], layer.shape[3])
-        inside = cells_inside(batch.valid, grid, size)
-        insides.append(to_device(inside.reshape(-1, 1, *grid)))
-    return insides
-
-
-def _check_layers(features: FeatureStream) -> None:
-    """Refuse layers that are not three of doubling strides, and a size that they do not divide."""
-    strides = [layer.stride for layer in features.layers]
-    if len(strides) != 3 or strides[1:] != [2 * stride for stride in strides[:-1]]:
-        found = ", ".join(f"{layer.name} ({layer.stride})" for layer in features.layers)
-        raise BlemishError(
-            "reverse_distillation needs three layers, each of twice the stride of the one before, "
-            f"such as block2,block4,block10; of {features.backbone.name} it was given: {found}"
-        )
-    side = 2 * strides[-1]
-    if features.recipe.height % side or features.recipe.width % side:
-        raise BlemishError(
-            f"the embedding needs an input whose sides are multiples of {side} pixels, not "
-            f"{features.recipe.height} x {features.recipe.width}"
-        )
+def _tensors(batch: Batch, size: tuple[int, int]) -> tuple[Tensors, Tensors]:
+    """The teacher's layers; and 1 for cells the picture reaches into, else 0: [n, 1, h_k, w_k]."""
+    layers = list(batch.layers.values())
+    grids = [(layer.shape[2], layer.shape[3]) for layer in layers]
+    insides = [cells_inside(batch.valid, grid, size).reshape(-1, 1, *grid) for grid in grids]
+    return [to_device(layer) for layer in layers], [to_device(inside) for inside in insides]
