@@ -172,7 +172,7 @@ def test_log_likelihoods_are_in_units_of_their_spread() -> None:
 
 
 def test_likelihoods_that_are_all_alike_have_a_unit() -> None:
-    assert Unit.of(np.float32([-1, -1])) == Unit(-1.0, 1.0, -1.0)
+    assert Unit.of(np.float32([-1, -1])) == Unit(-1.0, 0.01, -1.0)
 
 
 def test_the_learning_rate_warms_up_and_goes_down_along_a_cosine() -> None:

@@ -56,6 +56,7 @@ Shapes = dict[str, tuple[int, int, int]]
 CLAMP = 1.9  # of the log of a block's scale
 WARM = 2 / 25  # of the steps
 COLDEST = 1e-3  # of the highest rate
+LEAST_SPREAD = 0.01  # of log-likelihoods, in nats per channel
 SOME_CROPS = 64  # spread over the training set, for the constants
 RESERVE = 4.0  # seconds, for the constants and the graph
 
@@ -92,8 +93,8 @@ class Cflow:
     layers: tuple[str, ...] = ("block7", "block10", "block15")
     blocks: int = 4
     code: int = 128
-    steps: int = 600
-    rate: float = 1e-3
+    steps: int = 1200
+    rate: float = 3e-3
     crops: int = 16
     fibers: int = 512
     standardise: bool = True
@@ -213,18 +214,21 @@ class Flows(nn.Module):
         """
         losses = []
         for flow, x in zip(self.flows, batch.layers.values(), strict=True):
-            crops, cells = inside(x, batch.valid, size)
-            drawn = torch.randperm(len(crops))[:count].numpy()
-            fibers = to_device(at(x, crops[drawn], cells[drawn]))
-            likelihood = flow.log_likelihood(fibers, flow.codes[cells[drawn]])
+            fibers, cells = fibers_inside(x, batch.valid, size)
+            drawn = torch.randperm(len(cells))[:count].numpy()
+            codes = flow.codes[cells[drawn]]
+            likelihood = flow.log_likelihood(to_device(fibers[drawn]), codes)
             losses.append(-nn.functional.logsigmoid(likelihood).mean())
         return torch.stack(losses).sum()
 
     def standardise(self, table: FeatureTable, size: tuple[int, int]) -> None:
         """Take mean and spread of every channel from some training images."""
         for flow, name in zip(self.flows, table.stream.shapes, strict=True):
-            some = [(batch.layers[name], batch.valid) for batch in some_batches(table)]
-            fibers = np.concatenate([at(x, *inside(x, valid, size)) for x, valid in some])
+            some = [
+                fibers_inside(batch.layers[name], batch.valid, size)[0]
+                for batch in some_batches(table)
+            ]
+            fibers = np.concatenate(some)
             spread = fibers.std(0)
             # No channel that hardly varies becomes all noise; if none varies, any unit will do.
             spread = np.maximum(spread, 0.01 * spread.mean()) if spread.any() else spread + 1
@@ -242,8 +246,9 @@ class Unit:
 
     @classmethod
     def of(cls, values: Floats) -> Unit:
-        """Of log-likelihoods, at least one; where all are alike the spread is 1."""
-        return cls(float(values.mean()), float(values.std()) or 1.0, float(values.max()))
+        """Of log-likelihoods, at least one; they may be all alike."""
+        spread = max(float(values.std()), LEAST_SPREAD)
+        return cls(float(values.mean()), spread, float(values.max()))
 
     def unlikely(self, graph: Graph, likelihood: str, logarithm: bool) -> str:
         """From log-likelihoods l: 1 - exp(l - max l), never below 0, or (mean l - l) / spread."""
@@ -267,19 +272,14 @@ def log_likelihoods(
     found: list[list[Floats]] = [[] for _ in outputs]
     for batch in some_batches(table):
         for values, map_ in zip(found, session.run(None, batch.layers), strict=True):
-            values.append(at(map_, *inside(map_, batch.valid, size)))
+            values.append(fibers_inside(map_, batch.valid, size)[0])
     return [np.concatenate(values) for values in found]
 
 
-def inside(x: Floats, valid: Floats, size: tuple[int, int]) -> tuple[Numbers, Numbers]:
-    """Crop and cell [k], by number, of all fibers of x [n, C, h, w] inside the pictures."""
+def fibers_inside(x: Floats, valid: Floats, size: tuple[int, int]) -> tuple[Floats, Numbers]:
+    """All fibers [k, C] of x [n, C, h, w] inside the pictures, and the cell of each, by number."""
     crops, cells = np.nonzero(cells_inside(valid, (x.shape[2], x.shape[3]), size))
-    return crops, cells
-
-
-def at(x: Floats, crops: Numbers, cells: Numbers) -> Floats:
-    """Fibers [k, C] of x [n, C, h, w]."""
-    return x.reshape(*x.shape[:2], -1)[crops, :, cells]
+    return x.reshape(*x.shape[:2], -1)[crops, :, cells], cells
 
 
 def some_batches(table: FeatureTable) -> Iterator[Batch]:
@@ -292,10 +292,5 @@ def some_batches(table: FeatureTable) -> Iterator[Batch]:
 
 def warm_cosine(done: float) -> float:
     """The factor of the learning rate when a share of the training is done."""
-
-    def cosine(share: float) -> float:
-        return COLDEST + (1 - COLDEST) * (1 + math.cos(math.pi * share)) / 2
-
-    if done >= WARM:
-        return cosine(done)
-    return 0.1 + (cosine(WARM) - 0.1) * done / WARM
+    cosine = COLDEST + (1 - COLDEST) * (1 + math.cos(math.pi * max(done, WARM))) / 2
+    return cosine if done >= WARM else 0.1 + (cosine - 0.1) * done / WARM
