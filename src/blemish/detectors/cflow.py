@@ -8,10 +8,10 @@ training images, where the reference takes the maximum over the whole test set; 
 fibers from every scale; the cosine of the learning rate runs over steps; maps are resized with the
 cells' centres aligned, not their corners.
 
-Departures of `cpu`: the bundled backbone; fewer blocks and steps, at a higher rate; channels in
-units of their spread, which a short training cannot learn; a map of log-likelihoods, in units of
-their spread, since the likelihood of all bad defects is 0; a coarser map; the score is the mean of
-the map's largest values.
+Departures of `cpu`: the bundled backbone, three of its layers at two strides; fewer blocks and
+steps, at a higher rate, on larger batches; channels in units of their spread, which a short
+training cannot learn; a map of log-likelihoods, in units of their spread, since the likelihood of
+all bad defects is 0; a coarser map, and the mean of its largest values as the score.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Cflow:
     """
 
     backbone: str = BUNDLED
-    layers: tuple[str, ...] = ("block7", "block10", "block15")
+    layers: tuple[str, ...] = ("block10", "block14", "block15")
     blocks: int = 4
     code: int = 128
     steps: int = 1200
@@ -100,7 +100,7 @@ class Cflow:
     standardise: bool = True
     logarithm: bool = True
     grid_stride: int = 8
-    top: int = 10
+    top: int = 3
 
     def fit(
         self,
