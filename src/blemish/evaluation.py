@@ -17,7 +17,7 @@ from blemish.dataset import Dataset, Row, ensure_sound
 from blemish.detectors.base import Progress, ShowProgress
 from blemish.errors import DatasetError
 from blemish.images import read_mask, read_rgb
-from blemish.inspector import Inspector
+from blemish.inspector import Inspector, Look
 from blemish.metrics.decision import Confusion, confusion, oracle_f1_threshold
 from blemish.metrics.image import auroc, average_precision, bootstrap_auroc
 from blemish.metrics.localised import UNMARKED, localised_rates, peak_on_mask
@@ -37,7 +37,8 @@ Floats = npt.NDArray[np.float32]
 class ImageResult:
     """One image of the test set, its score, and whether its map's peak lies on its mask.
 
-    `localised` is 1, 0, or -1 where no defect is marked (see `metrics.localised.peak_on_mask`).
+    `localised` is 1, 0, or -1 where no defect is marked (see `metrics.localised.peak_on_mask`);
+    `log_nfa` is what the a-contrario rule says, None for a model that it cannot test.
     """
 
     image: Path
@@ -49,6 +50,7 @@ class ImageResult:
     view: str | None
     score: float
     localised: int = UNMARKED
+    log_nfa: float | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def evaluate(
     with_masks = any(row.mask is not None for row in rows)
     images: list[ImageResult] = []
     peaks: list[float] = []  # the largest value of each map
+    overlaps: list[float] = []  # of what is surprising with what is marked
     hidden = 0
     started, inspecting = time.monotonic(), 0.0
     with PixelScores() as pixels:
@@ -119,7 +122,9 @@ def evaluate(
                     pixels.add(look.map[seen], mask[seen], name=str(row.image))
                     localised = peak_on_mask(look.map, mask)
                     hidden += bool(mask.any() and not mask[seen].any())
-            images.append(_result(row, look.score, localised))
+                    if mask[seen].any() and look.surprise_map is not None:
+                        overlaps.append(_overlap(look.surprise_map[seen] > 0, mask[seen]))
+            images.append(_result(row, look, localised))
             if progress:
                 progress(Progress("evaluating", done, len(rows)))
         pixel = {
@@ -132,6 +137,7 @@ def evaluate(
         "pixel": pixel,
         "sample": _sample_figures(images, parts, inspector) if data.has_parts else None,
         "decision": _decision_figures(parts, inspector),
+        **_a_contrario_figures(images, parts, overlaps),
         "oracle_f1": _oracle_figures(parts),
         "defects": _recall_by_defect(parts),
         "seconds": time.monotonic() - started,
@@ -142,11 +148,24 @@ def evaluate(
     return Evaluation(images, parts, figures, dict(inspector.card), inspector)
 
 
-def _result(row: Row, score: float, localised: int) -> ImageResult:
-    label = row.label or ""
+def _result(row: Row, look: Look, localised: int) -> ImageResult:
     return ImageResult(
-        row.image, row.mask, row.category, label, row.defect, row.part, row.view, score, localised
+        row.image,
+        row.mask,
+        row.category,
+        row.label or "",
+        row.defect,
+        row.part,
+        row.view,
+        look.score,
+        localised,
+        None if look.surprise is None else look.surprise.log_nfa,
     )
+
+
+def _overlap(found: npt.NDArray[np.bool_], marked: npt.NDArray[np.bool_]) -> float:
+    """Intersection over union."""
+    return float((found & marked).sum() / (found | marked).sum())
 
 
 def _mask(row: Row, shape: tuple[int, int]) -> npt.NDArray[np.bool_] | None:
@@ -291,6 +310,23 @@ def _decision_figures(parts: list[PartResult], inspector: Inspector) -> dict[str
         "incomplete": len(parts) - len(decided),
         **counts.to_json(),
     }
+
+
+def _a_contrario_figures(
+    images: list[ImageResult], parts: list[PartResult], overlaps: list[float]
+) -> dict[str, Any]:
+    """The decisions at log10 NFA < 0, whole parts only; nothing for a model that has no NFA.
+
+    `iou` is the mean over the images with a marked defect, None without any.
+    """
+    logs = np.array([np.nan if image.log_nfa is None else image.log_nfa for image in images])
+    if np.isnan(logs).all():
+        return {}
+    decided = [part for part in parts if part.decision != "incomplete"]
+    least = [-logs[list(part.images)].min() for part in decided]
+    counts = confusion(np.array(least), _labels(decided), 0.0)
+    iou = float(np.mean(overlaps)) if overlaps else None
+    return {"a_contrario": {"unit": "part", **counts.to_json(), "iou": iou}}
 
 
 def _oracle_figures(parts: list[PartResult]) -> dict[str, Any] | None:

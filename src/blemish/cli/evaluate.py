@@ -62,6 +62,13 @@ def summary(figures: dict[str, Any]) -> list[str]:
         f"{_interval(decision['fpr_interval'])}, {decision['tp']} of {defective} defective parts "
         f"caught{_interval(decision['recall_interval'])}"
     )
+    if "a_contrario" in figures:
+        chance = figures["a_contrario"]
+        lines.append(
+            f"without a threshold, at log10 NFA < 0: {chance['fp']} of "
+            f"{chance['tn'] + chance['fp']} good parts rejected, {chance['tp']} of "
+            f"{chance['fn'] + chance['tp']} defective parts caught"
+        )
     if decision["incomplete"]:
         lines.append(f"{decision['incomplete']} parts lack a view and were not passed")
     return lines
