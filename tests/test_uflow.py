@@ -17,10 +17,12 @@ from blemish.cli import main  # noqa: E402
 from blemish.dataset import open_dataset  # noqa: E402
 from blemish.detectors import open_detector, uflow  # noqa: E402
 from blemish.detectors._network import seeded  # noqa: E402
+from blemish.detectors._standard import Standard  # noqa: E402
 from blemish.detectors.conformance import Case  # noqa: E402
-from blemish.detectors.uflow import QUICK, Flow, Standard  # noqa: E402
+from blemish.detectors.uflow import QUICK, Flow  # noqa: E402
 from blemish.errors import BlemishError  # noqa: E402
 from blemish.features.session import open_session  # noqa: E402
+from blemish.graph.builder import Graph, feature_model  # noqa: E402
 from blemish.inspector import Inspector  # noqa: E402
 
 SETTINGS = [part for key, value in QUICK.items() for part in ("--set", f"{key}={value}")]
@@ -39,18 +41,18 @@ def surprised(tmp_path_factory: pytest.TempPathFactory, plates: Path) -> Path:
 
 
 def test_the_latents_have_the_paper_s_shapes() -> None:
-    """ResNet-18 at 256 pixels: 256 at 16 x 16, then 160 at 32 x 32, then 84 at 64 x 64."""
-    flow = Flow([(64, 64, 64), (128, 32, 32), (256, 16, 16)], 0.1, True).eval()
+    """ResNet-18: 256 channels at stride 16, then 160 at stride 8, then 84 at stride 4."""
+    flow = Flow([(64, 8, 8), (128, 4, 4), (256, 2, 2)], 0.1, True).eval()
     assert flow.channels == [84, 80, 128]
     layers = [torch.zeros(2, *norm.normalized_shape) for norm in flow.norms]
     latents, log_det = flow.latents(*layers)
-    shapes = [(2, 84, 64, 64), (2, 80, 32, 32), (2, 128, 16, 16)]
+    shapes = [(2, 84, 8, 8), (2, 80, 4, 4), (2, 128, 2, 2)]
     assert [tuple(z.shape) for z in latents] == shapes
     assert log_det.shape == (2,)
 
 
 def test_the_log_determinant_is_that_of_the_jacobian() -> None:
-    shapes = [(8, 4, 4), (10, 2, 2), (16, 1, 1)]
+    shapes = [(6, 2, 2), (10, 1, 1)]
     with seeded(3):
         flow = Flow(shapes, 1.0, False).double()
         for weights in flow.parameters():  # away from the beginning, where all scales are 1
@@ -103,6 +105,22 @@ def test_a_batch_is_cut_to_what_lies_inside_of_all_its_pictures() -> None:
     assert [layer.shape for layer in whole] == [layer.shape for layer in layers]
 
 
+@pytest.mark.parametrize("likelihood", [True, False])
+def test_the_scales_become_one_map_that_does_not_run_into_a_limit(likelihood: bool) -> None:
+    """By the paper's formula where that has not run out of digits; 400 is not like 300."""
+    z2 = {"fine": np.array([[0.5, 2.0], [300.0, 400.0]]), "coarse": np.full((1, 1), 500.0)}
+    graph = Graph()
+    map_ = uflow.over_scales(graph, list(z2), [(2, 2), (1, 1)], likelihood)
+    shapes = {"fine": (2, 2), "coarse": (1, 1)}
+    session = open_session(feature_model(graph, shapes, map_))
+    feed = {name: values[None].astype(np.float32) for name, values in z2.items()}
+    [found] = session.run(None, feed)[0]
+    both = np.stack([z2["fine"], np.full((2, 2), 500.0)])
+    expected = -np.log(np.exp(-both / 2).mean(0)) if likelihood else both.mean(0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert len(np.unique(found)) == 4
+
+
 @pytest.mark.parametrize("layers", ["block10,block4", "block4,block7,block10", "block2,block7"])
 def test_layers_that_are_no_pyramid_are_refused(tmp_path: Path, layers: str) -> None:
     with pytest.raises(BlemishError, match="twice the stride"):
@@ -115,7 +133,7 @@ def test_the_papers_settings_open_and_train_on_any_backbone(tmp_path: Path) -> N
         "wide_resnet50_2.tv_in1k",
         ("layer1", "layer2", "layer3"),
     )
-    settings = {**QUICK, "steps": "2", "layer_norm": "true"}
+    settings = {**QUICK, "steps": "2", "layer_norm": "true", "likelihood": "true"}
     fitted = Case("uflow", tmp_path, settings, count=4).fit()
     assert fitted.facts["steps"] == 2
 
