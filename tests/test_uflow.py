@@ -106,19 +106,27 @@ def test_a_batch_is_cut_to_what_lies_inside_of_all_its_pictures() -> None:
 
 
 @pytest.mark.parametrize("likelihood", [True, False])
-def test_the_scales_become_one_map_that_does_not_run_into_a_limit(likelihood: bool) -> None:
-    """By the paper's formula where that has not run out of digits; 400 is not like 300."""
-    z2 = {"fine": np.array([[0.5, 2.0], [300.0, 400.0]]), "coarse": np.full((1, 1), 500.0)}
+def test_the_scales_become_one_map(likelihood: bool) -> None:
+    z2 = {"fine": np.array([[0.5, 2.0], [300.0, 400.0]]), "coarse": np.full((1, 1), 1.0)}
     graph = Graph()
     map_ = uflow.over_scales(graph, list(z2), [(2, 2), (1, 1)], likelihood)
     shapes = {"fine": (2, 2), "coarse": (1, 1)}
     session = open_session(feature_model(graph, shapes, map_))
     feed = {name: values[None].astype(np.float32) for name, values in z2.items()}
     [found] = session.run(None, feed)[0]
-    both = np.stack([z2["fine"], np.full((2, 2), 500.0)])
-    expected = -np.log(np.exp(-both / 2).mean(0)) if likelihood else both.mean(0)
+    both = np.stack([z2["fine"], np.full((2, 2), 1.0)])
+    expected = -np.log(np.exp(-both / 2).mean(0)) if likelihood else both.max(0)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
-    assert len(np.unique(found)) == 4
+
+
+def test_strong_defects_do_not_tie() -> None:
+    """1 - exp(-z2 / 2) is 1 for both, to the last digit that a float has."""
+    graph = Graph()
+    map_ = uflow.over_scales(graph, ["a", "b"], [(1, 2), (1, 2)], True)
+    session = open_session(feature_model(graph, {"a": (1, 2), "b": (1, 2)}, map_))
+    z2 = np.array([[[300.0, 400.0]]], np.float32)
+    [[[low, high]]] = session.run(None, {"a": z2, "b": z2})[0]
+    assert (low, high) == (pytest.approx(150), pytest.approx(200))
 
 
 @pytest.mark.parametrize("layers", ["block10,block4", "block4,block7,block10", "block2,block7"])
