@@ -65,7 +65,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "balanced": False,
     },
 }
-QUICK = {"steps": "60"}
+QUICK = {"steps": "60", "embedding": "1/4", "batch": "8"}
 
 
 @dataclass(frozen=True)
@@ -302,8 +302,9 @@ def _standardise(network: Distillation, table: FeatureTable, size: tuple[int, in
 def _mean_maps(network: Distillation, table: FeatureTable, size: tuple[int, int]) -> torch.Tensor:
     """The mean of each scale's map over cells inside some of the crops: [3], above 0."""
     totals, counts = torch.zeros(3, device=DEVICE), torch.zeros(3, device=DEVICE)
-    for crop in _some(table):
-        layers, insides = _tensors(table.take([crop]), size)
+    some = _some(table)
+    for start in range(0, len(some), 16):
+        layers, insides = _tensors(table.take(some[start : start + 16]), size)
         maps = network.maps(layers)
         totals += torch.stack([(m * i[:, 0]).sum() for m, i in zip(maps, insides, strict=True)])
         counts += torch.stack([inside.sum() for inside in insides])
