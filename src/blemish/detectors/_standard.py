@@ -1,4 +1,4 @@
-"""Features standardised, channel by channel and position by position, by training pictures."""
+"""Features standardised by training pictures: a mean per position, a deviation per channel."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from blemish.features.table import FeatureTable
 Doubles = npt.NDArray[np.float64]
 
 CROPS = 128  # spread over the training, whose moments are taken
-PRIOR = 100.0  # crops that a channel's pooled variance counts for at every position
 LEAST_VARIANCE = 1e-4  # of the mean over the channels, for every channel
 
 
 class Standard(nn.Module):
-    """Each channel at each position, less its mean over training pictures, by its deviation."""
+    """Each channel at each position, less its mean there, by the channel's deviation from it."""
 
     mean: torch.Tensor
     deviation: torch.Tensor
@@ -28,7 +27,7 @@ class Standard(nn.Module):
     def __init__(self, shape: tuple[int, int, int]) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(shape))
-        self.register_buffer("deviation", torch.ones(shape))
+        self.register_buffer("deviation", torch.ones(shape[0], 1, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Standardised x [n, C, H, W]."""
@@ -37,14 +36,14 @@ class Standard(nn.Module):
     def learn(self, count: Doubles, sums: Doubles, squares: Doubles) -> None:
         """Take over the moments of `count` [H, W] pictures, sums over them [C, H, W].
 
-        A position's variance is shrunk towards the channel's mean one over all positions.
+        One deviation serves all positions: with one for each, the faint noise of a dark background
+        would count as much as the part does.
         """
         middle = sums.sum((1, 2)) / count.sum()
         mean = (sums + middle[:, None, None]) / (count + 1)
         scatter = np.maximum(squares - 2 * mean * sums + count * mean**2, 0)
-        pooled = scatter.sum((1, 2), keepdims=True) / count.sum()
-        variance = (scatter + PRIOR * pooled) / (count + PRIOR)
-        usual = float(pooled.mean())
+        variance = scatter.sum((1, 2), keepdims=True) / count.sum()
+        usual = float(variance.mean())
         # A channel that never changes tells nothing; copies of one picture have no scale at all.
         variance += LEAST_VARIANCE * usual if usual > 0 else 1.0
         self.mean.copy_(torch.from_numpy(mean))
