@@ -69,7 +69,7 @@ PRESETS: dict[str, dict[str, object]] = {
     },
 }
 # So few steps, since two trainings drift apart from the rounding of sums as they go on.
-QUICK = {"steps": "5", "rate": "0.002", "embedding": "1/4"}
+QUICK = {"steps": "5", "rate": "0.003", "embedding": "1/4"}
 
 
 @dataclass(frozen=True)
@@ -172,8 +172,8 @@ class ReverseDistillation:
 class Distillation(nn.Module):
     """Teacher's layers E_k [n, c_k, h_k, w_k], finest first, to the anomaly map [n, h_1, w_1].
 
-    `shapes` are (c_k, h_k, w_k). `standards` are BNs of the teacher's channels, at first identities,
-    that training leaves alone; the maps are less `usual<k>` [h_k, w_k], divided by `spread<k>`.
+    `shapes` are (c_k, h_k, w_k). The teacher's channels pass `standards`, BNs that do nothing until
+    they are set; the maps are less `usual<k>` [h_k, w_k], and divided by `spread<k>`.
     """
 
     def __init__(
