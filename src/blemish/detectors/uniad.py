@@ -9,15 +9,19 @@ Departures from the paper, in all presets: finer layers are averaged down to the
 queries begin small; instead of the largest mean over 16 x 16 pixels of the enlarged map, the score
 takes the largest cell after a Gaussian of half a cell, nearly the same; the error is a root mean
 square, not a length. `cpu` also departs in backbone, depth, width, dropout, batch, rate (it rises
-first) and steps, and standardises features per channel by training images, so that no layer's scale
-decides the loss. EfficientNet-B4, which `paper` names, must be brought as a backbone of that name;
-with another one, set `backbone` and `layers`.
+first) and steps; it standardises features per channel by training images, so that no layer's scale
+decides the loss (`standardise`), and divides the error at every position by its mean over training
+images, since some, such as edges, are always restored badly (`relative`). EfficientNet-B4, which
+`paper` names, must be brought as a backbone of that name; else set `backbone` and `layers`.
 """
 
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,7 +29,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
-from torch.nn import functional
 
 from blemish.dataset import Dataset
 from blemish.detectors._embedding import Embedding
@@ -39,8 +42,9 @@ from blemish.detectors._network import (
     to_device,
 )
 from blemish.detectors.base import Clock, FittedDetector, ShowProgress, need_images
+from blemish.errors import BlemishError
 from blemish.features.backbone import BUNDLED
-from blemish.features.stream import FeatureStream
+from blemish.features.stream import Batch, FeatureStream
 from blemish.features.table import FeatureTable
 from blemish.graph import blocks
 from blemish.graph.builder import Graph
@@ -51,6 +55,7 @@ Floats = npt.NDArray[np.float32]
 POOLED = 0.5  # cells: the deviation of a mean over one cell of a map that is enlarged bilinearly
 QUERY = 0.02  # deviation of a query's numbers at first
 SCALE_IMAGES = 64  # from which means and deviations are taken
+LEAST_ERROR = 0.01  # of a cell that is always the same
 LAST_PHASE = 0.8  # of the steps, after which the rate is a tenth
 
 PRESETS: dict[str, dict[str, object]] = {
@@ -64,6 +69,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "feedforward": 1024,
         "dropout": 0.1,
         "standardise": False,
+        "relative": False,
         "steps": 453_000,  # 1,000 epochs of MVTec AD
         "batch": 8,
         "rate": 1e-4,
@@ -82,16 +88,15 @@ class Uniad:
 
     `grid_stride`: input pixels per token; `width` of a token, `depth` of encoder and of decoder,
     `heads`, `feedforward`, `dropout`: of the transformer; `neighbours`: side of the square, in
-    tokens, that attention does not see; `jitter`: the noise on a token in training, relative to its
-    length over the number of channels; `standardise`: see above; `rate` and `decay` of AdamW, the
-    former reached after `warmup` steps; `clip`: largest norm of the gradient; `top`: the score is
-    the mean of so many of the map's largest values.
+    tokens, that attention does not see; `jitter`: noise on a token in training, times its length
+    over the number of channels; `rate`, reached after `warmup` steps, and `decay` of AdamW; `clip`:
+    largest norm of the gradient; `top`: the score is the mean of so many of the largest values.
     """
 
     learns_several_categories: ClassVar[bool] = True
 
     backbone: str = BUNDLED
-    layers: tuple[str, ...] = ("block2", "block4", "block10")
+    layers: tuple[str, ...] = ("block4", "block10", "block14")
     grid_stride: int = 16
     width: int = 128
     depth: int = 2
@@ -101,9 +106,10 @@ class Uniad:
     neighbours: int = 7
     jitter: float = 20.0
     standardise: bool = True
-    steps: int = 1500
+    relative: bool = True
+    steps: int = 1200
     batch: int = 2
-    rate: float = 2e-3
+    rate: float = 1e-3
     warmup: int = 50
     decay: float = 1e-4
     clip: float = 0.1
@@ -121,30 +127,32 @@ class Uniad:
     ) -> FittedDetector:
         """Train the transformer on the tokens of all categories at once."""
         need_images(data)
+        self._check()
         clock = Clock(budget)
         embedding = Embedding.of(features, self.grid_stride, pool=1)
-        embed = embedding.function()
         with read_table(features, data, clock, progress) as table, seeded(seed):
             network = Network(self, embedding.channels, embedding.grid).to(DEVICE)
+            tokens = Tokens(embedding, table)
             if self.standardise:
-                network.learn_scale(*channel_scale(embedding, table))
+                network.learn_scale(*channel_scale(tokens))
             optimizer = torch.optim.AdamW(network.parameters(), self.rate, weight_decay=self.decay)
 
             def loss(step: int) -> torch.Tensor:
-                x, inside = embed(table.take(shuffled(len(table), self.batch, step, seed)))
-                tokens = network.tokens(to_device(x))
-                restored = network.restore(jittered(tokens, self.jitter))
-                error = (restored - tokens).square().mean(2)
+                x, inside = tokens.take(shuffled(len(table), self.batch, step, seed))
+                target = network.tokens(to_device(x))
+                restored = network.restore(jittered(target, self.jitter))
+                error = (restored - target).square().mean(2)
                 weight = to_device(inside)
                 return (error * weight).sum() / weight.sum()
 
-            facts = Training(self.steps, seed, clock, progress, checkpoint).run(
-                network,
-                [optimizer],
-                loss,
-                rate=self._rate,
-                clip=self.clip,
+            began = time.monotonic()
+            network.usual_error(tokens, 1)
+            reserve = SCALE_IMAGES * (time.monotonic() - began) if self.relative else 0.0
+            facts = Training(self.steps, seed, clock, progress, checkpoint, reserve).run(
+                network, [optimizer], loss, rate=self._rate, clip=self.clip
             )
+            if self.relative:
+                network.usual = network.usual_error(tokens, SCALE_IMAGES)
 
         def head(graph: Graph) -> tuple[str, str]:
             shape = (embedding.channels, *embedding.grid)
@@ -156,20 +164,45 @@ class Uniad:
         model = join(features.backbone.path, self.layers, *embedding.size, head)
         return FittedDetector(model, *embedding.size, facts=facts)
 
+    def _check(self) -> None:
+        if self.width % 2 or self.width % self.heads or self.dropout >= 1:
+            raise BlemishError(
+                f"detector uniad needs a width ({self.width}) that is even and a multiple of heads "
+                f"({self.heads}), and a dropout ({self.dropout:g}) below 1; change them with --set"
+            )
+
     def _rate(self, step: int) -> float:
         rising = min(1.0, (step + 1) / self.warmup)
         return rising if step < LAST_PHASE * self.steps else 0.1
 
 
-def channel_scale(embedding: Embedding, table: FeatureTable) -> tuple[Floats, Floats]:
-    """Mean and deviation [C] of the tokens inside some training crops, spread over the set."""
-    embed = embedding.function()
-    found = []
-    for crop in np.unique(np.linspace(0, len(table) - 1, SCALE_IMAGES).round().astype(np.int64)):
-        x, inside = embed(table.take([crop]))
-        found.append(x[0].reshape(embedding.channels, -1)[:, inside[0] > 0])
-    tokens = np.concatenate(found, axis=1).astype(np.float64)
-    return tokens.mean(1).astype(np.float32), tokens.std(1).astype(np.float32)
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """The embeddings of the crops of a table."""
+
+    embedding: Embedding
+    table: FeatureTable
+
+    @cached_property
+    def _embed(self) -> Callable[[Batch], tuple[Floats, Floats]]:
+        return self.embedding.function()
+
+    def take(self, crops: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Embeddings [n, C, h, w] of these crops, and 1 or 0 for each cell [n, h * w]."""
+        return self._embed(self.table.take(crops))
+
+    def some(self, count: int) -> Iterator[tuple[Floats, Floats]]:
+        """At most `count` crops, one by one, spread over the whole table."""
+        places = np.linspace(0, len(self.table) - 1, count).round().astype(np.int64)
+        for crop in np.unique(places):
+            yield self.take(np.array([crop]))
+
+
+def channel_scale(tokens: Tokens) -> tuple[Floats, Floats]:
+    """Mean and deviation [C] of the cells inside some training crops."""
+    inside = [x[0].reshape(x.shape[1], -1)[:, w[0] > 0] for x, w in tokens.some(SCALE_IMAGES)]
+    found = np.concatenate(inside, axis=1).astype(np.float64)
+    return found.mean(1).astype(np.float32), found.std(1).astype(np.float32)
 
 
 def jittered(tokens: torch.Tensor, amount: float) -> torch.Tensor:
@@ -199,6 +232,8 @@ class Network(nn.Module):
         self.mean: torch.Tensor
         self.deviation: torch.Tensor
         self.mask: torch.Tensor
+        self.usual: torch.Tensor
+        self.register_buffer("usual", torch.ones(grid))
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("deviation", torch.ones(channels))
         self.register_buffer("mask", neighbour_mask(grid, settings.neighbours))
@@ -225,13 +260,8 @@ class Network(nn.Module):
     def restore(self, tokens: torch.Tensor) -> torch.Tensor:
         """Tokens [n, T, C] as the transformer makes them anew."""
         height, width = self.grid
-        position = torch.cat(
-            [
-                self.rows[:, None].expand(-1, width, -1),
-                self.columns[None].expand(height, -1, -1),
-            ],
-            dim=2,
-        ).flatten(0, 1)
+        rows = self.rows.repeat_interleave(width, 0)
+        position = torch.cat([rows, self.columns.repeat(height, 1)], dim=1)
         memory = self.into(tokens)
         for layer in self.encoder:
             memory = layer(memory, [memory], position, self.mask)
@@ -242,10 +272,23 @@ class Network(nn.Module):
         return restored
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The root of the mean squared error of every token, as a map."""
+        """The root of the mean squared error of every token, over what is usual, as a map."""
         tokens = self.tokens(x)
         error = (self.restore(tokens) - tokens).square().mean(2).sqrt()
-        return error.reshape(-1, *self.grid)
+        return error.reshape(-1, *self.grid) / self.usual
+
+    @torch.no_grad()
+    def usual_error(self, tokens: Tokens, count: int) -> torch.Tensor:
+        """The mean error [h, w] at every position over `count` training crops, where inside."""
+        self.eval()
+        total, seen = np.full(self.grid, 1e-9), np.full(self.grid, 1e-9)
+        for x, inside in tokens.some(count):
+            weight = inside.reshape(self.grid)
+            total += weight * self(to_device(x))[0].cpu().numpy()
+            seen += weight
+        overall = total.sum() / seen.sum()
+        usual = np.where(seen > 0.5, total / seen, overall)
+        return to_device(np.maximum(usual, LEAST_ERROR).astype(np.float32))
 
 
 class Layer(nn.Module):
@@ -255,7 +298,8 @@ class Layer(nn.Module):
         super().__init__()
         width, dropout = settings.width, settings.dropout
         self.attend = nn.ModuleList(
-            Attention(width, settings.heads, dropout) for _ in range(sources)
+            nn.MultiheadAttention(width, settings.heads, dropout, batch_first=True)
+            for _ in range(sources)
         )
         self.feed = nn.Sequential(
             nn.Linear(width, settings.feedforward),
@@ -275,29 +319,8 @@ class Layer(nn.Module):
     ) -> torch.Tensor:
         """Positions are added to what asks and to what is compared, not to what is taken."""
         for attend, norm, source in zip(self.attend, self.norms, sources, strict=False):
-            taken = attend(x + position, source + position, source, mask)
+            asked, compared = x + position, source + position
+            taken, _ = attend(asked, compared, source, attn_mask=mask, need_weights=False)
             x = norm(x + self.dropout(taken))
         fed: torch.Tensor = self.norms[-1](x + self.dropout(self.feed(x)))
         return fed
-
-
-class Attention(nn.Module):
-    """Multi-head attention, every projection its own."""
-
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads, self.size, self.dropout = heads, width // heads, dropout
-        self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
-
-    def forward(
-        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor
-    ) -> torch.Tensor:
-        """All [n, T, width]."""
-        q, k, v = (
-            project(x).reshape(-1, x.shape[1], self.heads, self.size).transpose(1, 2)
-            for project, x in ((self.query, query), (self.key, key), (self.value, value))
-        )
-        dropout = self.dropout if self.training else 0.0
-        taken = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
-        joined: torch.Tensor = self.out(taken.transpose(1, 2).flatten(2))
-        return joined
