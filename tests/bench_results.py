@@ -49,13 +49,16 @@ def leave(
     finished: str = "2026-01-01T00:00:00+00:00",
     machine: dict[str, Any] = MACHINE,
     failed: str | None = None,
+    budget: float | None = None,
+    fit: dict[str, float] | None = None,
 ) -> Result:
     """Write one result; `views` consecutive images are one part, the latter half are defective."""
     run = Run(
         *(protocol, data, category, variant, split, split_settings, detector, None, settings),
-        *(None, "squash", None, seed, "images"),
+        *(None, "squash", None, seed, "images", None, budget),
     )
     key = f"{detector}-{data}-{category}-{variant}-{seed}-{code[:4]}".replace(" ", "_")
+    key += "" if budget is None else f"-{budget:g}s"
     parts = np.array([f"part {i // views}" for i in range(len(scores))])
     labels = np.arange(len(scores)) >= len(scores) // 2
     figures, cost, arrays = None, None, None
@@ -88,6 +91,7 @@ def leave(
             machine,
             finished,
             folder,
+            fit,
         )
     )
     write_result(result, arrays)

@@ -52,7 +52,7 @@ def save_result(
     result = {
         **{"schema": SCHEMA, "key": key, "run": run, "status": "done", "reason": None},
         **{"code": {"version": code, "source": code, "method": ""}, "cost": {}, "machine": {}},
-        **{"figures": {"image": {"auroc": auroc}}, "finished": finished, **more},
+        **{"figures": {"image": {"auroc": auroc}}, "finished": finished, "fit": None, **more},
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{key}.npz").write_bytes(b"scores, which no figure needs")
@@ -167,10 +167,7 @@ def test_a_better_value_is_drawn_higher_and_more_noise_further_right() -> None:
         ],
         *("parts", "image AUROC"),
     )
-    dots = [
-        (float(c.attrib["cx"]), float(c.attrib["cy"])) for c in parsed(svg).iter(f"{SVG}circle")
-    ]
-    (left, low), (right, lower), (_, high), (_, higher) = dots
+    (left, low), (right, lower), _, (_, high), (_, higher), _ = marks(svg)
     assert left < right
     assert lower > low > higher > high
     assert "parts: image AUROC" in said(svg)
@@ -179,6 +176,33 @@ def test_a_better_value_is_drawn_higher_and_more_noise_further_right() -> None:
     # The band at 0 reaches 0.05 to either side of the mean, 0.65; 0.15 lie between low and lower.
     upper, lowest = (float(bands[0][place].split(",")[1]) for place in (0, -1))
     assert lowest - upper == pytest.approx((lower - low) / 0.15 * 0.1, abs=0.2)
+
+
+def marks(svg: str) -> list[tuple[float, float]]:
+    """Where the marks stand: those of each curve, and then the one of its label."""
+    drawn = [path for path in parsed(svg).iter(f"{SVG}path") if path.get("class") == "mark"]
+    at = [re.findall(r"[\d.]+", path.attrib["transform"]) for path in drawn]
+    return [(float(x), float(y)) for x, y in at]
+
+
+def test_nine_curves_are_told_apart_by_marks_and_colours_and_their_labels_do_not_meet() -> None:
+    nine = [Curve(f"detector {n}", (Point(0, (0.9, 0.91)), Point(0.4, (0.8,)))) for n in range(9)]
+    svg = noise_curves(nine, "parts", "image AUROC")
+    looks = {
+        (path.attrib["d"], path.attrib["fill"])
+        for path in parsed(svg).iter(f"{SVG}path")
+        if path.get("class") == "mark"
+    }
+    assert len(looks) == 9
+    heights = [
+        float(text.attrib["y"])
+        for text in parsed(svg).iter(f"{SVG}text")
+        if "detector" in (text.text or "")
+    ]
+    assert len(heights) == 9
+    assert (np.diff(sorted(heights)) >= 16.9).all()
+    assert "bands" not in prose(svg)
+    assert not list(parsed(svg).iter(f"{SVG}polygon"))
 
 
 def test_one_seed_claims_no_spread_and_names_are_escaped() -> None:

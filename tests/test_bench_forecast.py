@@ -77,6 +77,36 @@ def test_a_detector_without_a_rate_is_named(plates: Path) -> None:
     assert told.source == "no rate of patchcore is known"
 
 
+def with_budget(asked: list[Job], seconds: float) -> list[Job]:
+    return [
+        dataclasses.replace(one, run=dataclasses.replace(one.run, budget=seconds)) for one in asked
+    ]
+
+
+def test_a_budget_bounds_the_training_of_a_run(plates: Path) -> None:
+    asked = jobs(plates, "padim")
+    free = forecast(asked, []).seconds
+    training, testing = 2 * RATE.training(20, 256), 2 * RATE.testing(12, 256)
+    assert free == pytest.approx(2 * (training + testing))
+    assert forecast(with_budget(asked, 100.0), []).seconds == pytest.approx(free)
+    assert forecast(with_budget(asked, 1.0), []).seconds == pytest.approx(2 * (1.0 + testing))
+
+
+def test_a_detector_without_a_rate_is_counted_with_its_budget(plates: Path) -> None:
+    told = forecast(with_budget(jobs(plates, "patchcore"), 60.0), [])
+    assert (told.seconds, told.unknown) == (120.0, ("patchcore",))
+    assert "no rate of patchcore is known: their budgets, without evaluation" in told.source
+    mixed = [*with_budget(jobs(plates, "patchcore"), 60.0), *jobs(plates, "patchcore", size=64)]
+    assert forecast(mixed, []).seconds is None
+
+
+def test_a_run_without_a_budget_tells_nothing_of_one_with_it(plates: Path, tmp_path: Path) -> None:
+    made = [leave(tmp_path, "padim", planted(1.0), data="plates", category="plates")]
+    assert forecast(jobs(plates, "padim"), made).source == "the runs that were made here"
+    told = forecast(with_budget(jobs(plates, "padim"), 1.0), made)
+    assert told.source.startswith("the rates of another machine")
+
+
 def test_nothing_to_make_takes_no_time() -> None:
     assert forecast([], []).seconds == 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import html.parser
 import io
 import re
@@ -90,7 +91,7 @@ def test_the_terminal() -> None:
         ],
         [""],
         [
-            *("detector", "runs", "training, s", "evaluation, s", "peak memory, MB"),
+            *("detector", "runs", "whole training, s", "evaluation, s", "peak memory, MB"),
             *("one image, ms", "machine"),
         ],
         ["PaDiM", "4", "12.2", "3", "1,234", "20", "A CPU, 2 threads"],
@@ -212,6 +213,57 @@ def test_html_is_one_sound_file_and_each_figure_leads_to_its_runs() -> None:
     assert '<a href="#run-1-1"><u>80.0</u></a> <abbr title="not separable' in text
     assert "A note of &lt;this&gt; protocol." in text
     assert "http" not in text.replace("http-equiv", "")
+
+
+BY_DATA = dataclasses.replace(
+    TABLE,
+    costs=(
+        Cost(
+            *("PaDiM", "A CPU", 3, 12.25, 3.0, 1234.5, 20.0, "tire"),
+            {"train_seconds": 1.25, "evaluate_seconds": 0.5, "peak_rss_mb": 1.0, "latency_ms": 0},
+        ),
+        Cost("RD", "A CPU", 1, 120.5, 3.0, 99.0, 9.5, "tire", steps=(812, 2000)),
+    ),
+)
+
+
+def test_costs_by_data_in_the_terminal() -> None:
+    lines = [re.split(r" {2,}", line) for line in render(BY_DATA, "terminal").splitlines()]
+    at = next(i for i, line in enumerate(lines) if line[0] == "data" and "detector" in line)
+    assert lines[at : at + 3] == [
+        [
+            *("data", "detector", "runs", "whole training, s", "evaluation, s"),
+            *("peak memory, MB", "one image, ms", "steps of the fit", "machine"),
+        ],
+        [
+            *("tire", "PaDiM", "3", "12.2 ± 1.2", "3.00 ± 0.50", "1,234 ± 1", "20.0 ± 0.0"),
+            *("\u2013", "A CPU"),
+        ],
+        ["tire", "RD", "1", "120", "3", "99", "9.5", "812 of 2,000", "A CPU"],
+    ]
+
+
+def test_costs_by_data_in_the_other_formats() -> None:
+    markdown = render(BY_DATA, "markdown")
+    assert "| data | detector | runs | whole training, s |" in markdown
+    assert "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |" in markdown
+    assert "| tire | RD | 1 | 120 | 3 | 99 | 9.5 | 812 of 2,000 | A CPU |" in markdown
+    assert "unless an earlier run left them in the cache" in markdown
+    latex = render(BY_DATA, "latex")
+    assert r"\begin{tabular}{llrrrrrrl}" in latex
+    assert r"tire & PaDiM & 3 & 12.2 $\pm$ 1.2 &" in latex
+    page = render(BY_DATA, "html")
+    assert Page(page).open == []
+    assert '<th scope="row">tire</th><th scope="row">RD</th><td class="n">1</td>' in page
+    assert "<th>Data</th><th>Detector</th>" in page
+    rows = [row for row in csv.DictReader(io.StringIO(render(BY_DATA, "csv"))) if row["machine"]]
+    assert [(row["data"], row["path"], row["value"], row["spread"]) for row in rows[:1]] == [
+        ("tire", "cost.train_seconds", "12.25", "1.25")
+    ]
+    assert [(row["path"], row["value"]) for row in rows[-2:]] == [
+        ("fit.steps", "812"),
+        ("fit.steps_planned", "2000"),
+    ]
 
 
 @pytest.mark.parametrize("name", format_names())

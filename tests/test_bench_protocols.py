@@ -16,6 +16,7 @@ from blemish.inspector import Inspector
 
 PUBLISHED_FIGURES = {
     "dev": 0,
+    "dev-noise": 0,
     "isp-mixed": 16 * 3,
     "isp-normal-scale": 0,
     "isp-unsupervised": 12 * 7,
@@ -149,6 +150,31 @@ def test_a_crop_sets_a_detector_apart() -> None:
     assert detectors["cflow"].departures() == []
 
 
+def test_a_budget_is_a_time_and_part_of_the_name(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    again = '[[detectors]]\nname = "padim"\nbudget = "2m"\n'
+    labelled = '[[detectors]]\nname = "padim"\nbudget = 90\nlabel = "PaDiM, short"\n'
+    file.write_text(SMALL + again + labelled, encoding="utf-8")
+    plain, two_minutes, short = open_protocol(str(file)).detectors
+    assert (plain.label, plain.budget, plain.departures()) == ("padim", None, [])
+    assert (two_minutes.label, two_minutes.budget) == ("padim, 2 min", 120.0)
+    assert (short.label, short.budget) == ("PaDiM, short", 90.0)
+    assert short.departures() == ["each training of PaDiM, short has 90 s, features too"]
+
+
+def test_the_detectors_of_the_development_protocols() -> None:
+    names = [
+        *("padim", "patchcore", "softpatch", "cflow", "uflow", "simplenet"),
+        *("reverse_distillation", "uniad", "duet"),
+    ]
+    dev, noise = open_protocol("dev"), open_protocol("dev-noise")
+    assert [one.name for one in dev.detectors] == names
+    assert dev.detectors == noise.detectors
+    assert {one.name for one in dev.detectors if one.preset == "cpu"} == set(names[2:-1])
+    assert [split.settings["alpha"] for split in noise.splits] == ["0.0", "0.1", "0.2", "0.4"]
+    assert len({split.settings["alphas"] for split in noise.splits}) == 1
+
+
 # Files of another form.
 
 SMALL = """
@@ -185,6 +211,10 @@ def test_a_protocol_of_ones_own(tmp_path: Path) -> None:
         ('title = "small"', 'title = "small"\nseeds = 0', "needs data, .* and 1 seed or more"),
         ('title = "small"', "title =", "mine.toml is no protocol: "),
         ("[[data]]", "[data]", "data holds something that is no table"),
+        (
+            *('name = "padim"', 'name = "padim"\nbudget = "soon"'),
+            "mine.toml: detectors: budget soon is no time; write it like 90s, 10m or 1.5h",
+        ),
     ],
 )
 def test_a_file_of_another_form(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -195,7 +225,9 @@ def test_a_file_of_another_form(tmp_path: Path, old: str, new: str, message: str
 
 
 def test_a_name_that_there_is_no_protocol_of(tmp_path: Path) -> None:
-    with pytest.raises(BlemishError, match=r"no protocol 'real-iad'; there are: dev, isp-mixed"):
+    with pytest.raises(
+        BlemishError, match=r"no protocol 'real-iad'; there are: dev, dev-noise, isp"
+    ):
         open_protocol("real-iad")
     with pytest.raises(BlemishError, match=r"none.toml cannot be read"):
         open_protocol(str(tmp_path / "none.toml"))

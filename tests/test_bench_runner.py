@@ -15,6 +15,8 @@ from bench_jobs import execute, job, outcome, run
 from plates import save_set
 from running import Cli, finished, started
 
+from blemish import training
+from blemish.benchmark import execute as execute_module
 from blemish.benchmark import runner
 from blemish.benchmark.code import Code
 from blemish.benchmark.execute import execute as really_execute
@@ -25,6 +27,7 @@ from blemish.benchmark.store import Result, read_results, write_result
 from blemish.benchmark.workers import Queue
 from blemish.dataset import open_dataset
 from blemish.errors import BlemishError, DatasetError
+from blemish.training import Trained
 
 PROTOCOL = """
 title = "plates"
@@ -207,7 +210,7 @@ def test_nothing_to_run(cli: Cli, protocol: Path, tmp_path: Path) -> None:
 def test_the_list(cli: Cli, protocol: Path, plates: Path, tmp_path: Path) -> None:
     names = cli("bench", "list").out.splitlines()
     assert names[0].split()[0] == "dev"
-    assert len(names) == 8
+    assert len(names) == 9
     listed = cli("bench", "list", "real-iad-uiad").out
     assert "patchcore, padim, cflow (not available)" in listed
     assert "padim sees the centre crop of 224 px of 256 px" in listed
@@ -235,6 +238,45 @@ def test_a_run_of_other_images_than_here_fails(plates: Path) -> None:
     assert "has no setting 'no_such_setting'" in str(
         really_execute(Job(odd, Place(str(plates)))).reason
     )
+
+
+def plates_run(plates: Path, **changes: object) -> Job:
+    _, fingerprint = open_category(Place(str(plates)), "plates")
+    plain = {"fingerprint": fingerprint, "settings": (), "split": None}
+    one = dataclasses.replace(run("padim", "plates"), **(plain | changes))  # type: ignore[arg-type]
+    return Job(one, Place(str(plates)))
+
+
+def test_a_run_has_the_budget_of_its_contestant(plates: Path) -> None:
+    """One that cannot stop its fit early fails when the time is over, and says so."""
+    failed = really_execute(plates_run(plates, budget=1e-6))
+    assert failed.reason is not None
+    assert failed.reason.startswith("the time budget of 1e-06 s ran out while")
+    done = really_execute(plates_run(plates, budget=600.0))
+    assert (done.reason, done.figures is None) == (None, False)
+
+
+def test_a_result_keeps_the_plain_numbers_of_the_fit(
+    plates: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What a detector with a trained network will tell, planted into the card of another."""
+    given = []
+
+    def train(*args: object, budget: float | None) -> Trained:
+        given.append(budget)
+        made = training.train(*args, budget=budget)  # type: ignore[arg-type]
+        facts = {"steps": 812, "steps_planned": 2000, "loss": 0.5, "finished": False}
+        more = {"layers": ["a"], "name": "quick", "worst": float("nan")}
+        return dataclasses.replace(made, card={**made.card, "fit": {**facts, **more}})
+
+    monkeypatch.setattr(execute_module, "train", train)
+    job = plates_run(plates, budget=600.0)
+    made = really_execute(job)
+    assert given == [600.0]
+    assert made.fit == {"steps": 812, "steps_planned": 2000, "loss": 0.5}
+    one = result(tmp_path, run=job.run, key=job.run.key, fit=made.fit)
+    write_result(one, made.arrays)
+    assert read_results(tmp_path) == [one]
 
 
 # The runner, on jobs that cost nothing.
@@ -371,12 +413,22 @@ def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
     assert read_results(tmp_path / "nowhere") == []
 
 
+def test_a_result_of_before_budgets_and_fits_is_read(tmp_path: Path) -> None:
+    write_result(result(tmp_path), outcome().arrays)
+    path = tmp_path / f"{run().key}.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert content["run"].pop("budget", "absent") is None
+    assert content.pop("fit", "absent") is None
+    path.write_text(json.dumps({**content, "schema": 2}), encoding="utf-8")
+    assert read_results(tmp_path) == [result(tmp_path)]
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lambda text: text[:200], "is no result, or cut off"),
         (lambda text: "[]", "is no result; move it"),
-        (lambda text: text.replace('"schema": 2', '"schema": 3'), "has schema 3, and this version"),
+        (lambda text: text.replace('"schema": 3', '"schema": 4'), "has schema 4, and this version"),
         (lambda text: text.replace('"figures"', '"numbers"'), "no result of this bench"),
         (lambda text: text.replace('"seed": 0', '"seeds": 0'), "no result of this bench"),
         (lambda text: text.replace('"done"', '"begun"'), "is not what its name says"),

@@ -131,6 +131,28 @@ def test_good_images_from_another_folder(tmp_path: Path) -> None:
     )
 
 
+def test_two_budgets_of_one_detector_are_two_contestants(tmp_path: Path) -> None:
+    """A detector's name chooses both, a label one."""
+    category(tmp_path / "parts", "nut")
+    two = (
+        Contestant("padim", "PaDiM", settings={"channels": "50"}),
+        Contestant("padim", "PaDiM, 2 min", budget=120.0),
+        Contestant("duet", "duet"),
+    )
+    one = protocol(detectors=two)
+
+    def chosen(*names: str) -> list[tuple[str, float | None]]:
+        jobs = expand(one, tmp_path, detectors=names, seeds=1).jobs
+        return [(job.run.detector, job.run.budget) for job in jobs]
+
+    assert chosen("padim") == [("padim", None), ("padim", 120.0)]
+    assert chosen("PaDiM, 2 min") == [("padim", 120.0)]
+    assert chosen("PaDiM", "duet") == [("padim", None), ("duet", None)]
+    assert len({job.run.key for job in expand(one, tmp_path, seeds=1).jobs}) == 3
+    with pytest.raises(BlemishError, match="no detector PaDiM, 5 min"):
+        chosen("PaDiM, 5 min")
+
+
 # The key.
 
 
@@ -151,6 +173,7 @@ def test_every_field_of_a_run_decides_its_key() -> None:
         "seed": 1,
         "fingerprint": "e" * 64,
         "crop": 224,
+        "budget": 120.0,
     }
     assert set(changed) == {field.name for field in dataclasses.fields(run())}
     others = [dataclasses.replace(run(), **{name: value}) for name, value in changed.items()]
@@ -220,4 +243,5 @@ def test_a_run_in_words() -> None:
     assert run().words() == "quick, parts nut, seed 0"
     one = dataclasses.replace(run(), data="LSM-1", category="LSM-1", variant="alpha 0.1")
     assert one.words() == "quick, LSM-1, alpha 0.1, seed 0"
+    assert dataclasses.replace(run(), budget=600.0).words() == "quick, 10 min, parts nut, seed 0"
     assert job().run == run()

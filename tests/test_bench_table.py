@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import statistics
 from pathlib import Path
 
@@ -12,11 +13,12 @@ import pytest
 from bench_results import leave, planted
 from running import Cli
 
-from blemish.benchmark.cells import Cell, OverMethods, Row, Table
+from blemish.benchmark.cells import Cell, Cost, OverMethods, Row, Table
+from blemish.benchmark.costs import machine_name
 from blemish.benchmark.outline import Block, Entrant, Outline, Published, outline_of
 from blemish.benchmark.protocol import Metric, open_protocol, protocol_names
 from blemish.benchmark.store import read_results
-from blemish.benchmark.table import machine_name, tabulate
+from blemish.benchmark.table import tabulate
 from blemish.errors import DatasetError
 from blemish.metrics.image import auroc
 from blemish.metrics.paired import delong, holm
@@ -317,6 +319,27 @@ def test_two_settings_of_one_detector_are_two_columns(tmp_path: Path) -> None:
     )
 
 
+def test_two_budgets_of_one_detector_are_two_columns(tmp_path: Path) -> None:
+    """Even where the protocol gives both one label."""
+    for budget, strength in ((None, 2.0), (120.0, 1.0), (600.0, 1.5)):
+        leave(tmp_path, "cflow", planted(strength), budget=budget)
+    entrants = tuple(
+        Entrant(label, "cflow", settings=(), budget=budget)
+        for label, budget in (("CFlow", None), ("CFlow, 10 min", 600.0), ("CFlow, 2 min", 120.0))
+    )
+    table = table_of(tmp_path, dataclasses.replace(PLAIN, entrants=entrants))
+    assert table.detectors == ("CFlow", "CFlow, 10 min", "CFlow, 2 min")
+    assert [cell.rank for cell in only(table.rows).cells] == [1, 2, 3]
+    assert [cost.detector for cost in table.costs] == list(table.detectors)
+    alike = tuple(dataclasses.replace(one, label="CFlow") for one in entrants)
+    labels = table_of(tmp_path, dataclasses.replace(PLAIN, entrants=alike)).detectors
+    assert set(labels) == {
+        "CFlow (usual size, squash)",
+        "CFlow (usual size, squash, budget 10 min)",
+        "CFlow (usual size, squash, budget 2 min)",
+    }
+
+
 def test_a_table_is_of_one_code_version(tmp_path: Path) -> None:
     leave(tmp_path, "padim", planted(1.0), code="aaaa", finished="2026-01-02T00:00:00+00:00")
     leave(tmp_path, "padim", planted(2.0), code="bbbb", finished="2026-01-01T00:00:00+00:00")
@@ -334,12 +357,42 @@ def test_costs_name_the_machine_and_mix_no_two(tmp_path: Path) -> None:
         leave(tmp_path, "padim", planted(1.0), seed=seed)
     leave(tmp_path, "padim", planted(1.0), seed=2, machine={"processor": "Another", "threads": 8})
     [one, other] = table_of(tmp_path).costs
-    assert dataclasses.astuple(one) == (
-        *("padim", "A CPU, 2 threads, Linux x86_64", 2),
-        *(10.5, 2.0, 501.0, 30.0),
-    )
+    assert one == Cost("padim", "A CPU, 2 threads, Linux x86_64", 2, 10.5, 2.0, 501.0, 30.0)
     assert (other.machine, other.runs, other.train_seconds) == ("Another, 8 threads", 1, 12.0)
     assert machine_name({"cores": 2, "gpu": "none"}) == "cores 2, gpu none"
+
+
+def test_costs_of_each_data_set_have_their_spread_over_seeds(tmp_path: Path) -> None:
+    for seed in range(3):
+        fit = {"steps": 800.0 + seed, "steps_planned": 2000.0}
+        leave(tmp_path, "padim", planted(1.0), seed=seed)
+        leave(tmp_path, "cflow", planted(1.0), seed=seed, fit=fit, data="tile", category="tile")
+    leave(tmp_path, "padim", planted(1.0), data="tile", category="tile")
+    tile, alone, tire = sorted(
+        table_of(tmp_path, dataclasses.replace(PLAIN, cost_by_data=True)).costs,
+        key=lambda cost: (cost.data, cost.detector),
+    )
+    assert (tire.data, tire.detector, tire.runs) == ("tire", "padim", 3)
+    assert (tire.train_seconds, tire.peak_rss_mb, tire.latency_ms) == (11.0, 501.0, 30.0)
+    assert tire.spreads == {
+        **{"train_seconds": 1.0, "evaluate_seconds": 0.0},
+        **{"peak_rss_mb": 1.0, "latency_ms": 0.0},
+    }
+    assert (tile.data, tile.detector, tile.steps) == ("tile", "cflow", (801, 2000))
+    assert (alone.train_seconds, alone.spreads["train_seconds"], alone.steps) == (10.0, None, None)
+
+
+def test_costs_of_several_categories_are_those_of_whole_seeds(tmp_path: Path) -> None:
+    for category in ("a", "b"):
+        for seed in range(2):
+            leave(tmp_path, "padim", planted(1.0), data="set", category=category, seed=seed)
+    outline = Outline("Set", (I_AUROC,), cost_by_data=True)
+    [cost] = table_of(tmp_path, outline).costs
+    assert (cost.data, cost.runs, cost.train_seconds) == ("set", 4, 10.5)
+    assert cost.spreads["train_seconds"] == pytest.approx(0.5**0.5)
+    leave(tmp_path, "padim", planted(1.0), data="set", category="a", seed=2)
+    [uneven] = table_of(tmp_path, outline).costs
+    assert (uneven.train_seconds, uneven.spreads["train_seconds"]) == (11.0, None)
 
 
 def test_no_results_make_an_empty_table_and_published_ones_a_full_one() -> None:
@@ -389,12 +442,15 @@ def test_the_command(cli: Cli, tmp_path: Path) -> None:
     assert (run.code, run.err) == (0, [])
     shown = json.loads(run.out)
     row = next(row for row in shown["rows"] if row["metric"]["path"] == "image.auroc")
-    assert [cell["detector"] for cell in row["cells"]] == ["padim", "patchcore"]
+    assert [cell["detector"] for cell in row["cells"]] == ["PaDiM", "PatchCore"]
     assert row["cells"][0]["separable"] is True
     text = file.read_text(encoding="utf-8")
     assert "[padim-tire-tire--0-0123](results/padim-tire-tire--0-0123.json)" in text
     assert cli("bench", "table", "dev", "--out", folder, "--format", "csv").out.startswith("data,")
     assert "*" in cli("bench", "table", "dev", "--out", folder).out
+    costs = cli("bench", "table", "dev", "--out", folder, "--cost").out
+    assert re.search(r"^data +detector +runs +whole training, s", costs, re.MULTILINE)
+    assert re.search(r"^tire +PaDiM +1 +10 ", costs, re.MULTILINE)
 
 
 def test_a_page_takes_the_table_between_its_marks(cli: Cli, tmp_path: Path) -> None:

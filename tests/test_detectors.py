@@ -30,7 +30,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Case(name, tmp_path_factory.mktemp(name), quick_settings(name))
 
 
-@pytest.fixture(scope="module", params=["duet", "patchcore"])
+@pytest.fixture(scope="module", params=["duet", "patchcore", "softpatch"])
 def full_bank(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
     """A bank too small for its patches, so that it takes several passes."""
     settings = {"bank": "200"}

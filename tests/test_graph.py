@@ -172,6 +172,21 @@ def test_nearest_is_the_smallest_euclidean_distance(bank: int) -> None:
     assert np.isfinite(found).all()
 
 
+@pytest.mark.parametrize("bank", [1, 7, 512, 513, 1500])
+def test_weighted_nearest_takes_the_weight_of_the_nearest_row(bank: int) -> None:
+    rng = np.random.default_rng(4)
+    rows = rng.normal(size=(bank, 10)).astype(np.float32)
+    weights = rng.random(bank).astype(np.float32)
+    x = rng.normal(size=(2, 30, 10)).astype(np.float32)
+    x[0, 0] = rows[-1]
+    graph = Graph()
+    output = blocks.weighted_nearest(graph, "x", rows, weights)
+    found = run(graph, output, {"x": ("n", 30, 10)}, x=x)
+    apart = np.stack([cdist(patches, rows) for patches in x])
+    expected = apart.min(2) ** 2 * weights[apart.argmin(2)]
+    assert np.allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_patches_and_cells_are_inverse() -> None:
     x = np.random.default_rng(5).random((2, 1, 3, 4)).astype(np.float32)
     graph = Graph()

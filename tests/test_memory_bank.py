@@ -86,6 +86,17 @@ def test_the_kept_patches_lie_more_than_the_radius_apart(
 
 
 @settings(max_examples=60, deadline=None)
+@given(x=TABLES, size=st.integers(1, 40))
+def test_every_kept_patch_keeps_its_weight(x: np.ndarray, size: int) -> None:
+    bank = MemoryBank.empty(size, x.shape[1])
+    numbers = np.arange(len(x), dtype=np.float32)
+    for some in np.array_split(np.arange(len(x)), 5):
+        bank.absorb(x[some], numbers[some])
+    own = bank.weights[: bank.count].astype(int)
+    assert np.array_equal(x[own], bank.patches)
+
+
+@settings(max_examples=60, deadline=None)
 @given(x=TABLES, size=st.integers(1, 40), stop=st.integers(0, 20))
 def test_a_bank_goes_on_from_what_was_kept(x: np.ndarray, size: int, stop: int) -> None:
     def absorb(bank: MemoryBank, chunks: list[np.ndarray]) -> MemoryBank:
@@ -97,7 +108,12 @@ def test_a_bank_goes_on_from_what_was_kept(x: np.ndarray, size: int, stop: int) 
     whole = absorb(MemoryBank.empty(size, x.shape[1]), chunks)
     first = absorb(MemoryBank.empty(size, x.shape[1]), chunks[:stop])
     second = MemoryBank.empty(size, x.shape[1])
-    second.restore(first.patches.copy(), first.gaps[: first.count].copy(), first.radius)
+    second.restore(
+        first.patches.copy(),
+        first.gaps[: first.count].copy(),
+        first.weights[: first.count].copy(),
+        first.radius,
+    )
     absorb(second, chunks[stop:])
     assert second.patches.tobytes() == whole.patches.tobytes()
     assert second.radius == whole.radius

@@ -15,7 +15,8 @@ def test_the_table_is_the_one_of_the_kept_results(cli: Cli, tmp_path: Path) -> N
     page = tmp_path / "results.md"
     shutil.copy(DOCS / "results.md", page)
     (tmp_path / "results").symlink_to(DOCS / "results")
-    run = cli("bench", "table", "dev", "--out", tmp_path / "results" / "dev", "--into", page)
+    folder = tmp_path / "results" / "dev"
+    run = cli("bench", "table", "dev", "--cost", "--out", folder, "--into", page)
     assert run.code == 0, run.err
     assert page.read_text(encoding="utf-8") == (DOCS / "results.md").read_text(encoding="utf-8")
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blemish.artifact import Artifact, open_artifact
+from blemish.calibration.a_contrario import Latent, Surprise
 from blemish.calibration.held_out import of_category
 from blemish.calibration.views import ViewScales, decide, missing_views, part_score
 from blemish.errors import ArtifactError
@@ -61,12 +62,28 @@ class Look:
     peak: float
     shape: tuple[int, int]
     seen: Box
-    _stitch: Callable[[], Floats]
+    _maps: Sequence[Floats]  # of the crops
+    _latents: Sequence[Latent]
+    _stitch: Callable[[Sequence[Floats]], Floats]
 
     @cached_property
     def map(self) -> Floats:
         """The anomaly map in the image's pixels, float32 [H, W]; lowest where it was not seen."""
-        return self._stitch()
+        return self._stitch(self._maps)
+
+    @cached_property
+    def surprise(self) -> Surprise | None:
+        """What chance alone would make of the image; None for a model without latents to test."""
+        return Surprise.of(self._latents) if self._latents else None
+
+    @cached_property
+    def surprise_map(self) -> Floats | None:
+        """Minus log10 NFA in the image's pixels, float32 [H, W]: above 0 an anomaly is."""
+        if self.surprise is None:
+            return None
+        scales = [self._stitch(maps) for maps in self.surprise.maps]
+        most: Floats = np.maximum.reduce(scales)
+        return most - np.float32(self.surprise.log_tests)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +101,14 @@ class ViewResult:
         regions = [
             {"box": r.box, "area": r.area, "peak": r.peak, "value": r.value} for r in self.regions
         ]
-        return {"image": self.image, "view": self.view, "score": self.score, "regions": regions}
+        surprise = self.look.surprise
+        return {
+            "image": self.image,
+            "view": self.view,
+            "score": self.score,
+            "regions": regions,
+            **({} if surprise is None else {"nfa": surprise.to_json()}),
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +146,8 @@ class Inspector:
         self.name = name
         self.recipe = Recipe.from_json(card["recipe"])
         self._session = open_session(model, threads=threads)
+        # Outputs that the a-contrario rule tests, with the channels behind each of them.
+        self._latents: dict[str, int] = card.get("fit", {}).get("latent_channels", {})
 
     @classmethod
     def open(cls, path: Path | str, *, threads: int | None = None) -> Inspector:
@@ -176,25 +202,34 @@ class Inspector:
         else:
             pixels = image
         shape = (pixels.shape[0], pixels.shape[1])
-        pieces: list[tuple[Crop, Floats]] = []
+        seen: list[Crop] = []
+        maps: list[Floats] = []
+        latents = [Latent(channels) for channels in self._latents.values()]
         score = peak = -np.inf
         for crop in crops(pixels, self.recipe):
             # One crop at a time: memory stays bounded, and the score is that of any batch.
             feed = {"image": crop.tensor[None], "valid": crop.valid[None]}
-            map_, crop_score = self._session.run(["map", "score"], feed)
+            map_, crop_score, *aux = self._session.run(["map", "score", *self._latents], feed)
             score = max(score, float(crop_score[0]))
             cells = _covered(map_[0], crop, self.recipe)
             peak = max(peak, float(cells.max()))
-            pieces.append((crop, map_[0]))
+            for latent, energy in zip(latents, aux, strict=True):
+                rows, columns = _covered(energy[0], crop, self.recipe).shape
+                latent.add(energy[0], rows, columns)
+            seen.append(crop)
+            maps.append(map_[0])
 
-        def whole() -> Floats:
-            maps = [unfit(map_, crop.valid, self.recipe, crop.shape) for crop, map_ in pieces]
-            boxes = [crop.box for crop, _ in pieces]
-            if len(maps) == 1:
-                return surround(maps[0], boxes[0], shape)
-            return stitch(maps, boxes, shape)
+        def whole(maps: Sequence[Floats]) -> Floats:
+            fitted = [
+                unfit(map_, crop.valid, self.recipe, crop.shape)
+                for crop, map_ in zip(seen, maps, strict=True)
+            ]
+            boxes = [crop.box for crop in seen]
+            if len(fitted) == 1:
+                return surround(fitted[0], boxes[0], shape)
+            return stitch(fitted, boxes, shape)
 
-        return Look(score, peak, shape, centre_box(shape, self.recipe), whole)
+        return Look(score, peak, shape, centre_box(shape, self.recipe), maps, latents, whole)
 
     def inspect(
         self, images: Path | Pixels | Sequence[tuple[str | None, Path | Pixels]], part: str = ""

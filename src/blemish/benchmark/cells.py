@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from blemish.benchmark.protocol import Metric
@@ -77,7 +78,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Cost:
-    """What the runs of a detector cost on one machine: means per run, the peak, the median."""
+    """What the runs of a detector cost on one machine: means per run, the peak, the median.
+
+    Of one data set, `data`, they are all means over seeds, `spreads` holds their standard
+    deviations by name (None for one seed), and `steps` those done and planned in a fit.
+    `train_seconds` is the whole of `train`: features, fit, held-out scores, the model's file.
+    """
 
     detector: str
     machine: str
@@ -86,6 +92,9 @@ class Cost:
     evaluate_seconds: float | None
     peak_rss_mb: float | None
     latency_ms: float | None
+    data: str = ""
+    spreads: Mapping[str, float | None] = field(default_factory=dict)
+    steps: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def compare(
         return None
     pair = [[scores(result) for result in results] for results in (first, second)]
     one = pair[0][0]
-    if not all(_same_images(one, other) for opened in pair for other in opened):
+    if not all(same_images(one, other) for opened in pair for other in opened):
         return None
     if path in AT_THRESHOLD:
         return _compare_decisions(path, (first, second), pair)
@@ -87,7 +87,8 @@ def _compare_decisions(
     )
 
 
-def _same_images(one: Scores, other: Scores) -> bool:
+def same_images(one: Scores, other: Scores) -> bool:
+    """Whether two runs tested the same images, of the same parts and with the same labels."""
     return (
         np.array_equal(one.image, other.image)
         and np.array_equal(one.part, other.part)

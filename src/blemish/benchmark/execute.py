@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,8 @@ _HIGH_WATER = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 class Outcome:
     """What a run came to, wherever it was made; `reason` is None unless it failed.
 
-    `maps` are those for the gallery: of the first seed only, they would be alike.
+    `maps` are those for the gallery: of the first seed only, they would be alike. `fit` are the
+    plain numbers that the detector tells of its fit, such as `steps` and `steps_planned`.
     """
 
     reason: str | None
@@ -45,6 +47,7 @@ class Outcome:
     arrays: dict[str, npt.NDArray[Any]] | None
     machine: dict[str, Any]
     maps: Sequence[KeptMap] = ()
+    fit: dict[str, float] | None = None
 
 
 def execute(job: Job) -> Outcome:
@@ -71,7 +74,7 @@ def _made(job: Job, folder: Path) -> Outcome:
     start = time.perf_counter()
     data = _data(job)
     model = folder / "model.blemish"
-    trained = train(data, model, _plan(run))
+    trained = train(data, model, _plan(run), budget=run.budget)
     middle = time.perf_counter()
     evaluation = evaluate(Inspector.open(model), data)
     end = time.perf_counter()
@@ -85,7 +88,14 @@ def _made(job: Job, folder: Path) -> Outcome:
     if run.seed == 0:
         chosen = choose_images(evaluation.images, evaluation.inspector.threshold)
         maps = maps_of(evaluation, chosen)
-    return Outcome(None, evaluation.figures, cost, _arrays(evaluation, data), this_machine(), maps)
+    arrays, fit = _arrays(evaluation, data), _plain_numbers(trained.card["fit"])
+    return Outcome(None, evaluation.figures, cost, arrays, this_machine(), maps, fit)
+
+
+def _plain_numbers(facts: Mapping[str, Any]) -> dict[str, float]:
+    """Without texts, lists and flags, nor numbers that JSON has no place for."""
+    numbers = {name: value for name, value in facts.items() if type(value) in (int, float)}
+    return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 
 def _data(job: Job) -> Dataset:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import statistics
 import time
 from collections import Counter
@@ -46,8 +47,15 @@ class Rate:
 
     def seconds(self, train: int, test: int, size: int) -> float:
         """A run on so many images at that size."""
-        pixels = (size / self.size) ** 2
-        return self.start + pixels * (self.train_image * train + self.test_image * test)
+        return self.training(train, size) + self.testing(test, size)
+
+    def training(self, images: int, size: int) -> float:
+        """To start, and to learn from so many images at that size."""
+        return self.start + (size / self.size) ** 2 * self.train_image * images
+
+    def testing(self, images: int, size: int) -> float:
+        """To evaluate so many images at that size."""
+        return (size / self.size) ** 2 * self.test_image * images
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,8 @@ class Measured:
 class Forecast:
     """`seconds` one run after the other, None where nothing tells; `source` says what does.
 
-    `unknown` are the detectors of which nothing is known.
+    `unknown` are the detectors of which nothing is known; where each of their runs has a budget,
+    that is what they are counted with.
     """
 
     seconds: float | None
@@ -77,18 +86,22 @@ def forecast(jobs: Sequence[Job], results: Iterable[Result]) -> Forecast:
     if not jobs:
         return Forecast(0.0, "every run is made")
     results = list(results)
-    detectors = {job.run.detector for job in jobs}
+    asked = {(job.run.detector, job.run.budget) for job in jobs}
     seconds = Rates(results).total(kinds)
-    if seconds is not None and detectors <= {r.run.detector for r in results if r.seconds}:
+    if seconds is not None and asked <= {
+        (r.run.detector, r.run.budget) for r in results if r.seconds
+    }:
         return Forecast(seconds, "the runs that were made here")
     measured = measured_rates()
-    unknown = sorted(detectors - measured.rates.keys())
-    if unknown:
-        return Forecast(None, f"no rate of {', '.join(unknown)} is known", tuple(unknown))
+    unknown = tuple(sorted({name for name, _ in asked} - measured.rates.keys()))
+    if any(budget is None for name, budget in asked if name in unknown):
+        return Forecast(None, f"no rate of {', '.join(unknown)} is known", unknown)
     slowness = backbone_seconds() / measured.backbone_seconds
-    seconds = sum(_seconds(job, measured.rates[job.run.detector]) for job in jobs)
+    seconds = sum(_seconds(job, measured.rates.get(job.run.detector), slowness) for job in jobs)
     words = f"the rates of {measured.machine}; this machine takes {slowness:.2f} times as long"
-    return Forecast(slowness * seconds, words)
+    if unknown:
+        words += f"; no rate of {', '.join(unknown)} is known: their budgets, without evaluation"
+    return Forecast(seconds, words, unknown)
 
 
 @functools.cache
@@ -111,10 +124,15 @@ def backbone_seconds(size: int = BACKBONE_SIZE) -> float:
     return statistics.median(times)
 
 
-def _seconds(job: Job, rate: Rate) -> float:
+def _seconds(job: Job, rate: Rate | None, slowness: float) -> float:
+    """A run on this machine: its training takes its budget at most, all of it without a rate."""
     run = job.run
+    budget = math.inf if run.budget is None else run.budget
+    if rate is None:
+        return budget
     size = run.crop or run.size or usual_size(run.detector)
-    return rate.seconds(*_images(job.place, run.category, run.split, run.split_settings), size)
+    train, test = _images(job.place, run.category, run.split, run.split_settings)
+    return min(budget, slowness * rate.training(train, size)) + slowness * rate.testing(test, size)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -38,6 +38,7 @@ class Entrant:
     preset: str | None = None
     settings: Pairs | None = None
     departures: tuple[str, ...] = ()
+    budget: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class Outline:
     mean: bool = True  # a row of means closes the categories of a block
     over_methods: bool = False  # mean and deviation over the methods close each row
     each_category: bool = True  # rows by category too, or the means alone
+    cost_by_data: bool = False  # costs of each data set, or of all of them together
 
 
 def outline_of(protocol: Protocol) -> Outline:
@@ -79,7 +81,8 @@ def outline_of(protocol: Protocol) -> Outline:
         metrics=protocol.metrics,
         entrants=tuple(
             Entrant(
-                *(one.label, one.name, one.preset, pairs(one.settings)), tuple(one.departures())
+                *(one.label, one.name, one.preset, pairs(one.settings)),
+                *(tuple(one.departures()), one.budget),
             )
             for one in protocol.detectors
         ),

@@ -16,6 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
+from blemish.durations import in_words, seconds_of
 from blemish.errors import BlemishError
 from blemish.published import published
 
@@ -62,6 +63,7 @@ class Contestant:
     """A detector as it takes part; `label` is its name in the table.
 
     `size` None is the detector's usual one; `crop` is the centre that a paper cuts out, in pixels.
+    `budget` is what a training may take, in seconds ("2m" in the file), None without an end.
     Without `published` no figure of the paper is its.
     """
 
@@ -72,19 +74,23 @@ class Contestant:
     size: int | None = None
     resize: str = "squash"
     crop: int | None = None
+    budget: float | None = None
     published: bool = True
     where: Where = field(default_factory=dict)
     column: str | None = None
 
     def departures(self) -> list[str]:
         """What sets its figures apart from those of the detectors beside it."""
-        if self.crop is None:
-            return []
-        size = "its usual size" if self.size is None else f"{self.size} px"
-        return [
-            f"{self.label} sees the centre crop of {self.crop} px of {size}, and its pixel figures "
-            "are of the cropped maps and masks"
-        ]
+        found = []
+        if self.crop is not None:
+            size = "its usual size" if self.size is None else f"{self.size} px"
+            found.append(
+                f"{self.label} sees the centre crop of {self.crop} px of {size}, and its pixel "
+                "figures are of the cropped maps and masks"
+            )
+        if self.budget is not None:
+            found.append(f"each training of {self.label} has {in_words(self.budget)}, features too")
+        return found
 
 
 @dataclass(frozen=True)
@@ -194,7 +200,7 @@ def _parsed(name: str, text: str, file: str) -> Protocol:
     if not (protocol.data and protocol.detectors and protocol.metrics and protocol.seeds >= 1):
         raise BlemishError(f"{file} needs data, detectors, metrics, and 1 seed or more")
     data = tuple(dataclasses.replace(d, categories=d.categories or common) for d in protocol.data)
-    named = tuple(dataclasses.replace(d, label=d.label or d.name) for d in protocol.detectors)
+    named = tuple(dataclasses.replace(d, label=d.label or _name(d)) for d in protocol.detectors)
     return dataclasses.replace(protocol, data=data, detectors=named)
 
 
@@ -211,9 +217,16 @@ def _entry(kind: type[Entry], table: Any, place: str) -> Entry:
     if unknown or missing:
         raise BlemishError(f"{place} has unknown entries {unknown} or lacks {missing}")
     values = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
+    if "budget" in values:
+        values["budget"] = seconds_of(str(values["budget"]), f"{place}: budget")
     if isinstance(settings := values.get("settings"), dict):
         values["settings"] = {key: _setting(value) for key, value in settings.items()}
     return kind(**values)
+
+
+def _name(one: Contestant) -> str:
+    """What a contestant without a label is called: one with a budget is not the one without."""
+    return one.name if one.budget is None else f"{one.name}, {in_words(one.budget)}"
 
 
 def _setting(value: Any) -> str:

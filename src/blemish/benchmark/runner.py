@@ -93,8 +93,11 @@ class Rates:
 
 
 def alike(run: Run) -> Kind:
-    """What a run has in common with others that cost as much, the most first."""
-    detector, data = run.detector, f"data {run.data}"
+    """What a run has in common with others that cost as much, the most first.
+
+    The first three name the detector and its budget: no run of another tells more than a guess.
+    """
+    detector, data = f"{run.detector} {run.budget}", f"data {run.data}"
     return (detector, data, run.category), (detector, data), (detector,), ()
 
 
@@ -233,6 +236,7 @@ def _result(run: Run, outcome: Outcome | Died, folder: Path) -> Result:
         code=run.code,
         figures=outcome.figures,
         cost=outcome.cost,
+        fit=outcome.fit,
         machine=outcome.machine,
         finished=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         folder=folder,

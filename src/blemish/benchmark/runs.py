@@ -16,6 +16,7 @@ from blemish.benchmark.protocol import Contestant, DataSource, Protocol, SplitCh
 from blemish.benchmark.sources import Place, find_place, open_category, open_place
 from blemish.dataset.words import name_some
 from blemish.detectors import detector_names
+from blemish.durations import in_words
 from blemish.errors import BlemishError, DatasetError
 
 Pairs = tuple[tuple[str, str], ...]
@@ -26,7 +27,8 @@ class Run:
     """One detector on one category with one seed: all that decides its result but the code.
 
     `variant` is the protocol's name of the split; `split` None is the one on disk; `fingerprint` is
-    that of the category's images; `size` None is the detector's usual one, `crop` None no crop.
+    that of the category's images; `size` None is the detector's usual one, `crop` None no crop;
+    `budget` is what the training may take, in seconds.
     """
 
     protocol: str
@@ -44,6 +46,7 @@ class Run:
     seed: int
     fingerprint: str
     crop: int | None = None
+    budget: float | None = None
 
     @property
     def code(self) -> Code:
@@ -60,7 +63,9 @@ class Run:
         """The run in a few words, for a person."""
         alike = self.category in self.data
         data = self.data if alike else f"{self.data} {self.category}"
-        return ", ".join(filter(None, [self.detector, data, self.variant, f"seed {self.seed}"]))
+        budget = "" if self.budget is None else in_words(self.budget)
+        words = [self.detector, budget, data, self.variant, f"seed {self.seed}"]
+        return ", ".join(filter(None, words))
 
 
 @dataclass(frozen=True)
@@ -98,8 +103,9 @@ def expand(
 ) -> Matrix:
     """Every run of a protocol on what lies below `root`, and what is missing.
 
-    `detectors` may name some that the protocol does not; `categories` may name data sets; `seeds`
-    is a number of seeds, from 0. Raises BlemishError for a name that is nowhere.
+    `detectors` are names or labels, and may name some that the protocol does not; `categories` may
+    name data sets; `seeds` is a number of seeds, from 0. Raises BlemishError for a name that is
+    nowhere.
     """
     if not root.is_dir():
         raise DatasetError(f"{root} is no folder; name the one that holds the data sets")
@@ -182,20 +188,25 @@ def _run(
         seed=0,
         fingerprint=fingerprint,
         crop=detector.crop,
+        budget=detector.budget,
     )
 
 
 def _contestants(
     protocol: Protocol, asked: Collection[str] | None
 ) -> tuple[list[Contestant], list[Missing]]:
-    """The detectors that take part, and those that there is no file for."""
+    """The detectors that take part, and those that there is no file for.
+
+    A detector's name stands for all that the protocol makes of it, a label for one.
+    """
     here = detector_names()
     every = list(protocol.detectors)
     if asked is not None:
-        named = {one.name for one in every}
-        every += [Contestant(name, name) for name in asked if name not in named and name in here]
-        every = [one for one in every if one.name in asked]
-        if strange := sorted(set(asked) - {one.name for one in every}):
+        known = {name for one in every for name in (one.name, one.label)}
+        every += [Contestant(name, name) for name in asked if name not in known and name in here]
+        every = [one for one in every if one.name in asked or one.label in asked]
+        known |= {one.name for one in every}
+        if strange := sorted(set(asked) - known):
             raise BlemishError(
                 f"there is no detector {name_some(strange)}; there are: {', '.join(here)}"
             )

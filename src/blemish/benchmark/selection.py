@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from blemish.benchmark.outline import Block, Outline
-from blemish.benchmark.runs import Pairs
+from blemish.benchmark.runs import Pairs, Run
 from blemish.benchmark.store import Result
+from blemish.durations import in_words
 from blemish.errors import DatasetError
 
 BySeed = dict[int, Result]
@@ -24,6 +25,7 @@ class Column:
     size: int | None = None
     resize: str | None = None
     crop: int | None = None
+    budget: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,12 @@ def place_of(block: Block, category: str) -> Place:
     return Place(block.data, block.variant, block.split, block.split_settings, category)
 
 
+def column_of(run: Run) -> Column:
+    """The column of a run."""
+    seen = (run.size, run.resize, run.crop)
+    return Column(run.detector, run.preset, run.settings, *seen, run.budget)
+
+
 def select(results: Sequence[Result], outline: Outline, code: str | None = None) -> Selection:
     """Choose the results of a table: those of the newest code, or of the one that `code` begins.
 
@@ -81,7 +89,7 @@ def select(results: Sequence[Result], outline: Outline, code: str | None = None)
     for result in sorted(kept, key=lambda result: result.finished):
         run = result.run
         place = Place(run.data, run.variant, run.split, run.split_settings, run.category)
-        column = Column(*(run.detector, run.preset, run.settings, run.size, run.resize, run.crop))
+        column = column_of(run)
         images[place].add(run.fingerprint)
         if result.status == "failed":
             failed[place, column] = result.reason or "no reason was recorded"
@@ -154,7 +162,8 @@ def _labelled(
     published = {entry.label for entry in outline.published}
     for one in outline.entrants:
         if one.label in published and one.label not in entrants.values():
-            entrants[Column(one.detector, one.preset, one.settings or ())] = one.label
+            never = Column(one.detector, one.preset, one.settings or (), budget=one.budget)
+            entrants[never] = one.label
     order = [one.label for one in outline.entrants]
     names = list(entrants.values())
 
@@ -172,7 +181,8 @@ def _labelled(
 
 def _entrant(column: Column, outline: Outline) -> str:
     for one in outline.entrants:
-        if (one.detector, one.preset) != (column.detector, column.preset):
+        asked = (one.detector, one.preset, one.budget)
+        if asked != (column.detector, column.preset, column.budget):
             continue
         if one.settings is None or one.settings == column.settings:
             return one.label
@@ -188,3 +198,5 @@ def _details(column: Column) -> Iterator[str]:
         yield column.resize
     if column.crop is not None:
         yield f"centre crop {column.crop}"
+    if column.budget is not None:
+        yield f"budget {in_words(column.budget)}"

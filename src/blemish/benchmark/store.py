@@ -18,9 +18,13 @@ from blemish.benchmark.runs import Run
 from blemish.errors import DatasetError
 from blemish.files import replacing
 
-SCHEMA = 2
+SCHEMA = 3
+_WITHOUT_FIT = 2  # results that have neither `fit` nor a budget
 ARRAYS = ("image", "part", "view", "label", "score", "localised")
-_FIELDS = ("key", "run", "status", "reason", "code", "figures", "cost", "machine", "finished")
+_FIELDS = (
+    *("key", "run", "status", "reason", "code", "figures", "cost", "machine", "finished"),
+    "fit",
+)
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -45,7 +49,8 @@ class Scores:
 class Result:
     """What a run came to; a failed one has a `reason` and no figures.
 
-    `finished` is the time in ISO format; `folder` is where its files lie.
+    `finished` is the time in ISO format; `folder` is where its files lie; `fit` are the numbers
+    that the detector tells of its fit, such as `steps` and `steps_planned`.
     """
 
     key: str
@@ -58,6 +63,7 @@ class Result:
     machine: dict[str, Any]
     finished: str
     folder: Path
+    fit: dict[str, float] | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -131,11 +137,13 @@ def _read(path: Path) -> Result:
         raise DatasetError(f"{path} is no result, or cut off; {way_out}") from error
     if not isinstance(content, dict) or "schema" not in content:
         raise DatasetError(f"{path} is no result; {way_out}")
-    if content["schema"] != SCHEMA:
+    if content["schema"] not in (_WITHOUT_FIT, SCHEMA):
         raise DatasetError(
-            f"{path} has schema {content['schema']}, and this version of blemish reads {SCHEMA}; "
-            "update blemish, or name another folder with --out"
+            f"{path} has schema {content['schema']}, and this version of blemish reads "
+            f"{_WITHOUT_FIT} and {SCHEMA}; update blemish, or name another folder with --out"
         )
+    if content["schema"] == _WITHOUT_FIT:
+        content["fit"] = None
     try:
         values = {name: content[name] for name in _FIELDS}
         values["run"] = _run(content["run"])

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from blemish.benchmark.cells import Cost, Row, Table
+from blemish.benchmark.cells import Row, Table
+from blemish.benchmark.costs import costs
 from blemish.benchmark.outline import Outline
 from blemish.benchmark.rows import block_rows
 from blemish.benchmark.selection import Selection, select
 from blemish.benchmark.store import Result
-
-COSTS = ("train_seconds", "evaluate_seconds", "latency_ms", "peak_rss_mb")
 
 
 def tabulate(results: Sequence[Result], outline: Outline, *, code: str | None = None) -> Table:
@@ -31,7 +28,7 @@ def tabulate(results: Sequence[Result], outline: Outline, *, code: str | None = 
         outline.source,
         tuple(selection.labels.values()),
         tuple(rows),
-        tuple(_costs(selection)),
+        tuple(costs(selection, by_data=outline.cost_by_data)),
         tuple(map(_sentence, _notes(selection, outline))),
     )
 
@@ -53,39 +50,3 @@ def _notes(selection: Selection, outline: Outline) -> Iterator[str]:
 def _sentence(words: str) -> str:
     words = words.strip()
     return words[:1].upper() + words[1:] + "." * (not words.endswith((".", "!", "?")))
-
-
-def _costs(selection: Selection) -> list[Cost]:
-    """One entry for each detector and machine, in the order of the columns."""
-    by_place: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for (_, column), seeds in selection.found.items():
-        for result in seeds.values():
-            place = selection.labels[column], machine_name(result.machine)
-            by_place.setdefault(place, []).append(result.cost or {})
-    order = list(selection.labels.values())
-    costs = []
-    for label, machine in sorted(by_place, key=lambda place: (order.index(place[0]), place[1])):
-        runs = by_place[label, machine]
-        known = {key: [run[key] for run in runs if run.get(key) is not None] for key in COSTS}
-        train, evaluate, latency, peak = (known[key] for key in COSTS)
-        costs.append(
-            Cost(
-                label,
-                machine,
-                len(runs),
-                statistics.fmean(train) if train else None,
-                statistics.fmean(evaluate) if evaluate else None,
-                max(peak, default=None),
-                statistics.median(latency) if latency else None,
-            )
-        )
-    return costs
-
-
-def machine_name(machine: Mapping[str, Any]) -> str:
-    """A machine in words: its processor, threads and system, or all that is known of it."""
-    named = [machine[key] for key in ("processor", "system") if machine.get(key)]
-    words = [str(value) for value in named]
-    if machine.get("threads"):
-        words.insert(len(words[:1]), f"{machine['threads']} threads")
-    return ", ".join(words or [f"{key} {value}" for key, value in sorted(machine.items())])

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from blemish.durations import seconds_of
 from blemish.errors import BlemishError
 
 if TYPE_CHECKING:
@@ -109,16 +110,8 @@ def promises(trained: Trained) -> list[str]:
 
 
 def duration(text: str) -> float:
-    """Seconds from "90", "90s", "10m" or "1.5h"."""
-    units = {"s": 1, "m": 60, "h": 3600}
-    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
-    try:
-        seconds = float(number) * unit
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < float("inf"):
-        raise BlemishError(f"--budget {text} is no time; write it like 90s, 10m or 1.5h")
-    return seconds
+    """Seconds from the "90", "90s", "10m" or "1.5h" of `--budget`."""
+    return seconds_of(text, "--budget")
 
 
 def backbone_lines(backbone: Backbone) -> list[str]:

@@ -57,6 +57,13 @@ def summary(figures: dict[str, Any]) -> list[str]:
     if figures["sample"]:
         lines.append(_parts(figures["sample"]))
     lines.append(f"at threshold {decision['threshold']:.4g}: {_decided(decision)}")
+    if "a_contrario" in figures:
+        chance = figures["a_contrario"]
+        lines.append(
+            f"without a threshold, at log10 NFA < 0: {chance['fp']} of "
+            f"{chance['tn'] + chance['fp']} good parts rejected, {chance['tp']} of "
+            f"{chance['fn'] + chance['tp']} defective parts caught"
+        )
     if decision["incomplete"]:
         lines.append(f"{decision['incomplete']} parts lack a view and were not passed")
     if "categories" in figures:

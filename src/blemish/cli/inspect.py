@@ -69,4 +69,8 @@ def _line(verdict: dict[str, Any]) -> str:
     if regions:
         row, column = regions[0]["peak"]
         line += f", {len(regions)} place(s), the worst at row {row}, column {column}"
+    logs = [view["nfa"]["log10"] for view in verdict["views"] if "nfa" in view]
+    if logs:
+        word = "an anomaly" if min(logs) < 0 else "no anomaly"
+        line += f"; without a threshold: {word} (log10 NFA {min(logs):.4g})"
     return line

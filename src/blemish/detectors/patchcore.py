@@ -100,16 +100,31 @@ class Patchcore:
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """Where distances are taken: (x - mean) @ axes, learnt from `patches` patches."""
+    """Where distances are taken: x - mean, learnt from `patches` patches of `crops`.
+
+    Turned by `axes` [C, c], or scaled by them where they are [C], unless they are None.
+    """
 
     mean: Floats
     axes: Floats | None
     patches: int
+    crops: int
 
     def apply(self, x: Floats) -> Floats:
         """Patches [p, C] in this space."""
         centred: Floats = x - self.mean
-        return centred if self.axes is None else np.asarray(centred @ self.axes, np.float32)
+        if self.axes is None:
+            return centred
+        turned = centred * self.axes if self.axes.ndim == 1 else centred @ self.axes
+        return np.asarray(turned, np.float32)
+
+    def nodes(self, graph: Graph, x: str) -> str:
+        """The same of an embedding [n, C, h, w] in a graph: patches [n, h * w, C]."""
+        centred = graph.add("Sub", blocks.patches(graph, x), graph.constant(self.mean))
+        if self.axes is None:
+            return centred
+        turn = "Mul" if self.axes.ndim == 1 else "MatMul"
+        return graph.add(turn, centred, graph.constant(self.axes))
 
 
 def learn_space(
@@ -122,13 +137,14 @@ def learn_space(
 ) -> Space:
     """The mean of all patches, which keeps float32 distances exact, and whitening if wanted."""
     channels = embedding.channels
-    count, total = 0, np.zeros(channels)
+    count, crops, total = 0, 0, np.zeros(channels)
     squares = np.zeros((channels, channels))
     done = 0
     for x, inside, image in embedding.stream(features, images):
         clock.check(f"reading features, {done} of {len(images)} images done")
         rows = x.reshape(*x.shape[:2], -1).transpose(0, 2, 1)[inside > 0]
         count += len(rows)
+        crops += len(x)
         total += rows.sum(0, dtype=np.float64)
         if whiten:
             squares += rows.T @ rows
@@ -140,7 +156,7 @@ def learn_space(
     if whiten:
         values, vectors = np.linalg.eigh(squares / max(count, 1) - np.outer(mean, mean))
         axes = (vectors / np.sqrt(np.maximum(values, 0) + 0.01 * values.mean())).astype(np.float32)
-    return Space(mean.astype(np.float32), axes, count)
+    return Space(mean.astype(np.float32), axes, count, crops)
 
 
 def grow_bank(
@@ -152,16 +168,19 @@ def grow_bank(
     clock: Clock,
     progress: ShowProgress | None,
     checkpoint: Path | None,
+    weights: Floats | None = None,
 ) -> MemoryBank:
     """The memory bank of all patches; goes on from `checkpoint`, and leaves one when time is up.
 
-    The passes over the images end with the first in which the radius did not grow.
+    The passes over the images end with the first in which the radius did not grow. `weights`
+    [space.patches], in the order of the patches, are kept beside them; a patch without one (NaN)
+    never enters the bank.
     """
-    bank, done, before = MemoryBank.empty(size, embedding.channels), 0, 0.0
+    bank, done, before, row = MemoryBank.empty(size, embedding.channels), 0, 0.0, 0
     if checkpoint is not None and (checkpoint / "bank.npz").exists():
         with np.load(checkpoint / "bank.npz") as kept:
-            bank.restore(kept["patches"], kept["gaps"], float(kept["radius"]))
-            done, before = int(kept["done"]), float(kept["before"])
+            bank.restore(kept["patches"], kept["gaps"], kept["weights"], float(kept["radius"]))
+            done, before, row = int(kept["done"]), float(kept["before"]), int(kept["row"])
 
     def keep() -> None:
         if checkpoint is not None:
@@ -170,9 +189,11 @@ def grow_bank(
                     file,
                     patches=bank.patches,
                     gaps=bank.gaps[: bank.count],
+                    weights=bank.weights[: bank.count],
                     radius=bank.radius,
                     done=done,
                     before=before,
+                    row=row,
                 )
 
     steps = range(0, len(images), IMAGES_A_STEP)
@@ -189,11 +210,17 @@ def grow_bank(
             keep()
             kept_at = time.monotonic()
         if step == 0:
-            before = bank.radius
+            before, row = bank.radius, 0
         bank.room = size if turn else max(1, round(size * FIRST_ROOM))
         some = images[steps[step] : steps[step] + IMAGES_A_STEP]
         for patches in embedding.patches(features, some):
-            bank.absorb(space.apply(patches))
+            points = space.apply(patches)
+            if weights is None:
+                bank.absorb(points)
+            else:
+                own = weights[row : row + len(points)]
+                bank.absorb(points[~np.isnan(own)], own[~np.isnan(own)])
+            row += len(points)
         done += 1
         if progress:
             seen = turn * len(images) + steps[step] + len(some)
@@ -204,8 +231,4 @@ def grow_bank(
 
 def bank_distance(graph: Graph, x: str, space: Space, bank: Floats) -> str:
     """Distance [n, P] of the embedding x [n, C, h, w] to the nearest patch of the bank."""
-    patches = blocks.patches(graph, x)
-    centred = graph.add("Sub", patches, graph.constant(space.mean))
-    if space.axes is not None:
-        centred = graph.add("MatMul", centred, graph.constant(space.axes))
-    return blocks.nearest(graph, centred, bank)
+    return blocks.nearest(graph, space.nodes(graph, x), bank)

@@ -132,6 +132,7 @@ def _result(row: Row, look: Look, mask: Mask | None) -> ImageResult:
         row.view,
         look.score,
         UNMARKED if mask is None else peak_on_mask(look.map, mask),
+        None if look.surprise is None else look.surprise.log_nfa,
     )
 
 

@@ -42,6 +42,7 @@ def figures_of(
         "pixel": _pixel_figures(scored, inspector.threshold),
         "sample": _sample_figures(images, parts, inspector) if with_parts else None,
         "decision": _decision_figures(parts, inspector),
+        **_a_contrario_figures(images, parts, scored.overlaps),
         "oracle_f1": _oracle_figures(parts),
         "defects": _recall_by_defect(parts),
     }
@@ -168,6 +169,23 @@ def _decision_figures(parts: list[PartResult], inspector: Inspector) -> dict[str
         "incomplete": len(parts) - len(decided),
         **counts.to_json(),
     }
+
+
+def _a_contrario_figures(
+    images: list[ImageResult], parts: list[PartResult], overlaps: list[float]
+) -> dict[str, Any]:
+    """The decisions at log10 NFA < 0, whole parts only; nothing for a model that has no NFA.
+
+    `iou` is the mean over the images with a marked defect, None without any.
+    """
+    logs = np.array([np.nan if image.log_nfa is None else image.log_nfa for image in images])
+    if np.isnan(logs).all():
+        return {}
+    decided = [part for part in parts if part.decision != "incomplete"]
+    least = [-logs[list(part.images)].min() for part in decided]
+    counts = confusion(np.array(least), _labels(decided), 0.0)
+    iou = float(np.mean(overlaps)) if overlaps else None
+    return {"a_contrario": {"unit": "part", **counts.to_json(), "iou": iou}}
 
 
 def _oracle_figures(parts: list[PartResult]) -> dict[str, Any] | None:

@@ -19,7 +19,8 @@ from blemish.metrics.pixel import PixelScores
 class ImageResult:
     """One image of the test set, its score, and whether its map's peak lies on its mask.
 
-    `localised` is 1, 0, or -1 where no defect is marked (see `metrics.localised.peak_on_mask`).
+    `localised` is 1, 0, or -1 where no defect is marked (see `metrics.localised.peak_on_mask`);
+    `log_nfa` is what the a-contrario rule says, None for a model that it cannot test.
     """
 
     image: Path
@@ -31,6 +32,7 @@ class ImageResult:
     view: str | None
     score: float
     localised: int = UNMARKED
+    log_nfa: float | None = None
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,16 @@ class PartResult:
 class Scored:
     """Images as they are scored, of one category or of all, and what their maps hold.
 
-    `peaks` are the largest values of the maps, where masks ask for maps at all; `hidden` counts the
-    images whose marked defects lie outside of the centre crop.
+    `peaks` are the largest values of the maps, where masks ask for maps at all; `overlaps` the
+    intersection over union of what is surprising with what is marked; `hidden` counts the images
+    whose marked defects lie outside of the centre crop.
     """
 
     pixels: PixelScores
     with_masks: bool
     images: list[ImageResult] = field(default_factory=list)
     peaks: list[float] = field(default_factory=list)
+    overlaps: list[float] = field(default_factory=list)
     hidden: int = 0
 
     def add(self, result: ImageResult, look: Look, mask: npt.NDArray[np.bool_] | None) -> None:
@@ -70,6 +74,13 @@ class Scored:
             seen = np.s_[top:bottom, left:right]
             self.pixels.add(look.map[seen], mask[seen], name=str(result.image))
             self.hidden += bool(mask.any() and not mask[seen].any())
+            if mask[seen].any() and look.surprise_map is not None:
+                self.overlaps.append(_overlap(look.surprise_map[seen] > 0, mask[seen]))
+
+
+def _overlap(found: npt.NDArray[np.bool_], marked: npt.NDArray[np.bool_]) -> float:
+    """Intersection over union."""
+    return float((found & marked).sum() / (found | marked).sum())
 
 
 def decide_parts(images: list[ImageResult], inspector: Inspector) -> list[PartResult]:

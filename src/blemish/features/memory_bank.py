@@ -27,12 +27,14 @@ _ROUNDING = 1e-5  # of a patch's squared length: what float32 may leave of the d
 class MemoryBank:
     """At most `room` patches, more than `radius` apart, in the first rows; grown by `absorb`.
 
-    `gaps` are lower limits of each patch's distance to those kept before it.
+    `gaps` are lower limits of each patch's distance to those kept before it; `weights` are carried
+    along, and have no say in what is kept.
     """
 
     rows: Floats
     squares: Floats
     gaps: Floats
+    weights: Floats
     room: int
     count: int = 0
     radius: float = 0.0
@@ -41,7 +43,8 @@ class MemoryBank:
     def empty(cls, size: int, channels: int) -> MemoryBank:
         """A bank with room for `size` patches."""
         rows = np.empty((size, channels), np.float32)
-        return cls(rows, np.empty(size, np.float32), np.empty(size, np.float32), size)
+        squares, gaps = np.empty(size, np.float32), np.empty(size, np.float32)
+        return cls(rows, squares, gaps, np.ones(size, np.float32), size)
 
     @property
     def patches(self) -> Floats:
@@ -65,23 +68,28 @@ class MemoryBank:
         nearest += squares
         return _root(nearest, squares)
 
-    def absorb(self, x: Floats) -> None:
-        """Keep those rows of x [p, C] that lie further than `radius` from all kept."""
-        for start in range(0, len(x), 4096):
-            self._absorb(x[start : start + 4096])
+    def absorb(self, x: Floats, weights: Floats | None = None) -> None:
+        """Keep those rows of x [p, C] that lie further than `radius` from all kept.
 
-    def restore(self, patches: Floats, gaps: Floats, radius: float) -> None:
+        `weights` [p] are 1 unless given.
+        """
+        weights = np.ones(len(x), np.float32) if weights is None else weights
+        for start in range(0, len(x), 4096):
+            self._absorb(x[start : start + 4096], weights[start : start + 4096])
+
+    def restore(self, patches: Floats, gaps: Floats, weights: Floats, radius: float) -> None:
         """Go on from patches kept before."""
         self.count, self.radius = len(patches), radius
         self.rows[: self.count] = patches
         self.squares[: self.count] = _squares(patches)
         self.gaps[: self.count] = gaps
+        self.weights[: self.count] = weights
 
-    def _absorb(self, x: Floats) -> None:
+    def _absorb(self, x: Floats, weights: Floats) -> None:
         distance = self.distances(x)
         while True:
             far = distance > self.radius
-            x, distance = x[far], distance[far]
+            x, distance, weights = x[far], distance[far], weights[far]
             if not len(x):
                 return
             if self.count >= self.room:
@@ -98,6 +106,7 @@ class MemoryBank:
                 self.rows[self.count] = x[pick]
                 self.squares[self.count] = squares[pick]
                 self.gaps[self.count] = distance[pick]
+                self.weights[self.count] = weights[pick]
                 self.count += 1
                 to_pick = squares + (squares[pick] - 2 * (x @ x[pick]))
                 np.minimum(distance, _root(to_pick, squares), out=distance)
@@ -114,7 +123,7 @@ class MemoryBank:
             self._drop(suspects[start : start + step], alive)
         kept = np.flatnonzero(alive)
         self.count = len(kept)
-        for values in (self.rows, self.squares, self.gaps):
+        for values in (self.rows, self.squares, self.gaps, self.weights):
             values[: self.count] = values[kept]
 
     def _drop(self, suspects: npt.NDArray[np.intp], alive: npt.NDArray[np.bool_]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -116,17 +116,44 @@ def cells(graph: Graph, x: str, grid: Grid) -> str:
 
 def nearest(graph: Graph, x: str, bank: npt.NDArray[np.float32]) -> str:
     """Distance [n, P] from every patch [n, P, C] to the nearest row of the bank [m, C]."""
+    least = [graph.add("ReduceMin", gaps, axes=[2], keepdims=0) for gaps in _gaps(graph, x, bank)]
+    norm = graph.add("ReduceSumSquare", x, axes=[2], keepdims=0)
+    squared = graph.add("Relu", graph.add("Add", graph.add("Min", *least), norm))
+    return graph.add("Sqrt", squared)
+
+
+def weighted_nearest(
+    graph: Graph, x: str, bank: npt.NDArray[np.float32], weights: npt.NDArray[np.float32]
+) -> str:
+    """Squared distance [n, P] to the nearest row of the bank [m, C], times its weight [m].
+
+    The nearest row is found first; the weights have no say in it.
+    """
+    first, last = graph.constant(np.array([1])), graph.constant(np.array([2]))
+    least, weight = [], []
+    for number, gaps in enumerate(_gaps(graph, x, bank)):
+        value, row = graph.add_many("TopK", gaps, first, outputs=2, axis=2, largest=0)
+        block = weights[number * BANK_BLOCK : (number + 1) * BANK_BLOCK]
+        least.append(value)
+        weight.append(graph.add("Gather", graph.constant(block), row))
+    value, block_of = graph.add_many(
+        "TopK", graph.add("Concat", *least, axis=2), first, outputs=2, axis=2, largest=0
+    )
+    of_all = graph.add("Concat", *weight, axis=2)
+    its_weight = graph.add("GatherElements", of_all, block_of, axis=2)
+    norm = graph.add("ReduceSumSquare", x, axes=[2], keepdims=1)
+    squared = graph.add("Relu", graph.add("Add", value, norm))
+    return graph.add("Squeeze", graph.add("Mul", squared, its_weight), last)
+
+
+def _gaps(graph: Graph, x: str, bank: npt.NDArray[np.float32]) -> Iterator[str]:
+    """|x - b|^2 - |x|^2 [n, P, rows] of patches [n, P, C] and BANK_BLOCK rows b of a bank each."""
     squares = (bank.astype(np.float64) ** 2).sum(1)
     # |x - b|^2 = |x|^2 + (x, 1) . (-2 b, |b|^2), a few rows of the bank at a time, so that the
     # products stay in the processor's cache and a large bank takes no more memory.
     table = np.column_stack([-2 * bank, squares]).T
     pads = graph.constant(np.array([0, 0, 0, 0, 0, 1]))
     with_one = graph.add("Pad", x, pads, graph.constant(np.array(1.0)))
-    least = []
     for start in range(0, len(bank), BANK_BLOCK):
         block = graph.constant(table[:, start : start + BANK_BLOCK])
-        products = graph.add("MatMul", with_one, block)
-        least.append(graph.add("ReduceMin", products, axes=[2], keepdims=0))
-    norm = graph.add("ReduceSumSquare", x, axes=[2], keepdims=0)
-    squared = graph.add("Relu", graph.add("Add", graph.add("Min", *least), norm))
-    return graph.add("Sqrt", squared)
+        yield graph.add("MatMul", with_one, block)

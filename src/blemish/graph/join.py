@@ -12,7 +12,10 @@ from onnx import TensorProto, numpy_helper
 from blemish.graph.builder import Graph, model, serialize, tensor
 
 Head = Callable[[Graph], tuple[str, str]]
-"""Adds a detector's nodes after the layers; returns the names of map [n, h, w] and score [n]."""
+"""Adds a detector's nodes after the layers; returns the names of map [n, h, w] and score [n].
+
+What it names `aux.*` [n, h, w] becomes an output too, for rules that no graph can hold.
+"""
 
 
 def join(backbone: Path, layers: Sequence[str], height: int, width: int, head: Head) -> bytes:
@@ -20,12 +23,16 @@ def join(backbone: Path, layers: Sequence[str], height: int, width: int, head: H
 
     Inputs: `image` uint8 [n, height, width, 3] and, optional, `valid` float32 [n, 4], the box (top,
     left, bottom, right) that the picture fills (default: all of it). Outputs: `map` float32
-    [n, h, w] and `score` float32 [n]. The head reads the backbone's layers and `valid` by name.
+    [n, h, w], `score` float32 [n], and what the head names `aux.*`, float32 [n, h', w']. The head
+    reads the backbone's layers and `valid` by name.
     """
     graph = Graph("head.")
     map_name, score_name = head(graph)
     graph.add("Identity", map_name, to="map")
     graph.add("Identity", score_name, to="score")
+    results = [tensor("map", ("n", "h", "w")), tensor("score", ("n",))]
+    names = [name for node in graph.nodes for name in node.output if name.startswith("aux.")]
+    results += [tensor(name, ("n", f"{name}.h", f"{name}.w")) for name in names]
     nodes, initializers = _prune(onnx.load(backbone).graph, set(layers))
     graph.nodes = nodes + graph.nodes
     graph.initializers = initializers + graph.initializers
@@ -36,9 +43,7 @@ def join(backbone: Path, layers: Sequence[str], height: int, width: int, head: H
         tensor("image", ("n", height, width, 3), TensorProto.UINT8),
         tensor("valid", ("m", 4)),
     ]
-    return serialize(
-        model(graph, inputs, [tensor("map", ("n", "h", "w")), tensor("score", ("n",))])
-    )
+    return serialize(model(graph, inputs, results))
 
 
 def _prune(

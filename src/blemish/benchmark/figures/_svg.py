@@ -7,9 +7,17 @@ import math
 import textwrap
 from collections.abc import Sequence
 
-# Colours that stay apart with any colour vision; beyond them, the dashes of a line change.
+# Colours that stay apart with any colour vision; beyond them, the dashes of a line change. There
+# are fewer marks than colours, so that lines alike in one differ in the other.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#c26a9b", "#b8860b", "#3f3b38", "#4aa8dd")
 DASHES = ("", "7 4", "2 3")
+MARKS = (
+    "M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0Z",  # a disc
+    "M-3.2 -3.2H3.2V3.2H-3.2Z",
+    "M0 -4.4L4.2 3.2H-4.2Z",
+    "M0 -4.8L4.4 0L0 4.8L-4.4 0Z",
+    "M0 4.4L4.2 -3.2H-4.2Z",
+)
 INK, SOFT, RULE = "#1b1c1e", "#63666c", "#dcd9d2"
 LINE = 17  # pixels from one line of words to the next
 
@@ -54,6 +62,25 @@ def line(x1: float, y1: float, x2: float, y2: float, colour: str = RULE, width: 
     return (
         f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" '
         f'stroke="{colour}" stroke-width="{width:g}"/>'
+    )
+
+
+def colour(number: int) -> str:
+    """The colour of the line with that number, from 0."""
+    return COLOURS[number % len(COLOURS)]
+
+
+def dashes(number: int) -> str:
+    """The dashes of that line."""
+    return DASHES[number // len(COLOURS) % len(DASHES)]
+
+
+def mark(x: float, y: float, number: int) -> str:
+    """The mark of that line, at a point."""
+    return (
+        f'<path class="mark" transform="translate({x:.1f} {y:.1f})" '
+        f'd="{MARKS[number % len(MARKS)]}" fill="{colour(number)}" stroke="#fff" '
+        'stroke-width="0.8"/>'
     )
 
 

@@ -15,7 +15,9 @@ from blemish.benchmark.selection import Selection
 from blemish.dataset.words import name_some
 
 WIDTH, HEIGHT = 680, 380
-LEFT, RIGHT, TOP, FOOT = 60, 190, 40, 52
+LEFT, RIGHT, TOP, FOOT = 60, 210, 40, 52
+FEW = 5  # curves whose bands can be told apart; more of them get a higher figure without bands
+HIGHER = 120
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ def noise_curves(
     values = [each for curve in lines for point in curve.points for each in point.values]
     alphas = sorted({point.alpha for curve in lines for point in curve.points})
     levels = svg.ticks(min(values), max(values))
-    base, right = HEIGHT - FOOT, WIDTH - RIGHT
+    height = HEIGHT + HIGHER * (len(lines) > FEW)
+    base, right = height - FOOT, WIDTH - RIGHT
 
     def x(alpha: float) -> float:
         return LEFT + (right - LEFT) * (alpha - alphas[0]) / ((alphas[-1] - alphas[0]) or 1)
@@ -110,7 +113,7 @@ def noise_curves(
         body.append(svg.words(LEFT - 8, y(level) + 4, f"{level:g}", "soft", "end"))
     body += [svg.words(x(alpha), base + 18, f"{alpha:g}", "soft", "middle") for alpha in alphas]
     middle = (LEFT + right) / 2
-    axis = "share of the training images that are defective (alpha)"
+    axis = "share of the training parts that are defective (alpha)"
     body.append(svg.words(middle, base + 38, axis, "soft", "middle"))
     ends = [(y(fmean(curve.points[-1].values)), curve) for curve in lines]
     labels = svg.spread([end for end, _ in ends], svg.LINE, TOP, base)
@@ -119,30 +122,29 @@ def noise_curves(
             (x(p.alpha), y(fmean(p.values)), y(max(p.values)), y(min(p.values)))
             for p in curve.points
         ]
-        body.append(_curve(places, place))
+        body.append(_curve(places, place, band=len(lines) <= FEW))
         last = places[-1][0]
-        body.append(svg.line(last + 5, end, right + 12, label, svg.RULE))
-        body.append(svg.words(right + 16, label + 4, curve.detector))
-    note, bottom = svg.paragraph(LEFT, HEIGHT + 10, _note(lines, missing, absent), WIDTH - 2 * LEFT)
+        body.append(svg.line(last + 6, end, right + 30, label, svg.colour(place), 0.8))
+        body.append(svg.mark(right + 36, label, place))
+        body.append(svg.words(right + 46, label + 4, curve.detector))
+    note, bottom = svg.paragraph(LEFT, height + 10, _note(lines, missing, absent), WIDTH - 2 * LEFT)
     return svg.page(WIDTH, bottom, f"{data}: {metric} over noise", "".join(body) + note)
 
 
-def _curve(places: Sequence[tuple[float, float, float, float]], number: int) -> str:
-    """One line through (x, mean, highest, lowest), with the band between the seeds."""
-    colour = svg.COLOURS[number % len(svg.COLOURS)]
-    dashes = svg.DASHES[number // len(svg.COLOURS) % len(svg.DASHES)]
+def _curve(places: Sequence[tuple[float, float, float, float]], number: int, *, band: bool) -> str:
+    """One line through (x, mean, highest, lowest), perhaps with the band between the seeds."""
+    colour = svg.colour(number)
     upper = [f"{x:.1f},{high:.1f}" for x, _, high, _ in places]
     lower = [f"{x:.1f},{low:.1f}" for x, _, _, low in reversed(places)]
     through = " ".join(f"{x:.1f},{mean:.1f}" for x, mean, _, _ in places)
     dots = "".join(
-        f'<circle cx="{x:.1f}" cy="{mean:.1f}" r="3" fill="{colour}"/>'
-        + (svg.line(x, high, x, low, colour, 1.2) if low > high else "")
+        (svg.line(x, high, x, low, colour, 1.2) if low > high else "") + svg.mark(x, mean, number)
         for x, mean, high, low in places
     )
-    return (
-        f'<polygon points="{" ".join(upper + lower)}" fill="{colour}" opacity="0.12"/>'
+    between = f'<polygon points="{" ".join(upper + lower)}" fill="{colour}" opacity="0.12"/>'
+    return between * band + (
         f'<polyline points="{through}" fill="none" stroke="{colour}" stroke-width="2" '
-        f'stroke-dasharray="{dashes}" stroke-linejoin="round"/>{dots}'
+        f'stroke-dasharray="{svg.dashes(number)}" stroke-linejoin="round"/>{dots}'
     )
 
 
@@ -152,7 +154,8 @@ def _note(lines: Sequence[Curve], missing: Sequence[str], absent: Sequence[str])
         said = "One seed: no spread is known."
     else:
         seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-        said = f"Mean over {seeds} seeds; bars and bands reach from the lowest seed to the highest."
+        drawn = "bars and bands" if len(lines) <= FEW else "bars"
+        said = f"Mean over {seeds} seeds; {drawn} reach from the lowest seed to the highest."
     if missing:
         said += f" Withheld, because a category is missing: {name_some(missing)}."
     if absent:

@@ -9,10 +9,10 @@ from blemish.benchmark.cells import Cell, Cost, OverMethods, Row, Table, decimal
 NOTHING = "\u2013"
 MINUS = "\u2212"
 ALIKE = "\u2248"  # not separable from the best
-COST_HEADS = (
-    *("detector", "runs", "training, s", "evaluation, s"),
-    *("peak memory, MB", "one image, ms", "machine"),
-)
+_COST_HEADS = {
+    **{"whole training, s": "train_seconds", "evaluation, s": "evaluate_seconds"},
+    **{"peak memory, MB": "peak_rss_mb", "one image, ms": "latency_ms"},
+}
 
 
 def figure(value: float | None, row: Row) -> str:
@@ -96,23 +96,43 @@ def has_closing(table: Table) -> bool:
     return any(row.over_methods is not None for row in table.rows)
 
 
-def cost(entry: Cost) -> tuple[str, ...]:
-    """What a detector cost, as the cells below COST_HEADS."""
-    return (
-        entry.detector,
-        f"{entry.runs:,}",
-        _number(entry.train_seconds),
-        _number(entry.evaluate_seconds),
-        _number(entry.peak_rss_mb),
-        _number(entry.latency_ms),
-        entry.machine,
-    )
+def costs(table: Table) -> tuple[int, list[list[str]]]:
+    """What the detectors cost: how many columns are names, and the lines, the heads first.
+
+    The last column is the machine; data and steps have one where they are told.
+    """
+    by_data = any(entry.data for entry in table.costs)
+    with_steps = any(entry.steps for entry in table.costs)
+    names = ["data"] * by_data + ["detector"]
+    lines = [[*names, "runs", *_COST_HEADS, *["steps of the fit"] * with_steps, "machine"]]
+    for entry in table.costs:
+        numbers = [
+            _number(getattr(entry, name), entry.spreads.get(name)) for name in _COST_HEADS.values()
+        ]
+        lines.append(
+            [
+                *[entry.data] * by_data,
+                *(entry.detector, f"{entry.runs:,}", *numbers),
+                *[_steps(entry)] * with_steps,
+                entry.machine,
+            ]
+        )
+    return len(names), lines
 
 
-def _number(value: float | None) -> str:
+def _steps(entry: Cost) -> str:
+    """The steps done and planned, "812 of 2,000"."""
+    return NOTHING if entry.steps is None else " of ".join(f"{n:,.0f}" for n in entry.steps)
+
+
+def _number(value: float | None, spread: float | None = None) -> str:
+    """Three digits of a number; its spread has as many after the point."""
     if value is None:
         return NOTHING
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    if spread is None:
+        return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2
+    return f"{value:,.{digits}f} \u00b1 {spread:,.{digits}f}"
 
 
 def legend(table: Table, best: str = "bold", second: str = "underlined") -> Iterator[str]:
@@ -141,6 +161,11 @@ def legend(table: Table, best: str = "bold", second: str = "underlined") -> Iter
         yield (
             "Paper protocol: at the threshold with the best F1 on the test set itself. Honest "
             "protocol: at the threshold from good parts held out of training."
+        )
+    if table.costs:
+        yield (
+            "Cost: the whole training is features (unless an earlier run left them in the cache), "
+            "fit, held-out scores and the model's file; one image is the median from file to score."
         )
     if table.source and any(cell.published is not None for cell in cells):
         yield f"Published figures: {table.source}; the signed number is ours less the paper's."

@@ -18,6 +18,7 @@ _COSTS = (
     *(("train_seconds", "s"), ("evaluate_seconds", "s")),
     *(("peak_rss_mb", "MB"), ("latency_ms", "ms")),
 )
+_STEPS = ("steps", "steps_planned")
 
 
 def render(table: Table, links: str | None = None) -> str:
@@ -75,12 +76,9 @@ def _over_methods(row: Row) -> Iterator[dict[str, object]]:
 
 
 def _of_cost(entry: Cost) -> Iterator[dict[str, object]]:
+    whose = {"data": entry.data, "detector": entry.detector, "machine": entry.machine}
     for key, unit in _COSTS:
-        yield {
-            "metric": key,
-            "path": f"cost.{key}",
-            "unit": unit,
-            "detector": entry.detector,
-            "value": getattr(entry, key),
-            "machine": entry.machine,
-        }
+        number = {"value": getattr(entry, key), "spread": entry.spreads.get(key)}
+        yield whose | number | {"metric": key, "path": f"cost.{key}", "unit": unit}
+    for key, steps in zip(_STEPS, entry.steps or (), strict=False):
+        yield whose | {"metric": key, "path": f"fit.{key}", "value": steps}

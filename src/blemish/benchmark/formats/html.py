@@ -62,14 +62,17 @@ def _cell(cell: Cell, row: Row, name: str) -> str:
 def _costs(table: Table) -> str:
     if not table.costs:
         return ""
-    heads = [head[:1].upper() + head[1:] for head in words.COST_HEADS]
+    names, (heads, *lines) = words.costs(table)
     rows = []
-    for entry in table.costs:
-        name, *numbers, machine = map(text, words.cost(entry))
-        middle = "".join(f'<td class="n">{number}</td>' for number in numbers)
-        rows.append(f'<tr><th scope="row">{name}</th>{middle}<td class="small">{machine}</td></tr>')
-    head = f"<th>{heads[0]}</th>{''.join(f'<th class=n>{h}</th>' for h in heads[1:-1])}"
-    return f"<section><h2>Cost</h2>{_table(f'{head}<th>{heads[-1]}</th>', rows)}</section>"
+    for line in lines:
+        *cells, machine = map(text, line)
+        start = "".join(f'<th scope="row">{name}</th>' for name in cells[:names])
+        middle = "".join(f'<td class="n">{number}</td>' for number in cells[names:])
+        rows.append(f'<tr>{start}{middle}<td class="small">{machine}</td></tr>')
+    named = [head[:1].upper() + head[1:] for head in heads]
+    head = "".join(f"<th>{name}</th>" for name in named[:names])
+    head += "".join(f'<th class="n">{name}</th>' for name in named[names:-1])
+    return f"<section><h2>Cost</h2>{_table(f'{head}<th>{named[-1]}</th>', rows)}</section>"
 
 
 def _runs(table: Table, links: str | None) -> str:

@@ -57,14 +57,15 @@ def _value(cell: Cell, row: Row) -> str:
 
 
 def _costs(table: Table) -> Iterator[str]:
+    names, (heads, *lines) = words.costs(table)
     yield r"\begin{table}"
     yield r"\centering"
-    yield r"\begin{tabular}{lrrrrrl}"
+    yield rf"\begin{{tabular}}{{{'l' * names}{'r' * (len(heads) - names - 1)}l}}"
     yield r"\toprule"
-    yield " & ".join(map(_text, words.COST_HEADS)) + r" \\"
+    yield " & ".join(map(_text, heads)) + r" \\"
     yield r"\midrule"
-    for entry in table.costs:
-        yield " & ".join(map(_text, words.cost(entry))) + r" \\"
+    for line in lines:
+        yield " & ".join(map(_text, line)) + r" \\"
     yield r"\bottomrule"
     yield r"\end{tabular}"
     yield rf"\caption{{Cost: {_text(table.title)}}}"

@@ -26,8 +26,9 @@ def render(table: Table, links: str | None = None) -> str:
     ]
     sections = [f"## {_text(table.title)}", "\n".join(_table(heads, body, left=3))]
     if table.costs:
-        costs = [[*map(_text, words.cost(entry))] for entry in table.costs]
-        sections.append("\n".join(_table(words.COST_HEADS, costs, left=1)))
+        names, (cost_heads, *lines) = words.costs(table)
+        costs = [[*map(_text, line)] for line in lines]
+        sections.append("\n".join(_table(cost_heads, costs, left=names)))
     sections.append("\n".join(f"- {_text(sentence)}" for sentence in words.legend(table)))
     sections.append("\n".join(_runs(table, links)))
     return "\n\n".join(filter(None, sections)) + "\n"

@@ -17,7 +17,7 @@ def render(table: Table, links: str | None = None) -> str:
     body = [line for row in table.rows for line in _lines(row, closing)]
     lines = [table.title, "", *_aligned([heads, *body])]
     if table.costs:
-        lines += ["", *_aligned([words.COST_HEADS, *map(words.cost, table.costs)])]
+        lines += ["", *_aligned(words.costs(table)[1])]
     return "\n".join([*lines, "", *words.legend(table, "*marked*", "_marked_")]) + "\n"
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blemish.cli import _shared as shared
+from blemish.cli.bench._names import listed
 from blemish.cli.bench.list import missing_lines
 from blemish.errors import BlemishError
 from blemish.threads import default_threads
@@ -27,7 +29,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", metavar="ROOT", type=Path, required=True, help="where the data sets lie"
     )
-    parser.add_argument("--detectors", metavar="A,B", help="default: all of the protocol")
+    parser.add_argument(
+        "--detectors", metavar="A,B", help="names, or labels of the protocol; default: all of it"
+    )
     parser.add_argument("--categories", metavar="A,B", help="categories or data sets; default: all")
     parser.add_argument("--seeds", metavar="N", type=int, help="default: the protocol's number")
     parser.add_argument("--budget", metavar="TIME", help="start no run after 90s, 10m or 1h")
@@ -68,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     matrix = expand(
         protocol,
         options.data,
-        detectors=_names(options.detectors),
+        detectors=_names(options.detectors, [one.label for one in protocol.detectors]),
         categories=_names(options.categories),
         seeds=options.seeds,
     )
@@ -150,8 +154,8 @@ def _resource(text: str | None) -> tuple[str, float] | None:
     return name, number
 
 
-def _names(text: str | None) -> list[str] | None:
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+def _names(text: str | None, labels: Sequence[str] = ()) -> list[str] | None:
+    return None if text is None else listed(text, labels)
 
 
 def _remarks(protocol: Protocol, matrix: Matrix, other_code: list[str]) -> list[str]:

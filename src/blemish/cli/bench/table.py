@@ -37,6 +37,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "<!-- end of PROTOCOL -->",
     )
     parser.add_argument("--means", action="store_true", help="without the rows of categories")
+    parser.add_argument(
+        "--cost", action="store_true", help="what each detector costs on each data set"
+    )
     parser.add_argument("--code", metavar="HASH", help="of this code version (default: the newest)")
     shared.add_json(parser)
 
@@ -52,7 +55,9 @@ def run(options: argparse.Namespace) -> int:
     name = options.format or (format_of(target.name) if target else "terminal")
     if options.into is not None and name != "markdown":
         raise BlemishError(f"--into {options.into} takes a table in Markdown, and no {name}")
-    outline = dataclasses.replace(outline_of(protocol), each_category=not options.means)
+    outline = dataclasses.replace(
+        outline_of(protocol), each_category=not options.means, cost_by_data=options.cost
+    )
     table = tabulate(results, outline, code=options.code)
     shown = render(table, name, _way(target, folder))
     shared.write_json(table.to_json(), options.json)

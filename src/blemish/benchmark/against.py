@@ -1,0 +1,139 @@
+"""Every detector against the better of some references, on each data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from blemish.benchmark.comparing import AGGREGATIONS, same_images, sample
+from blemish.benchmark.outline import Block
+from blemish.benchmark.protocol import Metric
+from blemish.benchmark.selection import BySeed, Column, Selection
+from blemish.benchmark.store import Scores
+from blemish.dataset.words import name_some
+from blemish.errors import BlemishError
+from blemish.metrics.difference import Difference, Pair, auroc_difference
+
+COMPARED = ("image.auroc", *AGGREGATIONS)
+
+
+@dataclass(frozen=True)
+class Against:
+    """A detector's figure less that of the better reference, over the `seeds` that all have.
+
+    `absent` are references without a result here; `missing` says why there is no difference.
+    """
+
+    data: str
+    variant: str
+    category: str
+    detector: str
+    reference: str = ""
+    value: float | None = None
+    reference_value: float | None = None
+    seeds: tuple[int, ...] = ()
+    difference: Difference | None = None
+    absent: tuple[str, ...] = ()
+    missing: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """What the interval says, in words."""
+        if self.difference is None:
+            return self.missing
+        if not self.difference.separable:
+            return "not separable"
+        return "separably above" if self.difference.value > 0 else "separably below"
+
+
+def columns_named(selection: Selection, names: Sequence[str]) -> list[Column]:
+    """The columns of those detectors or labels. Raises BlemishError for one without results."""
+    found: list[Column] = []
+    for name in names:
+        known = {
+            column
+            for column in selection.labels
+            if name in (column.detector, selection.labels[column], selection.entrants[column])
+        }
+        if not known:
+            there = name_some(list(selection.labels.values()), 50)
+            raise BlemishError(f"there are no results of {name}; there are some of: {there}")
+        found += [column for column in selection.labels if column in known]
+    return list(dict.fromkeys(found))
+
+
+def against(
+    selection: Selection, references: Sequence[Column], path: str, *, draws: int = 2000
+) -> Iterator[Against]:
+    """Each detector that is no reference, on each data set and category.
+
+    The better reference is the one with the higher mean on that very test. Raises BlemishError for
+    a figure that the scores of images cannot tell.
+    """
+    if path not in COMPARED:
+        raise BlemishError(f"{path} cannot be compared by parts; these can: {', '.join(COMPARED)}")
+    for block in selection.blocks:
+        for category in selection.categories[block]:
+            for column in selection.labels:
+                if column not in references:
+                    yield _one(selection, block, category, column, references, path, draws)
+
+
+def _one(
+    selection: Selection,
+    block: Block,
+    category: str,
+    column: Column,
+    references: Sequence[Column],
+    path: str,
+    draws: int,
+) -> Against:
+    runs = {one: selection.runs(block, category, one) for one in (column, *references)}
+    there = [one for one in references if runs[one]]
+    seeds = sorted(set.intersection(*(set(runs[one]) for one in (column, *there))))
+    values = {one: _mean(runs[one], seeds, path) for one in (column, *there)}
+    known = {one: value for one in there if (value := values[one]) is not None}
+    names = (block.data, block.variant, category, selection.labels[column])
+    absent = tuple(selection.labels[one] for one in references if one not in there)
+    if not runs[column]:
+        why = "failed" if selection.failure(block, category, column) else "no result"
+        return Against(*names, absent=absent, missing=why)
+    if not there or not seeds:
+        return Against(*names, absent=absent, missing="no seed in common with a reference")
+    if not known or values[column] is None:
+        return Against(*names, absent=absent, missing="no figure")
+    better = max(known, key=lambda one: known[one])
+    pairs = _pairs(runs[column], runs[better], seeds, path)
+    difference = None if pairs is None else auroc_difference(pairs, draws=draws)
+    return Against(
+        *names,
+        *(selection.labels[better], values[column], known[better]),
+        *(tuple(seeds), difference, absent),
+        "" if difference else "other test images" if pairs is None else "no figure",
+    )
+
+
+def _mean(runs: BySeed, seeds: Sequence[int], path: str) -> float | None:
+    values = [Metric(path, path).of(runs[seed].figures or {}) for seed in seeds]
+    known = [value for value in values if value is not None]
+    return fmean(known) if known and len(known) == len(values) else None
+
+
+def _pairs(first: BySeed, second: BySeed, seeds: Sequence[int], path: str) -> list[Pair] | None:
+    """The scores of each seed; None where the two saw other test images."""
+    pairs = []
+    for seed in seeds:
+        ours, theirs = first[seed].scores(), second[seed].scores()
+        if not same_images(ours, theirs):
+            return None
+        pairs.append(_pair(ours, theirs, path))
+    return pairs
+
+
+def _pair(ours: Scores, theirs: Scores, path: str) -> Pair:
+    if path not in AGGREGATIONS:
+        return Pair(ours.score, theirs.score, ours.label, ours.part)
+    parts = sorted(set(ours.part.tolist()))
+    scores, labels = sample(ours, AGGREGATIONS[path])
+    return Pair(scores, sample(theirs, AGGREGATIONS[path])[0], labels, parts)
