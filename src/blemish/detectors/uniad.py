@@ -10,18 +10,14 @@ queries begin small; instead of the largest mean over 16 x 16 pixels of the enla
 takes the largest cell after a Gaussian of half a cell, nearly the same; the error is a root mean
 square, not a length. `cpu` also departs in backbone, depth, width, dropout, batch, rate (it rises
 first) and steps; it standardises features per channel by training images, so that no layer's scale
-decides the loss (`standardise`), and divides the error at every position by its mean over training
-images, since some, such as edges, are always restored badly (`relative`). EfficientNet-B4, which
+decides the loss, and its score is the mean of the `top` largest cells. EfficientNet-B4, which
 `paper` names, must be brought as a backbone of that name; else set `backbone` and `layers`.
 """
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -44,7 +40,7 @@ from blemish.detectors._network import (
 from blemish.detectors.base import Clock, FittedDetector, ShowProgress, need_images
 from blemish.errors import BlemishError
 from blemish.features.backbone import BUNDLED
-from blemish.features.stream import Batch, FeatureStream
+from blemish.features.stream import FeatureStream
 from blemish.features.table import FeatureTable
 from blemish.graph import blocks
 from blemish.graph.builder import Graph
@@ -55,7 +51,7 @@ Floats = npt.NDArray[np.float32]
 POOLED = 0.5  # cells: the deviation of a mean over one cell of a map that is enlarged bilinearly
 QUERY = 0.02  # deviation of a query's numbers at first
 SCALE_IMAGES = 64  # from which means and deviations are taken
-LEAST_ERROR = 0.01  # of a cell that is always the same
+FINISH = 1.0  # seconds, after the last step
 LAST_PHASE = 0.8  # of the steps, after which the rate is a tenth
 
 PRESETS: dict[str, dict[str, object]] = {
@@ -69,11 +65,11 @@ PRESETS: dict[str, dict[str, object]] = {
         "feedforward": 1024,
         "dropout": 0.1,
         "standardise": False,
-        "relative": False,
         "steps": 453_000,  # 1,000 epochs of MVTec AD
         "batch": 8,
         "rate": 1e-4,
         "warmup": 1,
+        "top": 1,
     },
 }
 QUICK = {
@@ -106,14 +102,13 @@ class Uniad:
     neighbours: int = 7
     jitter: float = 20.0
     standardise: bool = True
-    relative: bool = True
     steps: int = 1200
     batch: int = 2
     rate: float = 1e-3
     warmup: int = 50
     decay: float = 1e-4
     clip: float = 0.1
-    top: int = 1
+    top: int = 10
 
     def fit(
         self,
@@ -130,29 +125,24 @@ class Uniad:
         self._check()
         clock = Clock(budget)
         embedding = Embedding.of(features, self.grid_stride, pool=1)
+        embed = embedding.function()
         with read_table(features, data, clock, progress) as table, seeded(seed):
             network = Network(self, embedding.channels, embedding.grid).to(DEVICE)
-            tokens = Tokens(embedding, table)
             if self.standardise:
-                network.learn_scale(*channel_scale(tokens))
+                network.learn_scale(*channel_scale(embedding, table))
             optimizer = torch.optim.AdamW(network.parameters(), self.rate, weight_decay=self.decay)
 
             def loss(step: int) -> torch.Tensor:
-                x, inside = tokens.take(shuffled(len(table), self.batch, step, seed))
+                x, inside = embed(table.take(shuffled(len(table), self.batch, step, seed)))
                 target = network.tokens(to_device(x))
                 restored = network.restore(jittered(target, self.jitter))
                 error = (restored - target).square().mean(2)
                 weight = to_device(inside)
                 return (error * weight).sum() / weight.sum()
 
-            began = time.monotonic()
-            network.usual_error(tokens, 1)
-            reserve = SCALE_IMAGES * (time.monotonic() - began) if self.relative else 0.0
-            facts = Training(self.steps, seed, clock, progress, checkpoint, reserve).run(
+            facts = Training(self.steps, seed, clock, progress, checkpoint, FINISH).run(
                 network, [optimizer], loss, rate=self._rate, clip=self.clip
             )
-            if self.relative:
-                network.usual = network.usual_error(tokens, SCALE_IMAGES)
 
         def head(graph: Graph) -> tuple[str, str]:
             shape = (embedding.channels, *embedding.grid)
@@ -176,33 +166,14 @@ class Uniad:
         return rising if step < LAST_PHASE * self.steps else 0.1
 
 
-@dataclass(frozen=True, eq=False)
-class Tokens:
-    """The embeddings of the crops of a table."""
-
-    embedding: Embedding
-    table: FeatureTable
-
-    @cached_property
-    def _embed(self) -> Callable[[Batch], tuple[Floats, Floats]]:
-        return self.embedding.function()
-
-    def take(self, crops: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
-        """Embeddings [n, C, h, w] of these crops, and 1 or 0 for each cell [n, h * w]."""
-        return self._embed(self.table.take(crops))
-
-    def some(self, count: int) -> Iterator[tuple[Floats, Floats]]:
-        """At most `count` crops, one by one, spread over the whole table."""
-        places = np.linspace(0, len(self.table) - 1, count).round().astype(np.int64)
-        for crop in np.unique(places):
-            yield self.take(np.array([crop]))
-
-
-def channel_scale(tokens: Tokens) -> tuple[Floats, Floats]:
-    """Mean and deviation [C] of the cells inside some training crops."""
-    inside = [x[0].reshape(x.shape[1], -1)[:, w[0] > 0] for x, w in tokens.some(SCALE_IMAGES)]
-    found = np.concatenate(inside, axis=1).astype(np.float64)
-    return found.mean(1).astype(np.float32), found.std(1).astype(np.float32)
+def channel_scale(embedding: Embedding, table: FeatureTable) -> tuple[Floats, Floats]:
+    """Mean and deviation [C] of the cells inside some crops, spread over the table."""
+    embed, found = embedding.function(), []
+    for crop in np.linspace(0, len(table) - 1, min(len(table), SCALE_IMAGES)).astype(np.int64):
+        x, inside = embed(table.take([crop]))
+        found.append(x[0].reshape(embedding.channels, -1)[:, inside[0] > 0])
+    cells = np.concatenate(found, axis=1).astype(np.float64)
+    return cells.mean(1).astype(np.float32), cells.std(1).astype(np.float32)
 
 
 def jittered(tokens: torch.Tensor, amount: float) -> torch.Tensor:
@@ -232,8 +203,6 @@ class Network(nn.Module):
         self.mean: torch.Tensor
         self.deviation: torch.Tensor
         self.mask: torch.Tensor
-        self.usual: torch.Tensor
-        self.register_buffer("usual", torch.ones(grid))
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("deviation", torch.ones(channels))
         self.register_buffer("mask", neighbour_mask(grid, settings.neighbours))
@@ -272,23 +241,10 @@ class Network(nn.Module):
         return restored
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The root of the mean squared error of every token, over what is usual, as a map."""
+        """The root of the mean squared error of every token, as a map."""
         tokens = self.tokens(x)
         error = (self.restore(tokens) - tokens).square().mean(2).sqrt()
-        return error.reshape(-1, *self.grid) / self.usual
-
-    @torch.no_grad()
-    def usual_error(self, tokens: Tokens, count: int) -> torch.Tensor:
-        """The mean error [h, w] at every position over `count` training crops, where inside."""
-        self.eval()
-        total, seen = np.full(self.grid, 1e-9), np.full(self.grid, 1e-9)
-        for x, inside in tokens.some(count):
-            weight = inside.reshape(self.grid)
-            total += weight * self(to_device(x))[0].cpu().numpy()
-            seen += weight
-        overall = total.sum() / seen.sum()
-        usual = np.where(seen > 0.5, total / seen, overall)
-        return to_device(np.maximum(usual, LEAST_ERROR).astype(np.float32))
+        return error.reshape(-1, *self.grid)
 
 
 class Layer(nn.Module):
