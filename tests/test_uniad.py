@@ -19,7 +19,7 @@ from blemish.dataset import open_dataset  # noqa: E402
 from blemish.detectors import open_detector, quick_settings  # noqa: E402
 from blemish.detectors._network import seeded  # noqa: E402
 from blemish.detectors.uniad import (  # noqa: E402
-    Attention,
+    Layer,
     Network,
     Uniad,
     jittered,
@@ -50,12 +50,15 @@ def test_a_grid_of_one_token_has_no_mask() -> None:
 def test_what_a_token_may_not_see_does_not_change_what_it_takes() -> None:
     grid, here = (9, 9), 4 * 9 + 4
     with seeded(0):
-        attention, x = Attention(16, 2, 0.0).eval(), torch.randn(1, 81, 16)
+        layer, x = Layer(SMALL, sources=1).eval(), torch.randn(1, 81, 16)
+        queries, position = torch.randn(1, 81, 16), torch.randn(81, 16)
     near, far = x.clone(), x.clone()
     near.view(1, 9, 9, 16)[:, 1:8, 1:8] += 5
     far[:, 0] += 5
     mask = neighbour_mask(grid, 7)
-    taken, of_near, of_far = (attention(x, y, y, mask)[0, here] for y in (x, near, far))
+    taken, of_near, of_far = (
+        layer(queries, [memory], position, mask)[0, here] for memory in (x, near, far)
+    )
     assert torch.equal(taken, of_near)
     assert not torch.allclose(taken, of_far)
 
@@ -78,6 +81,18 @@ def test_the_papers_network_builds_at_its_size() -> None:
     assert map_.shape == (1, 14, 14)
     assert len(network.encoder) == len(network.decoder) == 4
     assert network.queries.shape == (4, 196, 256)  # every layer of the decoder has its own
+
+
+def test_settings_that_do_not_fit_together_are_refused(
+    cli: Cli, plates: Path, tmp_path: Path
+) -> None:
+    def refused(setting: str, *words: str) -> None:
+        out = tmp_path / setting
+        argv = ("train", plates, "-o", out, "--detector", "uniad", "--size", 64, "--set", setting)
+        cli(*argv).refusal(*words)
+
+    refused("width=30", "width (30)", "multiple of heads (4)")
+    refused("dropout=1", "dropout (1) below 1")
 
 
 def test_a_channel_that_never_varies_is_not_divided_by_nothing() -> None:

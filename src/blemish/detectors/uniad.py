@@ -9,9 +9,9 @@ Departures from the paper, in all presets: finer layers are averaged down to the
 queries begin small; instead of the largest mean over 16 x 16 pixels of the enlarged map, the score
 takes the largest cell after a Gaussian of half a cell, nearly the same; the error is a root mean
 square, not a length. `cpu` also departs in backbone, depth, width, dropout, batch, rate (it rises
-first) and steps, and standardises features per channel by training images, so that no layer's scale
-decides the loss. EfficientNet-B4, which `paper` names, must be brought as a backbone of that name;
-with another one, set `backbone` and `layers`.
+first) and steps; it standardises features per channel by training images, so that no layer's scale
+decides the loss, and its score is the mean of the `top` largest cells. EfficientNet-B4, which
+`paper` names, must be brought as a backbone of that name; else set `backbone` and `layers`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
-from torch.nn import functional
 
 from blemish.dataset import Dataset
 from blemish.detectors._embedding import Embedding
@@ -39,6 +38,7 @@ from blemish.detectors._network import (
     to_device,
 )
 from blemish.detectors.base import Clock, FittedDetector, ShowProgress, need_images
+from blemish.errors import BlemishError
 from blemish.features.backbone import BUNDLED
 from blemish.features.stream import FeatureStream
 from blemish.features.table import FeatureTable
@@ -51,6 +51,7 @@ Floats = npt.NDArray[np.float32]
 POOLED = 0.5  # cells: the deviation of a mean over one cell of a map that is enlarged bilinearly
 QUERY = 0.02  # deviation of a query's numbers at first
 SCALE_IMAGES = 64  # from which means and deviations are taken
+FINISH = 1.0  # seconds, after the last step
 LAST_PHASE = 0.8  # of the steps, after which the rate is a tenth
 
 PRESETS: dict[str, dict[str, object]] = {
@@ -68,6 +69,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "batch": 8,
         "rate": 1e-4,
         "warmup": 1,
+        "top": 1,
     },
 }
 QUICK = {
@@ -82,16 +84,15 @@ class Uniad:
 
     `grid_stride`: input pixels per token; `width` of a token, `depth` of encoder and of decoder,
     `heads`, `feedforward`, `dropout`: of the transformer; `neighbours`: side of the square, in
-    tokens, that attention does not see; `jitter`: the noise on a token in training, relative to its
-    length over the number of channels; `standardise`: see above; `rate` and `decay` of AdamW, the
-    former reached after `warmup` steps; `clip`: largest norm of the gradient; `top`: the score is
-    the mean of so many of the map's largest values.
+    tokens, that attention does not see; `jitter`: noise on a token in training, times its length
+    over the number of channels; `rate`, reached after `warmup` steps, and `decay` of AdamW; `clip`:
+    largest norm of the gradient; `top`: the score is the mean of so many of the largest values.
     """
 
     learns_several_categories: ClassVar[bool] = True
 
     backbone: str = BUNDLED
-    layers: tuple[str, ...] = ("block2", "block4", "block10")
+    layers: tuple[str, ...] = ("block4", "block10", "block14")
     grid_stride: int = 16
     width: int = 128
     depth: int = 2
@@ -101,13 +102,13 @@ class Uniad:
     neighbours: int = 7
     jitter: float = 20.0
     standardise: bool = True
-    steps: int = 1500
+    steps: int = 1200
     batch: int = 2
-    rate: float = 2e-3
+    rate: float = 1e-3
     warmup: int = 50
     decay: float = 1e-4
     clip: float = 0.1
-    top: int = 1
+    top: int = 10
 
     def fit(
         self,
@@ -121,6 +122,7 @@ class Uniad:
     ) -> FittedDetector:
         """Train the transformer on the tokens of all categories at once."""
         need_images(data)
+        self._check()
         clock = Clock(budget)
         embedding = Embedding.of(features, self.grid_stride, pool=1)
         embed = embedding.function()
@@ -132,18 +134,14 @@ class Uniad:
 
             def loss(step: int) -> torch.Tensor:
                 x, inside = embed(table.take(shuffled(len(table), self.batch, step, seed)))
-                tokens = network.tokens(to_device(x))
-                restored = network.restore(jittered(tokens, self.jitter))
-                error = (restored - tokens).square().mean(2)
+                target = network.tokens(to_device(x))
+                restored = network.restore(jittered(target, self.jitter))
+                error = (restored - target).square().mean(2)
                 weight = to_device(inside)
                 return (error * weight).sum() / weight.sum()
 
-            facts = Training(self.steps, seed, clock, progress, checkpoint).run(
-                network,
-                [optimizer],
-                loss,
-                rate=self._rate,
-                clip=self.clip,
+            facts = Training(self.steps, seed, clock, progress, checkpoint, FINISH).run(
+                network, [optimizer], loss, rate=self._rate, clip=self.clip
             )
 
         def head(graph: Graph) -> tuple[str, str]:
@@ -156,20 +154,26 @@ class Uniad:
         model = join(features.backbone.path, self.layers, *embedding.size, head)
         return FittedDetector(model, *embedding.size, facts=facts)
 
+    def _check(self) -> None:
+        if self.width % 2 or self.width % self.heads or self.dropout >= 1:
+            raise BlemishError(
+                f"detector uniad needs a width ({self.width}) that is even and a multiple of heads "
+                f"({self.heads}), and a dropout ({self.dropout:g}) below 1; change them with --set"
+            )
+
     def _rate(self, step: int) -> float:
         rising = min(1.0, (step + 1) / self.warmup)
         return rising if step < LAST_PHASE * self.steps else 0.1
 
 
 def channel_scale(embedding: Embedding, table: FeatureTable) -> tuple[Floats, Floats]:
-    """Mean and deviation [C] of the tokens inside some training crops, spread over the set."""
-    embed = embedding.function()
-    found = []
-    for crop in np.unique(np.linspace(0, len(table) - 1, SCALE_IMAGES).round().astype(np.int64)):
+    """Mean and deviation [C] of the cells inside some crops, spread over the table."""
+    embed, found = embedding.function(), []
+    for crop in np.linspace(0, len(table) - 1, min(len(table), SCALE_IMAGES)).astype(np.int64):
         x, inside = embed(table.take([crop]))
         found.append(x[0].reshape(embedding.channels, -1)[:, inside[0] > 0])
-    tokens = np.concatenate(found, axis=1).astype(np.float64)
-    return tokens.mean(1).astype(np.float32), tokens.std(1).astype(np.float32)
+    cells = np.concatenate(found, axis=1).astype(np.float64)
+    return cells.mean(1).astype(np.float32), cells.std(1).astype(np.float32)
 
 
 def jittered(tokens: torch.Tensor, amount: float) -> torch.Tensor:
@@ -225,13 +229,8 @@ class Network(nn.Module):
     def restore(self, tokens: torch.Tensor) -> torch.Tensor:
         """Tokens [n, T, C] as the transformer makes them anew."""
         height, width = self.grid
-        position = torch.cat(
-            [
-                self.rows[:, None].expand(-1, width, -1),
-                self.columns[None].expand(height, -1, -1),
-            ],
-            dim=2,
-        ).flatten(0, 1)
+        rows = self.rows.repeat_interleave(width, 0)
+        position = torch.cat([rows, self.columns.repeat(height, 1)], dim=1)
         memory = self.into(tokens)
         for layer in self.encoder:
             memory = layer(memory, [memory], position, self.mask)
@@ -255,7 +254,8 @@ class Layer(nn.Module):
         super().__init__()
         width, dropout = settings.width, settings.dropout
         self.attend = nn.ModuleList(
-            Attention(width, settings.heads, dropout) for _ in range(sources)
+            nn.MultiheadAttention(width, settings.heads, dropout, batch_first=True)
+            for _ in range(sources)
         )
         self.feed = nn.Sequential(
             nn.Linear(width, settings.feedforward),
@@ -275,29 +275,8 @@ class Layer(nn.Module):
     ) -> torch.Tensor:
         """Positions are added to what asks and to what is compared, not to what is taken."""
         for attend, norm, source in zip(self.attend, self.norms, sources, strict=False):
-            taken = attend(x + position, source + position, source, mask)
+            asked, compared = x + position, source + position
+            taken, _ = attend(asked, compared, source, attn_mask=mask, need_weights=False)
             x = norm(x + self.dropout(taken))
         fed: torch.Tensor = self.norms[-1](x + self.dropout(self.feed(x)))
         return fed
-
-
-class Attention(nn.Module):
-    """Multi-head attention, every projection its own."""
-
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads, self.size, self.dropout = heads, width // heads, dropout
-        self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
-
-    def forward(
-        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor
-    ) -> torch.Tensor:
-        """All [n, T, width]."""
-        q, k, v = (
-            project(x).reshape(-1, x.shape[1], self.heads, self.size).transpose(1, 2)
-            for project, x in ((self.query, query), (self.key, key), (self.value, value))
-        )
-        dropout = self.dropout if self.training else 0.0
-        taken = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
-        joined: torch.Tensor = self.out(taken.transpose(1, 2).flatten(2))
-        return joined
