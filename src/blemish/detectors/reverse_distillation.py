@@ -7,8 +7,8 @@ parts only, so where a part is defective, teacher and decoder differ.
 Departures from the paper: the map has the finest layer's grid, on which it is summed and smoothed,
 instead of the image's. Preset `paper` undoes the others. `standardised`, for layers without a ReLU:
 the teacher's channels come to mean 0 and variance 1 over training images, and the decoder's outputs
-pass no ReLU either. `balanced`: each scale's map is taken relative to its mean and deviation at
-that place on training images, so that the noisiest does not rule the sum. `top`: the score is the
+pass no ReLU either. `balanced`: each scale's map is taken less its mean at a place, by its spread,
+both of training images, so that the noisiest does not rule the sum. `top`: the score is the
 mean of the 10 largest values. Preset `cpu` takes the bundled backbone's layers of strides 8 to 32,
 an embedding half as wide, one basic block per stage, and far fewer steps.
 """
@@ -51,7 +51,6 @@ Tensors = list[torch.Tensor]
 Way = Literal["down", "keep", "up"]
 
 STATISTICS_CROPS = 64  # spread over the training set, for what is fixed by statistics
-EASE = 0.5  # of the whole deviation in that of a place
 LAST_SECONDS = 3.0  # for the maps' statistics and the graph, after the last step
 
 PRESETS: dict[str, dict[str, object]] = {
@@ -310,16 +309,17 @@ def _standardise(network: Distillation, table: FeatureTable, size: tuple[int, in
 def _balance(network: Distillation, table: FeatureTable, size: tuple[int, int]) -> None:
     """Learn what each scale's map usually is at a place, and how far it strays from that.
 
-    The spread at a place is eased towards that of all, since few crops tell it.
+    One spread serves all places: with one for each, the faint noise of a dark background would
+    count as much as the part does.
     """
     some = _some(table)
     batches = [some[start : start + 16] for start in range(0, len(some), 16)]
     found = [network.maps(_tensors(table.take(batch), size)[0]) for batch in batches]
     for k, maps in enumerate(zip(*found, strict=True)):
         values = torch.cat(maps)  # [n, h_k, w_k]
-        spread = values.std(0, correction=0) + EASE * values.std(correction=0)
-        network.get_buffer(f"usual{k}").copy_(values.mean(0))
-        network.get_buffer(f"spread{k}").copy_(spread.clamp_min(1e-4))
+        usual = values.mean(0)
+        network.get_buffer(f"usual{k}").copy_(usual)
+        network.get_buffer(f"spread{k}").copy_((values - usual).std(correction=0).clamp_min(1e-4))
 
 
 def _some(table: FeatureTable) -> npt.NDArray[np.int64]:

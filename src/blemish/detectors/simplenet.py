@@ -74,6 +74,8 @@ QUICK = {
     "hidden": "64",
     "patches": "256",
     "discriminator_rate": "5e-3",
+    "noise": "0.5",
+    "top": "10",
 }
 
 
@@ -90,11 +92,11 @@ class Simplenet:
     """
 
     backbone: str = BUNDLED
-    layers: tuple[str, ...] = ("block4", "block10", "block14")
+    layers: tuple[str, ...] = ("block4", "block10")
     grid_stride: int = 16
     pool: int = 3
     standardise: bool = True
-    noise: float = 0.5
+    noise: float = 2.0
     noise_varies: bool = True
     hidden: int = 256
     steps: int = 400
@@ -104,7 +106,7 @@ class Simplenet:
     adaptor_rate: float = 1e-4
     discriminator_rate: float = 2e-3
     sigma: float = 0.0
-    top: int = 10
+    top: int = 3
 
     def fit(
         self,

@@ -9,7 +9,7 @@ noisy patches never enter the bank, where the official code can still pick one f
 is the paper's 6, where a mismatch of names makes the official code use 5; densities have a floor,
 so that copies of a picture do no harm; a place with over 4,096 patches is judged in equal parts.
 The defaults, which are the preset `cpu`, depart further: the bundled backbone with a third, coarser
-layer at half weight, a bank of 2,000 patches, the mean of a twentieth of the map as the score.
+layer of less weight, a bank of 2,000 patches, the mean of a hundredth of the map as the score.
 The preset `paper` is for a model's input of 224: `--size 256 --crop 224`.
 """
 
@@ -71,7 +71,7 @@ class Softpatch:
 
     backbone: str = BUNDLED
     layers: tuple[str, ...] = ("block4", "block10", "block14")
-    layer_weights: tuple[float, ...] = (1.0, 1.0, 0.5)
+    layer_weights: tuple[float, ...] = (1.0, 1.0, 0.3)
     grid_stride: int = 8
     pool: int = 3
     noise: str = "lof"
@@ -81,7 +81,7 @@ class Softpatch:
     bank: int = 2000
     coreset: float = 0.0
     sigma: float = 0.0
-    top_share: float = 0.05
+    top_share: float = 0.01
 
     def fit(
         self,
