@@ -328,6 +328,8 @@ def test_what_there_is_not_is_refused_with_what_there_is(
 
 
 def test_a_grid_that_does_not_divide_the_input_is_refused(tmp_path: Path) -> None:
-    for name in detector_names():
+    names = [name for name in detector_names() if hasattr(open_detector(name), "grid_stride")]
+    assert {"padim", "patchcore", "simplenet"} <= set(names)
+    for name in names:
         with pytest.raises(BlemishError, match="does not divide the model's input of 64 x 64"):
             Case(name, tmp_path, {"grid_stride": "24"}, count=3).fit()

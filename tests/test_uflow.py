@@ -105,24 +105,23 @@ def test_a_batch_is_cut_to_what_lies_inside_of_all_its_pictures() -> None:
     assert [layer.shape for layer in whole] == [layer.shape for layer in layers]
 
 
-@pytest.mark.parametrize("likelihood", [True, False])
-def test_the_scales_become_one_map(likelihood: bool) -> None:
+def test_the_scales_become_one_map() -> None:
     z2 = {"fine": np.array([[0.5, 2.0], [300.0, 400.0]]), "coarse": np.full((1, 1), 1.0)}
     graph = Graph()
-    map_ = uflow.over_scales(graph, list(z2), [(2, 2), (1, 1)], likelihood)
+    map_ = uflow.over_scales(graph, list(z2), [(2, 2), (1, 1)])
     shapes = {"fine": (2, 2), "coarse": (1, 1)}
     session = open_session(feature_model(graph, shapes, map_))
     feed = {name: values[None].astype(np.float32) for name, values in z2.items()}
     [found] = session.run(None, feed)[0]
     both = np.stack([z2["fine"], np.full((2, 2), 1.0)])
-    expected = -np.log(np.exp(-both / 2).mean(0)) if likelihood else both.max(0)
+    expected = -np.log(np.exp(-both / 2).mean(0))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_strong_defects_do_not_tie() -> None:
     """1 - exp(-z2 / 2) is 1 for both, to the last digit that a float has."""
     graph = Graph()
-    map_ = uflow.over_scales(graph, ["a", "b"], [(1, 2), (1, 2)], True)
+    map_ = uflow.over_scales(graph, ["a", "b"], [(1, 2), (1, 2)])
     session = open_session(feature_model(graph, {"a": (1, 2), "b": (1, 2)}, map_))
     z2 = np.array([[[300.0, 400.0]]], np.float32)
     [[[low, high]]] = session.run(None, {"a": z2, "b": z2})[0]
@@ -141,7 +140,7 @@ def test_the_papers_settings_open_and_train_on_any_backbone(tmp_path: Path) -> N
         "wide_resnet50_2.tv_in1k",
         ("layer1", "layer2", "layer3"),
     )
-    settings = {**QUICK, "steps": "2", "layer_norm": "true", "likelihood": "true"}
+    settings = {**QUICK, "steps": "2", "layer_norm": "true"}
     fitted = Case("uflow", tmp_path, settings, count=4).fit()
     assert fitted.facts["steps"] == 2
 

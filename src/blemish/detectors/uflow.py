@@ -8,12 +8,10 @@ threshold of `calibration.a_contrario`.
 
 Departures from the paper: the backbone is convolutional (the paper's ResNet alternative; its
 CaiT-M48 is too large for a plain PC, and cannot be imported). The map is minus the log of that mean
-likelihood: it ranks cells alike, but does not run into 1 where a defect is strong. `cpu` takes the
-largest z2 of the scales instead, as the a-contrario rule takes the most significant scale, since
-the likelihood is high where any one scale sees nothing; its score is the mean of the 10 largest
-cells; and it standardises the features by their moments over training pictures, not by a trained
-layer normalisation. Training ends after `steps`, where the official code keeps the best step on the
-test set. The official code (AGPL-3.0) was not read.
+likelihood: it ranks cells alike, but does not run into 1 where a defect is strong. In `cpu` the
+score is the mean of the 10 largest cells, and the features are standardised by their moments over
+training pictures, not by a trained layer normalisation. Training ends after `steps`, where the
+official code keeps the best step on the test set. The official code (AGPL-3.0) was not read.
 """
 
 from __future__ import annotations
@@ -64,7 +62,6 @@ PRESETS: dict[str, dict[str, object]] = {
         "backbone": "wide_resnet50_2.tv_in1k",
         "layers": ("layer1", "layer2", "layer3"),
         "layer_norm": True,
-        "likelihood": True,
         "top": 1,
         "steps": 4000,  # about 200 epochs of 320 pictures
         "width": 1.0,
@@ -80,16 +77,14 @@ class UFlow:
 
     `layers` go from fine to coarse, each stride twice the one before; `width`: hidden channels of
     the blocks' networks, as a share of those that enter; `layer_norm`: a trained layer
-    normalisation of each layer; `likelihood`: a map of minus the log of the mean likelihood, not
-    of the largest z2; `rate`: Adam's learning rate, which falls linearly to 0.4 of it; `top`: the
-    score is the mean of so many of the map's largest values.
+    normalisation of each layer; `rate`: Adam's learning rate, which falls linearly to 0.4 of it;
+    `top`: the score is the mean of so many of the map's largest values.
     """
 
     backbone: str = BUNDLED
     layers: tuple[str, ...] = ("block4", "block10", "block14")
     width: float = 1.0
     layer_norm: bool = False
-    likelihood: bool = False
     steps: int = 100
     batch: int = 16
     rate: float = 2e-3
@@ -135,7 +130,7 @@ class UFlow:
             for number, energy in enumerate(energies):
                 graph.add("Identity", energy, to=f"aux.z{number}")
             grids = [shape[1:] for shape in features.shapes.values()]
-            map_ = over_scales(graph, energies, grids, self.likelihood)
+            map_ = over_scales(graph, energies, grids)
             inside = blocks.inside(graph, "valid", grids[0], size)
             return map_, blocks.peak(graph, map_, inside, min(self.top, math.prod(grids[0])))
 
@@ -217,20 +212,13 @@ def inside_all(
     ]
 
 
-def over_scales(
-    graph: Graph, energies: Sequence[str], grids: Sequence[blocks.Grid], likelihood: bool
-) -> str:
-    """The largest z2 of the scales, on the finest grid [n, h, w].
-
-    With `likelihood` it is minus the log of the mean over the scales of exp(-z2 / 2).
-    """
+def over_scales(graph: Graph, energies: Sequence[str], grids: Sequence[blocks.Grid]) -> str:
+    """Minus the log of the mean over the scales of exp(-z2 / 2), on the finest grid [n, h, w]."""
     stacked = []
     for energy, grid in zip(energies, grids, strict=True):
         x = graph.add("Unsqueeze", energy, graph.constant(np.array([1])))
         stacked.append(x if grid == grids[0] else blocks.resize(graph, x, grid, grids[0]))
     x = graph.add("Concat", *stacked, axis=1)
-    if not likelihood:
-        return graph.add("ReduceMax", x, axes=[1], keepdims=0)
     logs = graph.add("Mul", x, graph.constant(np.array(-0.5)))
     total = graph.add("ReduceLogSumExp", logs, axes=[1], keepdims=0)
     return graph.add("Sub", graph.constant(np.array(math.log(len(stacked)))), total)
