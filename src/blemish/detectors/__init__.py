@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import importlib
 import math
+import os
 import pkgutil
 import types
 from collections.abc import Mapping
@@ -21,6 +22,9 @@ from typing import Any, cast
 from blemish.detectors.base import Detector
 from blemish.errors import BlemishError
 from blemish.settings import with_settings
+
+# PyTorch's threads that wait would spin, and all but stop whatever shares the cores with them.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when PyTorch is loaded
 
 USUAL_SIZE = 256  # pixels
 _CONTRACT = {"base", "conformance"}

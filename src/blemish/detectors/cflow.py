@@ -93,7 +93,7 @@ class Cflow:
     layers: tuple[str, ...] = ("block10", "block14", "block15")
     blocks: int = 4
     code: int = 128
-    steps: int = 1200
+    steps: int = 700
     rate: float = 3e-3
     crops: int = 16
     fibers: int = 512

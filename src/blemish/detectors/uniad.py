@@ -102,7 +102,7 @@ class Uniad:
     neighbours: int = 7
     jitter: float = 20.0
     standardise: bool = True
-    steps: int = 1200
+    steps: int = 1000
     batch: int = 2
     rate: float = 1e-3
     warmup: int = 50
