@@ -27,8 +27,8 @@ import cv2
 import numpy as np
 
 from blemish.benchmark.code import this_machine
+from blemish.benchmark.costs import machine_name
 from blemish.benchmark.forecast import BACKBONE_SIZE, Rate, backbone_seconds
-from blemish.benchmark.table import machine_name
 from blemish.published import published
 from measuring import ROOT, print_line, run_child, write_between_marks
 from pictures import plate, write_plates

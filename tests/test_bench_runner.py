@@ -212,7 +212,7 @@ def test_the_list(cli: Cli, protocol: Path, plates: Path, tmp_path: Path) -> Non
     assert names[0].split()[0] == "dev"
     assert len(names) == 9
     listed = cli("bench", "list", "real-iad-uiad").out
-    assert "patchcore, padim, cflow (not available)" in listed
+    assert "simplenet, destseg (not available), reverse_distillation" in listed
     assert "padim sees the centre crop of 224 px of 256 px" in listed
     lines = cli("bench", "list", protocol, "--data", plates.parent, "--out", tmp_path / "out").out
     assert "4 runs with what is there; 0 of them are made" in lines

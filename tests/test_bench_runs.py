@@ -30,7 +30,7 @@ def protocol(**changes: object) -> Protocol:
         "title": "small",
         "source": "no paper",
         "data": (DataSource("parts", ("parts",), categories=("bolt", "nut")),),
-        "detectors": (Contestant("padim", "padim"), Contestant("cflow", "CFlow")),
+        "detectors": (Contestant("padim", "padim"), Contestant("destseg", "DeSTSeg")),
         "metrics": (Metric("image.auroc", "I-AUROC"),),
         "seeds": 2,
     }
@@ -47,7 +47,7 @@ def test_the_matrix_and_what_is_missing(tmp_path: Path) -> None:
     matrix = expand(protocol(), tmp_path)
     assert told(matrix) == [("nut", "", "padim", 0), ("nut", "", "padim", 1)]
     assert matrix.missing == (
-        Missing("detector", "CFlow", f"not available in blemish {blemish.__version__}"),
+        Missing("detector", "DeSTSeg", f"not available in blemish {blemish.__version__}"),
         Missing("category", "bolt", f"not in {tmp_path / 'parts'}"),
     )
     assert {job.place.path for job in matrix.jobs} == {str(tmp_path / "parts")}
@@ -96,8 +96,8 @@ def test_chosen_detectors_categories_and_seeds(tmp_path: Path) -> None:
         expand(one, tmp_path, detectors=["padin"])
     with pytest.raises(BlemishError, match="set nuts in small; there are: bolt, nut, parts"):
         expand(one, tmp_path, categories=["nuts", "bolt"])
-    only = expand(one, tmp_path, detectors=["cflow"])
-    assert (only.jobs, only.missing[0].name) == ((), "CFlow")
+    only = expand(one, tmp_path, detectors=["destseg"])
+    assert (only.jobs, only.missing[0].name) == ((), "DeSTSeg")
 
 
 def test_a_category_that_is_asked_for_and_missing(tmp_path: Path) -> None:

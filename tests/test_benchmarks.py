@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import resource
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -37,7 +38,9 @@ def test_a_child_tells_its_time_its_memory_and_what_it_printed(benchmark):
     child = run_child(["-c", code], {"WORD": "brass"})
     assert child.output.strip() == "brass"
     assert child.seconds > 0.2
-    assert 300 < child.peak_rss_mb < 600
+    # A child begins as a copy of this process, which may be larger than what it becomes.
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    assert 300 < child.peak_rss_mb < max(600, own + 50)
 
 
 def test_a_child_that_fails_ends_the_benchmark_with_its_last_words(benchmark):
