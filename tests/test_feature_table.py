@@ -50,13 +50,19 @@ def test_rows_read_at_random_are_those_of_a_pass(
     assert told == [(1, 3), (2, 3), (3, 3)] * 2
 
 
-def test_a_row_cut_short_is_computed_again(images: list[Path], tmp_path: Path) -> None:
+def test_a_row_cut_short_is_computed_again_and_said(
+    images: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     folder = tmp_path / "cache"
     FeatureTable.of(stream(folder), images).close()
     (rows,) = folder.rglob("*.rows")
     rows.write_bytes(rows.read_bytes()[:-7])
+    caplog.clear()
     table = FeatureTable.of(stream(folder), images)
     taken = table.take(range(3))
     table.close()
+    [told] = caplog.messages
+    assert str(folder) in told
+    assert "is damaged; what is lost is computed again" in told
     (whole,) = stream(None).batches(images)
     assert all(np.array_equal(whole.layers[name], taken.layers[name]) for name in whole.layers)

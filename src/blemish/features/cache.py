@@ -7,6 +7,7 @@ its row and carries a checksum, so a row cut short by a kill is found and comput
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 import struct
@@ -22,6 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from blemish.images import hdf5
+
+log = logging.getLogger("blemish")
 
 Half = npt.NDArray[np.float16]
 
@@ -75,13 +78,19 @@ class Shelf:
         self._shard = folder / f"{time.time_ns():020}-{uuid.uuid4().hex}.rows"
         self._rows: BinaryIO | None = None
         self._index: BinaryIO | None = None
+        self._told = False  # that something is damaged
 
     def crops(self, key: bytes) -> int:
         """How many crops of that image are here; 0 unless all of them are, and whole."""
         first = self._entries.get((key, 0))
         if first is None:
             return 0
-        return first.crops if all(self._whole(key, crop) for crop in range(first.crops)) else 0
+        if all(self._whole(key, crop) for crop in range(first.crops)):
+            return first.crops
+        if not self._told:
+            log.warning("the cache %s is damaged; what is lost is computed again", self.folder)
+            self._told = True
+        return 0
 
     def get(self, key: bytes, crop: int) -> Half:
         """The row of one crop; `crops` has said that it is here."""

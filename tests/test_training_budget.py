@@ -1,0 +1,83 @@
+"""A network's training under a time budget, through the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from running import Cli, Run
+
+pytest.importorskip("torch")
+
+from blemish.artifact import open_artifact
+from blemish.detectors import _network
+from blemish.inspector import Inspector
+
+Train = Callable[..., Run]
+
+SETTINGS = ("steps=12", "hidden=8", "grid_stride=8", "patches=64")
+
+
+@pytest.fixture
+def train(cli: Cli, plates: Path, tmp_path: Path) -> Train:
+    def run(name: str, *options: str) -> Run:
+        sets = [word for setting in SETTINGS for word in ("--set", setting)]
+        return cli(
+            *("train", plates, "-o", tmp_path / name, "--detector", "simplenet", "--size", "64"),
+            *sets,
+            *options,
+        )
+
+    return run
+
+
+@pytest.fixture
+def strikes(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Let the time of a training be over after so many steps."""
+
+    def at(step: int) -> None:
+        def is_over(self: _network.Training, done: int, seconds: float) -> bool:
+            return self.clock.budget is not None and done >= step
+
+        monkeypatch.setattr(_network.Training, "_is_over", is_over)
+
+    return at
+
+
+def model(path: Path) -> bytes:
+    return open_artifact(path).model
+
+
+def test_a_budget_yields_a_model_that_says_how_far_it_came_and_can_be_gone_on_with(
+    train: Train, strikes: Callable[[int], None], tmp_path: Path
+) -> None:
+    train("whole")
+    strikes(5)
+    told = train("short", "--budget", "10m").out
+    assert "The budget ended its training after 5 of 12 steps: --resume goes on." in told
+    fit = open_artifact(tmp_path / "short").card["fit"]
+    assert (fit["steps"], fit["steps_planned"]) == (5, 12)
+    assert (tmp_path / "short.resume").is_dir()
+    assert model(tmp_path / "short") != model(tmp_path / "whole")
+
+    told = train("short", "--resume").out
+    assert "The budget ended" not in told
+    assert model(tmp_path / "short") == model(tmp_path / "whole")
+    assert not (tmp_path / "short.resume").exists()
+
+
+def test_a_model_cut_short_is_a_model(
+    train: Train, strikes: Callable[[int], None], plates: Path, tmp_path: Path
+) -> None:
+    strikes(1)
+    train("short", "--budget", "10m")
+    inspector = Inspector.open(tmp_path / "short")
+    look = inspector.look(sorted((plates / "train" / "good").iterdir())[0])
+    assert look.score < 1e6
+    assert inspector.threshold < 1e6
+
+
+def test_a_budget_too_short_for_one_step_is_told(train: Train, tmp_path: Path) -> None:
+    train("none", "--budget", "0.001s").refusal("the time budget of 0.001 s ran out")
+    assert not (tmp_path / "none").exists()
