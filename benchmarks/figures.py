@@ -68,6 +68,20 @@ FIGURES = (
         for source in ("a file", "an array")
         for end in ("passed", "rejected")
     ),
+    Figure(
+        "one image of 256 px, slowest graph but UniAD's",
+        "detectors",
+        "graph_ms",
+        40,
+        "ms",
+        digits=1,
+    ),
+    Figure("the same, UniAD's", "detectors", "graphs/uniad/graph", 80, "ms", digits=1),
+    *(
+        Figure(f"{name}'s graph, times the bare backbone", "detectors", f"graphs/{name}/ratio", 3)
+        for name in ("simplenet", "cflow")
+    ),
+    Figure("a second training's first step, slowest", "detectors", "second_training_s", 2, "s"),
     *(
         Figure(
             f"promise broken, {kind} scores, worst of five sizes",

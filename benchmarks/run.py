@@ -30,6 +30,7 @@ BUSY = 10.0  # per cent of the processors; more of other work falsifies the time
 BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "first_verdict": ([], ["--runs", "1"]),
     "inspect_latency": ([], ["--rounds", "10"]),
+    "detectors": ([], ["--rounds", "5", "--images", "12"]),
     "data_opening": ([], ["--categories", "3", "--parts", "20"]),
     "data_opening_isp": ([], ["--share", "0.001"]),
     "promise": ([], []),
