@@ -27,3 +27,12 @@ def test_every_run_that_the_page_leads_to_is_there() -> None:
     assert len(links) > 30
     for link in links:
         assert (DOCS / "results" / "dev" / link).is_file(), link
+
+
+def test_the_comparison_is_the_one_of_the_kept_results(cli: Cli) -> None:
+    """The page quotes what `bench compare` prints, line by line."""
+    page = (DOCS / "results.md").read_text(encoding="utf-8")
+    folder = DOCS / "results" / "dev"
+    run = cli("bench", "compare", "dev", "--out", folder, "--against", "padim,patchcore")
+    assert run.code == 0, run.err
+    assert f"```\n{run.out.strip()}\n```" in page
