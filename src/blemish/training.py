@@ -144,7 +144,7 @@ def train(
         )
 
         fits = Fits(clock, 1 + plan.cross_fit + 2 * plan.view_scales)
-        if is_network:
+        if is_network and budget is not None:
             fits.reserve = seconds_to_score(features, held_rows.images, LATENCY_IMAGES)
         fitted, held, views = _fit(detector, features, rows, plan, fits, checkpoint, progress)
         inspector = Inspector(fitted.graph, {"recipe": recipe.to_json()})

@@ -76,6 +76,11 @@ def shuffled(count: int, size: int, step: int, seed: int) -> npt.NDArray[np.int6
     return order[batch * size : (batch + 1) * size]
 
 
+def spread_out(count: int, most: int) -> npt.NDArray[np.int64]:
+    """At most so many of the numbers 0 to count - 1, evenly spread, to take statistics of."""
+    return np.linspace(0, count - 1, min(most, count)).astype(np.int64)
+
+
 def to_device(values: npt.NDArray[np.float32]) -> torch.Tensor:
     """A tensor of these values where the training runs."""
     return torch.from_numpy(values).to(DEVICE)

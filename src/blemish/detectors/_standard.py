@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from blemish.detectors._embedding import cells_inside
+from blemish.detectors._network import spread_out
 from blemish.features.table import FeatureTable
 
 Doubles = npt.NDArray[np.float64]
@@ -52,7 +53,7 @@ class Standard(nn.Module):
 
 def standardise(norms: Iterable[nn.Module], table: FeatureTable, size: tuple[int, int]) -> None:
     """Let the norm of each layer learn its moments; `size` is the model's input."""
-    some = np.unique(np.linspace(0, len(table) - 1, CROPS).astype(np.int64))
+    some = spread_out(len(table), CROPS)
     shapes = table.stream.shapes
     sums = [np.zeros((3, *shape)) for shape in shapes.values()]
     for start in range(0, len(some), 16):

@@ -35,6 +35,7 @@ from blemish.detectors._network import (
     read_table,
     seeded,
     shuffled,
+    spread_out,
     to_device,
 )
 from blemish.detectors.base import Clock, FittedDetector, ShowProgress, need_images
@@ -298,7 +299,7 @@ def _chain(*parts: nn.Module) -> nn.Sequential:
 @torch.no_grad()
 def _standardise(network: Distillation, table: FeatureTable, size: tuple[int, int]) -> None:
     """Set the standards from every channel's values in cells inside some of the crops."""
-    layers, insides = _tensors(table.take(_some(table)), size)
+    layers, insides = _tensors(table.take(spread_out(len(table), STATISTICS_CROPS)), size)
     for standard, layer, inside in zip(network.standards, layers, insides, strict=True):
         cells = layer.movedim(1, 0)[:, inside[:, 0] > 0]  # [c_k, p]
         standard.train()(cells.T[:, :, None, None])
@@ -312,7 +313,7 @@ def _balance(network: Distillation, table: FeatureTable, size: tuple[int, int]) 
     One spread serves all places: with one for each, the faint noise of a dark background would
     count as much as the part does.
     """
-    some = _some(table)
+    some = spread_out(len(table), STATISTICS_CROPS)
     batches = [some[start : start + 16] for start in range(0, len(some), 16)]
     found = [network.maps(_tensors(table.take(batch), size)[0]) for batch in batches]
     for k, maps in enumerate(zip(*found, strict=True)):
@@ -320,10 +321,6 @@ def _balance(network: Distillation, table: FeatureTable, size: tuple[int, int]) 
         usual = values.mean(0)
         network.get_buffer(f"usual{k}").copy_(usual)
         network.get_buffer(f"spread{k}").copy_((values - usual).std(correction=0).clamp_min(1e-4))
-
-
-def _some(table: FeatureTable) -> npt.NDArray[np.int64]:
-    return np.linspace(0, len(table) - 1, min(len(table), STATISTICS_CROPS)).astype(np.int64)
 
 
 def _tensors(batch: Batch, size: tuple[int, int]) -> tuple[Tensors, Tensors]:

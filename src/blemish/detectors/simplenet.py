@@ -31,7 +31,15 @@ from torch.nn import functional
 
 from blemish.dataset import Dataset
 from blemish.detectors._embedding import Embedding
-from blemish.detectors._network import DEVICE, Training, read_table, seeded, shuffled, to_device
+from blemish.detectors._network import (
+    DEVICE,
+    Training,
+    read_table,
+    seeded,
+    shuffled,
+    spread_out,
+    to_device,
+)
 from blemish.detectors.base import Clock, FittedDetector, ShowProgress, need_images
 from blemish.features.backbone import BUNDLED
 from blemish.features.stream import Batch, FeatureStream
@@ -131,8 +139,8 @@ class Simplenet:
         with read_table(features, data, clock, progress) as table:
             space = Space.plain(embedding.channels)
             if self.standardise:
-                some = np.linspace(0, len(table) - 1, min(SCALE_IMAGES, len(table))).astype(int)
-                space = Space.standard(patches_of(table.take(some)))
+                some = table.take(spread_out(len(table), SCALE_IMAGES))
+                space = Space.standard(patches_of(some))
             with seeded(seed):
                 # In double precision: training magnifies the rounding, which threads change.
                 network = SimpleNet(space, self.hidden, identity=self.standardise)

@@ -35,6 +35,7 @@ from blemish.detectors._network import (
     read_table,
     seeded,
     shuffled,
+    spread_out,
     to_device,
 )
 from blemish.detectors.base import Clock, FittedDetector, ShowProgress, need_images
@@ -169,7 +170,7 @@ class Uniad:
 def channel_scale(embedding: Embedding, table: FeatureTable) -> tuple[Floats, Floats]:
     """Mean and deviation [C] of the cells inside some crops, spread over the table."""
     embed, found = embedding.function(), []
-    for crop in np.linspace(0, len(table) - 1, min(len(table), SCALE_IMAGES)).astype(np.int64):
+    for crop in spread_out(len(table), SCALE_IMAGES):
         x, inside = embed(table.take([crop]))
         found.append(x[0].reshape(embedding.channels, -1)[:, inside[0] > 0])
     cells = np.concatenate(found, axis=1).astype(np.float64)
