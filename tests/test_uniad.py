@@ -18,6 +18,8 @@ from blemish.artifact import open_artifact  # noqa: E402
 from blemish.dataset import open_dataset  # noqa: E402
 from blemish.detectors import open_detector, quick_settings  # noqa: E402
 from blemish.detectors._network import seeded  # noqa: E402
+from blemish.detectors._planted import good_pictures  # noqa: E402
+from blemish.detectors.conformance import Case  # noqa: E402
 from blemish.detectors.uniad import (  # noqa: E402
     Layer,
     Network,
@@ -134,3 +136,12 @@ def test_one_model_of_two_categories(cli: Cli, tmp_path: Path) -> None:
     for own in found["categories"].values():
         assert own["image"]["auroc"] > 0.8
         assert own["decision"]["promise"]["good_parts"] == 2
+
+
+def test_a_score_of_more_cells_than_there_are_takes_all_of_them(tmp_path: Path) -> None:
+    """Four tokens, and the mean of the ten largest."""
+    settings = {**quick_settings("uniad"), "steps": "2", "grid_stride": "16", "top": "10"}
+    case = Case("uniad", tmp_path, settings, size=32, count=3)
+    scores = case.fit().score(good_pictures(2, 32, seed=1))
+    assert scores.map.shape == (2, 2, 2)
+    assert np.isfinite(scores.score).all()

@@ -150,7 +150,8 @@ class Uniad:
             [map_] = add_network(graph, network, {embedding.nodes(graph): shape})
             inside = blocks.inside(graph, "valid", embedding.grid, embedding.size)
             pooled = blocks.smooth(graph, map_, POOLED)
-            return map_, blocks.peak(graph, pooled, inside, self.top)
+            top = min(self.top, math.prod(embedding.grid))
+            return map_, blocks.peak(graph, pooled, inside, top)
 
         model = join(features.backbone.path, self.layers, *embedding.size, head)
         return FittedDetector(model, *embedding.size, facts=facts)
