@@ -9,8 +9,9 @@ import polars as pl
 from blemish.calibration.promise import Promise, parts_needed
 from blemish.dataset import Dataset, hold_out
 from blemish.dataset.words import name_some
-from blemish.detectors import detector_names, learns_several_categories
+from blemish.detectors import detector_names, learns_from_defects, learns_several_categories
 from blemish.errors import DatasetError
+from blemish.features.cache import image_key
 
 LEAST_HELD_OUT = 0.2
 
@@ -24,6 +25,37 @@ def check_categories(data: Dataset, detector: str) -> None:
         raise DatasetError(
             f"{data.root} holds {len(data.categories)} categories ({name_some(data.categories)}), "
             f"and {detector} learns one: choose it with --category{way_out * bool(able)}"
+        )
+
+
+def with_defects(data: Dataset, learnt: Dataset, detector: str) -> Dataset:
+    """The good rows to learn from, and the known defects of training where a detector takes them.
+
+    A defect on a part that is not learnt from, such as one that sets the threshold, is left out.
+    """
+    if not learns_from_defects(detector):
+        return learnt
+    defects = data.split("train").defective()
+    known = data.split("train").good().parts + data.split("validation").parts
+    elsewhere = pl.col("part").is_in(list(set(known) - set(learnt.parts)))
+    return data.with_table(pl.concat([learnt.table, defects.where(~elsewhere).table]))
+
+
+def refuse_tested(data: Dataset, detector: str) -> None:
+    """Refuse to teach a defect of which the test holds the same picture under another name."""
+    if not learns_from_defects(detector):
+        return
+    taught, tested = data.split("train").defective(), data.split("test")
+    keys = {image_key(image) for image in tested.images} if len(taught) else set()
+    both = [
+        name
+        for name, image in zip(taught.table["image"], taught.images, strict=True)
+        if image_key(image) in keys
+    ]
+    if both:
+        raise DatasetError(
+            f"{data.root}: {name_some(both)} are to be learnt from, and the test holds the same "
+            "pictures; leave them out of one of the two"
         )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+import polars as pl
 
 import blemish
 from blemish.artifact import open_artifact, write_artifact
@@ -25,9 +26,9 @@ from blemish.calibration.promise import Calibration, Method, Promise
 from blemish.calibration.views import ViewScales
 from blemish.dataset import Dataset, ensure_sound, folds
 from blemish.dataset.words import name_some
-from blemish.detectors import open_detector, usual_size
+from blemish.detectors import open_detector, usual_size, usual_tile
 from blemish.detectors.base import Clock, Detector, FittedDetector, ShowProgress
-from blemish.dividing import check_categories, divide
+from blemish.dividing import check_categories, divide, refuse_tested, with_defects
 from blemish.errors import ArtifactError, BlemishError, CalibrationError, DatasetError, ImageError
 from blemish.features.backbone import open_backbone
 from blemish.features.cache import default_folder, image_key
@@ -53,11 +54,11 @@ class Plan:
 
     `size` is the side of the model's square input in pixels (None: the detector's usual one);
     `crop` the side of the centre that is cut out of such a square, and is then the model's input;
-    `tile` the side of a tile in original pixels; `hold_out` the share of good parts kept for the
-    threshold (None: as many as the promise needs, if that is at most half of them, and never less
-    than a fifth); `cross_fit` the number of folds for an estimated threshold instead, or 0;
-    `view_scales` asks for the scale of each view's scores, at the cost of two fits to a half of the
-    parts; `cache` the folder for features.
+    `tile` the side of a tile in original pixels (None: the detector's usual one, if it has any);
+    `hold_out` the share of good parts kept for the threshold (None: as many as the promise needs,
+    if that is at most half of them, and never less than a fifth); `cross_fit` the number of folds
+    for an estimated threshold instead, or 0; `view_scales` asks for the scale of each view's
+    scores, at the cost of two fits to a half of the parts; `cache` the folder for features.
     """
 
     detector: str = DEFAULT_DETECTOR
@@ -131,6 +132,7 @@ def train(
     )
     if plan.view_scales:
         need_views(rows, plan.cross_fit)
+    refuse_tested(data, plan.detector)
     recipe = make_recipe(data, plan)
     with _checkpoint(path, _key(data, detector, plan), resume) as checkpoint:
         clock.check("reading the data set")
@@ -146,7 +148,7 @@ def train(
         fits = Fits(clock, 1 + plan.cross_fit + 2 * plan.view_scales)
         if is_network and budget is not None:
             fits.reserve = seconds_to_score(features, held_rows.images, LATENCY_IMAGES)
-        fitted, held, views = _fit(detector, features, rows, plan, fits, checkpoint, progress)
+        fitted, held, views = _fit(data, detector, features, rows, plan, fits, checkpoint, progress)
         inspector = Inspector(fitted.graph, {"recipe": recipe.to_json()})
         if not plan.cross_fit:
             held += score_images(inspector, held_rows, fits.clock, progress)
@@ -170,6 +172,7 @@ def train(
 
 
 def _fit(
+    data: Dataset,
     detector: Detector,
     features: FeatureStream,
     rows: Dataset,
@@ -178,14 +181,14 @@ def _fit(
     checkpoint: Path,
     progress: ShowProgress | None,
 ) -> tuple[FittedDetector, list[HeldOut], ViewScales | None]:
-    """The detector fitted to `rows`, and what fits to some of their parts tell: scores of others.
+    """The detector fitted to the good `rows`, and what fits to some of their parts tell of others.
 
     These are for cross-fitting and for the scales of the views; without either there are none.
     """
 
     def fit(rows: Dataset, name: str) -> FittedDetector:
         fitted = detector.fit(
-            rows,
+            with_defects(data, rows, plan.detector),
             features=features,
             seed=plan.seed,
             budget=fits.budget(),
@@ -281,7 +284,8 @@ def make_recipe(data: Dataset, plan: Plan) -> Recipe:
             f"--crop {side} must be a multiple of {multiple}, at most the size, {size}"
         )
     margin = (size - side) // 2
-    recipe = Recipe(side, side, plan.resize, tile=plan.tile, margin=margin)
+    tile = plan.tile if plan.tile is not None or margin else usual_tile(plan.detector)
+    recipe = Recipe(side, side, plan.resize, tile=tile, margin=margin)
     known = data.split("train").images + data.split("validation").images
     return dataclasses.replace(recipe, window=find_window(known))
 
@@ -343,18 +347,27 @@ def _counts(rows: Dataset) -> dict[str, Any]:
 
 
 def _describe(data: Dataset, rows: Dataset, held: Dataset, plan: Plan) -> dict[str, Any]:
+    learnt = with_defects(data, rows, plan.detector)
+    defects = learnt.defective()
     return {
         "name": data.name,
         "layout": data.layout,
         "fingerprint": data.fingerprint(),
         "terms": data.terms,
         "trained_on": _counts(rows),
+        **({"taught": {**_counts(defects), "defects": _kinds(defects)}} if len(defects) else {}),
         "held_out": _counts(held),
         "held_out_by": _held_out_by(data, plan),
-        "trained_parts": rows.parts,
-        "trained_images": sorted(_picture(image) for image in rows.images),
+        "trained_parts": learnt.parts,
+        "trained_images": sorted(_picture(image) for image in learnt.images),
         "seed": plan.seed,
     }
+
+
+def _kinds(defects: Dataset) -> dict[str, int]:
+    """The parts of each kind of defect that was taught."""
+    counts = defects.table.group_by("defect").agg(pl.col("part").n_unique()).sort("defect")
+    return {kind or "unknown": parts for kind, parts in counts.iter_rows()}
 
 
 def _held_out_by(data: Dataset, plan: Plan) -> str:

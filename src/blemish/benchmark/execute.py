@@ -22,6 +22,7 @@ from blemish.benchmark.sources import open_category
 from blemish.dataset import Dataset
 from blemish.dataset.paths import relative_paths
 from blemish.dataset.splits import divide
+from blemish.detectors import learns_from_defects
 from blemish.errors import DatasetError
 from blemish.evaluation import Evaluation, evaluate
 from blemish.files import is_disk_full
@@ -109,11 +110,12 @@ def _data(job: Job) -> Dataset:
         )
     if run.split is None:
         return data
-    return _taught_good(divide(data, run.split, run.seed, dict(run.split_settings)).data)
+    divided = divide(data, run.split, run.seed, dict(run.split_settings)).data
+    return divided if learns_from_defects(run.detector) else _taught_good(divided)
 
 
 def _taught_good(data: Dataset) -> Dataset:
-    """Without the known defects of training: every detector there is learns from good images."""
+    """Without the known defects of training, for a detector that learns from good images."""
     taught = (pl.col("split") != "test") & pl.col("label").eq_missing("defective")
     return data.with_table(data.table.filter(~taught))
 

@@ -22,6 +22,7 @@ COLUMNS = ("image", "mask", "category", "split", "label", "defect", "part", "vie
 SCHEMA = pl.Schema({column: pl.String() for column in COLUMNS})
 SPLITS = ("train", "validation", "test")
 LABELS = ("good", "defective")
+SYNTHETIC = "synthetic"  # the kind of every defect that was drawn, not found
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,14 @@ class Dataset:
     def defective(self) -> Dataset:
         """The rows labelled defective."""
         return self.where(pl.col("label") == "defective")
+
+    def synthetic(self) -> Dataset:
+        """The rows with a drawn defect."""
+        return self.defective().where(_is_drawn())
+
+    def real(self) -> Dataset:
+        """The rows with a real defect."""
+        return self.defective().where(~_is_drawn())
 
     def category(self, name: str) -> Dataset:
         """The rows of one category; DatasetError when there is no such category."""
@@ -179,6 +188,10 @@ class Dataset:
             "splits": splits,
             "defects": dict(kinds.iter_rows()),
         }
+
+
+def _is_drawn() -> pl.Expr:
+    return pl.col("defect").str.to_lowercase().eq_missing(SYNTHETIC)
 
 
 def conform(frame: pl.DataFrame) -> pl.DataFrame:

@@ -1,7 +1,8 @@
 """Detectors, one file each: the file's name is the detector's name, and adding one touches no list.
 
 A module holds one dataclass with a `fit` method, and may hold `PRESETS`, settings by preset name,
-`SIZE`, the side of the model's input in pixels unless another is asked for, and `QUICK`, settings
+`SIZE`, the side of the model's input in pixels unless another is asked for, `TILE`, the side of
+its tiles in original pixels for one that sees no resized image, and `QUICK`, settings
 by name that make a fit short, for `check_detector`. A module may need PyTorch (the extra `train`):
 it is imported only when its detector is asked for.
 """
@@ -77,10 +78,31 @@ def learns_several_categories(name: str) -> bool:
 
     Its class says so by `learns_several_categories: ClassVar[bool] = True`.
     """
+    return _says(name, "learns_several_categories")
+
+
+def learns_from_defects(name: str) -> bool:
+    """Whether that detector is taught with defects too, read without importing it.
+
+    Its class says so by `learns_from_defects: ClassVar[bool] = True`; the rows that its `fit` gets
+    then hold the known defects of training.
+    """
+    return _says(name, "learns_from_defects")
+
+
+def usual_tile(name: str) -> int | None:
+    """The side in original pixels of that detector's tiles, unless another is asked for.
+
+    None: it sees the whole image, resized.
+    """
+    return getattr(_module(name), "TILE", None)
+
+
+def _says(name: str, fact: str) -> bool:
     said = (node for node in ast.walk(_source(name)) if isinstance(node, ast.AnnAssign))
     return any(
         isinstance(node.target, ast.Name)
-        and node.target.id == "learns_several_categories"
+        and node.target.id == fact
         and isinstance(node.value, ast.Constant)
         and node.value.value is True
         for node in said

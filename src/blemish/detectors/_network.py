@@ -7,7 +7,7 @@ import io
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,57 @@ def to_device(values: npt.NDArray[np.float32]) -> torch.Tensor:
     return torch.from_numpy(values).to(DEVICE)
 
 
+@dataclass(eq=False)
+class Stopping:
+    """Ends a training where `measure`, small when good, has not fallen `patience` times in a row.
+
+    It is taken every `every` steps; the weights at its lowest are those that stay.
+    """
+
+    network: nn.Module
+    measure: Callable[[], float]
+    every: int
+    patience: int
+    best: float = float("inf")
+    best_step: int = 0
+    _weights: dict[str, torch.Tensor] = field(default_factory=dict)
+    _misses: int = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether the training has ended."""
+        return self._misses >= self.patience
+
+    def look(self, step: int) -> None:
+        """Take the measure where it is due after so many steps."""
+        if step % self.every:
+            return
+        self.network.eval()
+        with torch.no_grad():
+            value = self.measure()
+        self.network.train()
+        self._misses += 1
+        if value < self.best:
+            self.best, self.best_step, self._misses = value, step, 0
+            state = self.network.state_dict()
+            self._weights = {name: values.clone() for name, values in state.items()}
+
+    def put_back(self) -> None:
+        """Give the network the best weights, if any were measured."""
+        if self._weights:
+            self.network.load_state_dict(self._weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        numbers = {"best": self.best, "best_step": self.best_step, "misses": self._misses}
+        return {**numbers, "weights": self._weights}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what a checkpoint kept."""
+        self.best, self.best_step = state["best"], state["best_step"]
+        self._misses, self._weights = state["misses"], state["weights"]
+
+
 @dataclass(frozen=True)
 class Training:
     """How a network is trained: so many `steps`, their seed, and who is told, where it is kept.
@@ -108,23 +159,29 @@ class Training:
         *,
         rate: Callable[[int], float] = lambda step: 1.0,
         clip: float | None = None,
+        stopping: Stopping | None = None,
     ) -> dict[str, Any]:
         """Take the steps; `loss(step)` is what a step lowers, and draws alike at every call.
 
         `rate` is the factor of every learning rate at a step, `clip` the largest norm of the
         gradient. The training ends when the steps are done or the budget is; then it can be gone on
-        with from `checkpoint`. Returns the facts: `steps` done, `steps_planned` and the last loss.
-        Raises BudgetExceeded when the budget is too short for one step.
+        with from `checkpoint`. `stopping` may end it earlier, for good: then no more steps were
+        planned. Returns the facts: `steps` done, `steps_planned` and the last loss. Raises
+        BudgetExceeded when the budget is too short for one step.
         """
         file = None if self.checkpoint is None else self.checkpoint / "training.pt"
         kept: dict[str, Any] = {"network": network, **{f"{i}": o for i, o in enumerate(optimizers)}}
+        if stopping is not None:
+            kept["stopping"] = stopping
         rates = [[group["lr"] for group in one.param_groups] for one in optimizers]
         done, last = _restore(file, kept)
         network.train()
         kept_at, longest = time.monotonic(), 0.0
         with _threads():
             try:
-                while done < self.steps and not self._is_over(done, longest):
+                while done < self.steps and not (stopping and stopping.over):
+                    if self._is_over(done, longest):
+                        break
                     began = time.monotonic()
                     for one, usual in zip(optimizers, rates, strict=True):
                         one.zero_grad(set_to_none=True)
@@ -144,6 +201,8 @@ class Training:
                     for one in optimizers:
                         one.step()
                     done += 1
+                    if stopping is not None:
+                        stopping.look(done)
                     longest = max(0.9 * longest, time.monotonic() - began)
                     if time.monotonic() - kept_at > SECONDS_BETWEEN_CHECKPOINTS:
                         _keep(file, kept, done, last)
@@ -154,8 +213,12 @@ class Training:
                 _keep(file, kept, done, last)
                 raise
         _keep(file, kept, done, last)
+        planned = self.steps
+        if stopping is not None:
+            planned = done if stopping.over else planned
+            stopping.put_back()
         network.eval()
-        return {"steps": done, "steps_planned": self.steps, "loss": last}
+        return {"steps": done, "steps_planned": planned, "loss": last}
 
     def _is_over(self, done: int, step: float) -> bool:
         """Whether the budget has no room for another step; without any step it is too short."""

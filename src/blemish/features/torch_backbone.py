@@ -88,14 +88,15 @@ class TorchBackbone(nn.Module):
                     del values[name]  # only what is still needed stays in memory
         return {layer: values[value] for layer, value in self.layers.items()}
 
-    def weights(self) -> dict[str, Floats]:
-        """The parameters as they are now, by the names of the graph's initialisers."""
+    def named_weights(self) -> list[tuple[str, nn.Parameter]]:
+        """The parameters by the names of the graph's initialisers."""
         parameters = dict(self.named_parameters())
-        return {
-            name: parameters[attribute].detach().cpu().numpy().copy()
-            for name, attribute in self._attribute.items()
-            if attribute in parameters
-        }
+        names = self._attribute.items()
+        return [(name, parameters[one]) for name, one in names if one in parameters]
+
+    def weights(self) -> dict[str, Floats]:
+        """Copies of the parameters as they are now, by the same names."""
+        return {name: p.detach().cpu().numpy().copy() for name, p in self.named_weights()}
 
 
 class TorchSession:

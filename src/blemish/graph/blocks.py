@@ -65,6 +65,22 @@ def smooth(graph: Graph, map_: str, sigma: float) -> str:
     return graph.add("Squeeze", x, graph.constant(np.array([1])))
 
 
+def mean_over(graph: Graph, map_: str, window: int) -> str:
+    """A map [n, h, w], each cell the mean of the `window` x `window` cells around it."""
+    if window <= 1:
+        return map_
+    axis = graph.constant(np.array([1]))
+    before, after = (window - 1) // 2, window // 2
+    x = graph.add(
+        "AveragePool",
+        graph.add("Unsqueeze", map_, axis),
+        kernel_shape=[window, window],
+        pads=[before, before, after, after],
+        count_include_pad=0,
+    )
+    return graph.add("Squeeze", x, axis)
+
+
 def inside(graph: Graph, valid: str, grid: Grid, size: Grid) -> str:
     """The cells, bool [n, h, w], into which the box `valid` of the model's input reaches."""
     height, width = grid

@@ -26,12 +26,15 @@ class Graph:
         """Append a node and return the name of its first output."""
         return self.add_many(op, *inputs, outputs=1, to=to, **attributes)[0]
 
+    def cast(self, x: str, kind: int) -> str:
+        """The value as another type."""
+        name = f"{self.prefix}cast{len(self.nodes)}"
+        self.nodes.append(helper.make_node("Cast", [x], [name], name, to=kind))
+        return name
+
     def widen(self, values: npt.NDArray[np.float16]) -> str:
         """An initialiser kept in float16 and used as float32."""
-        half = self.constant(values)
-        name = f"{half}.wide"
-        self.nodes.append(helper.make_node("Cast", [half], [name], name, to=TensorProto.FLOAT))
-        return name
+        return self.cast(self.constant(values), TensorProto.FLOAT)
 
     def add_many(
         self, op: str, *inputs: str, outputs: int, to: str | None = None, **attributes: Any

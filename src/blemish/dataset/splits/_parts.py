@@ -6,11 +6,9 @@ import hashlib
 
 import polars as pl
 
-from blemish.dataset.table import Dataset
+from blemish.dataset.table import SYNTHETIC, Dataset
 from blemish.dataset.words import name_some
 from blemish.errors import DatasetError
-
-SYNTHETIC = "synthetic"  # the kind of every defect that was drawn, not found
 
 
 def parts_of(data: Dataset) -> pl.DataFrame:

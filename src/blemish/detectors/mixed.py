@@ -1,0 +1,304 @@
+"""Mixed supervision: a patch classifier of good, synthetic and a few real defects (ISP-AD, 2025).
+
+Haselmann, Krassnig and Gruber (2022), and Krassnig and Gruber, arXiv 2503.04997, sections 4.1 and
+4.2: half of the good patches get a synthetic defect, each presentation is replaced with probability
+1/32 by an augmented real one, and a classifier of two classes learns by cross-entropy, with SGD and
+warm restarts of a cosine. Nothing is shrunk: the model sees tiles of the image as it is.
+
+Departures: the classifier is convolutional, with a logit for every cell of the map; a patch's is
+their mean (the paper's, with a linear layer behind it) or their largest. Where masks are known, the
+cells learn from them too. Real defects without a mask teach by all patches of their image, of which
+the largest logit counts. Training ends by good and defective parts held out of it; the paper ended
+on its test set, and no preset here does. Brightness and smoothing are nodes of the model.
+
+The preset `cpu` departs further. The backbone up to the layer `frozen` stays as it is and is run by
+ONNX Runtime; what follows it and a head of one hidden layer, on three scales, are trained, at a
+higher rate, which falls to zero once, and for far fewer steps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from blemish.dataset import Dataset, hold_out
+from blemish.detectors._exposure import Exposure
+from blemish.detectors._network import DEVICE, Stopping, Training, add_network, seeded, to_device
+from blemish.detectors._patch_classifier import PatchClassifier, Source, Stages
+from blemish.detectors._presentations import Presentations, Shown
+from blemish.detectors.base import Clock, FittedDetector, ShowProgress, need_images
+from blemish.errors import BlemishError
+from blemish.features.backbone import BUNDLED, Backbone
+from blemish.features.stream import FeatureStream
+from blemish.graph import blocks
+from blemish.graph.builder import Graph
+from blemish.graph.join import join
+from blemish.images import Recipe
+from blemish.prepare.recipe import Augmentation
+from blemish.synthesis import of_same_product, open_generator
+
+Floats = npt.NDArray[np.float32]
+
+TILE = 256  # original pixels, as many as the model's input has: nothing is shrunk
+FIRST = 256  # presentations whose features set the units of the head
+CHECKED = 384  # presentations of held-out parts that end the training
+LEAST_PARTS = 5  # of which some can be held out
+LAST_SECONDS = 2.0  # after the last step
+
+PRESETS: dict[str, dict[str, object]] = {
+    "cpu": {},  # the defaults
+    "paper": {
+        "backbone": "resnet18.tv_in1k",
+        "layers": ("layer4",),
+        "frozen": None,
+        "patch": 256,
+        "hidden": None,
+        "pooling": "mean",
+        "cells": 0.0,
+        "blur": 1.0,
+        "steps": 156_260,  # 20 cycles of 7,813
+        "rate": 5e-5,
+        "decay": 1e-2,
+        "cycle": 7813,
+        "every": 7813,
+        "patience": 20,
+    },
+}
+QUICK = {"steps": "60", "patch": "64", "every": "30"}
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Settings; lengths in pixels of the model's input.
+
+    `layers` of the backbone feed the head; up to `frozen` (none: nothing is) they are not trained.
+    `patch`: side of what is presented; `hidden`: channels of the head's hidden layer (none: the
+    head is linear); `pooling`: how cells make a patch's logit, `peak` or `mean`; `cells`: weight of
+    the loss of single cells. `generator` with its `generator_preset` draws defects (none: only
+    those of the data count), on the share `synthetic`; `real`: probability of a real defect.
+    `modality`: augmentation of ISP-AD's Table 8 (none: flips). `brightness`: a gain; `blur`: sigma
+    of the smoothing, or 0. SGD takes `steps` of `batch` presentations at `rate` with the weight
+    decay `decay`; the rate falls as a cosine over `cycle` steps (none: all of them), then over
+    `growth` times as many. `held_out`: share of the parts that are not learnt from, on which the
+    loss is measured `every` so many steps; after `patience` times without a lower one it ends.
+    """
+
+    learns_from_defects: ClassVar[bool] = True
+
+    backbone: str = BUNDLED
+    layers: tuple[str, ...] = ("block4", "block10", "block14")
+    frozen: str | None = "block10"
+    patch: int = 128
+    hidden: int | None = 64
+    pooling: str = "peak"
+    cells: float = 1.0
+    generator: str | None = "random_walk"
+    generator_preset: str | None = None
+    synthetic: float = 0.5
+    real: float = 1 / 32
+    modality: str | None = None
+    brightness: float = 1.0
+    blur: float = 0.0
+    steps: int = 300
+    batch: int = 32
+    rate: float = 0.002
+    momentum: float = 0.9
+    decay: float = 1e-4
+    cycle: int | None = None
+    growth: int = 2
+    held_out: float = 0.15
+    every: int = 50
+    patience: int = 10
+    sigma: float = 0.0
+
+    def fit(
+        self,
+        data: Dataset,
+        *,
+        features: FeatureStream,
+        seed: int,
+        budget: float | None = None,
+        progress: ShowProgress | None = None,
+        checkpoint: Path | None = None,
+        start: bytes | None = None,
+    ) -> FittedDetector:
+        """Train on good rows, and on the defective ones there are; drawn anew at each step.
+
+        `start` is a model of this detector with the same settings, whose weights the training
+        begins with.
+        """
+        need_images(data.good())
+        clock = Clock(budget)
+        learnt, held = parts_held_out(data, self.held_out, seed)
+        shown = self._presentations(learnt, features.recipe, seed)
+        stages = Stages.of(features.backbone, self.layers, self.frozen)
+        source = Source(features.backbone, stages, self._exposure)
+        with seeded(seed):
+            network = PatchClassifier(features.backbone, stages, self.hidden).to(DEVICE)
+        if start is None:
+            network.learn_units(source(shown.batch(0, FIRST).patches))
+        else:
+            network.start_from(start)
+
+        def loss(batch: Shown, known: Mapping[str, Floats]) -> Tensor:
+            logits = network({name: to_device(x) for name, x in known.items()})
+            return self._loss(logits, batch)
+
+        stopping = None
+        if held is not None:
+            checked = shown.of(held, seed).batch(0, CHECKED)
+            known = source(checked.patches)
+            if 0 < checked.labels.mean() < 1:
+                measure = lambda: float(loss(checked, known))  # noqa: E731
+                stopping = Stopping(network, measure, self.every, self.patience)
+        trained = [weights for weights in network.parameters() if weights.requires_grad]
+        sgd = torch.optim.SGD(
+            trained, self.rate, self.momentum, weight_decay=self.decay, nesterov=True
+        )
+        training = Training(self.steps, seed, clock, progress, checkpoint, LAST_SECONDS)
+        with Ahead(shown, source, self.batch) as ahead:
+            facts = training.run(
+                network,
+                [sgd],
+                lambda step: loss(*ahead.take(step)),
+                rate=self.rate_at,
+                stopping=stopping,
+            )
+        if stopping is not None:
+            facts["best_step"] = stopping.best_step
+        facts |= shown.counts()
+        size = (features.recipe.height, features.recipe.width)
+        return FittedDetector(self._graph(network, features.backbone, size), *size, facts=facts)
+
+    def rate_at(self, step: int) -> float:
+        """The factor of the rate at a step: a cosine that falls to zero, and begins anew."""
+        cycle = self.cycle or self.steps
+        while step >= cycle:
+            step, cycle = step - cycle, cycle * self.growth
+        return 0.5 + 0.5 * math.cos(math.pi * step / cycle)
+
+    @property
+    def _exposure(self) -> Exposure:
+        return Exposure(self.brightness, self.blur)
+
+    def _presentations(self, data: Dataset, recipe: Recipe, seed: int) -> Presentations:
+        generator = None
+        if self.generator is not None and self.synthetic > 0:
+            sources = data.good().images if of_same_product(self.generator) else ()
+            generator = open_generator(
+                self.generator, preset=self.generator_preset, sources=sources
+            )
+        turned = Augmentation() if self.modality is None else _augmentation(self.modality)
+        mix = (self.synthetic, self.real, generator, turned)
+        return Presentations(data, recipe, self.patch, seed, *mix)
+
+    def _loss(self, logits: Tensor, batch: Shown) -> Tensor:
+        """Cross-entropy of presentations, and of their cells where a mask tells what they show."""
+        owner, labels = (torch.from_numpy(x).to(DEVICE) for x in (batch.owner, batch.labels))
+        patches = logits.amax((1, 2)) if self.pooling == "peak" else logits.mean((1, 2))
+        least = torch.full_like(labels, -torch.inf)
+        whole = least.scatter_reduce(0, owner, patches, "amax")
+        total = functional.binary_cross_entropy_with_logits(whole, labels)
+        if self.cells == 0 or not batch.known.any():
+            return total
+        masks = torch.from_numpy(batch.masks[batch.known]).to(DEVICE)
+        shown = functional.adaptive_max_pool2d(masks.float(), logits.shape[1:])
+        each = functional.binary_cross_entropy_with_logits(
+            logits[torch.from_numpy(batch.known).to(DEVICE)], shown, reduction="none"
+        )
+        # As much weight for the few cells with a defect as for the many without.
+        parts = [each[shown == value].mean() for value in (0, 1) if (shown == value).any()]
+        return total + self.cells * torch.stack(parts).mean()
+
+    def _graph(self, network: PatchClassifier, backbone: Backbone, size: tuple[int, int]) -> bytes:
+        height, width = size
+        stride = network.head.stride
+        grid = (height // stride, width // stride)
+        inputs = {
+            layer.name: (layer.channels, height // layer.stride, width // layer.stride)
+            for layer in map(backbone.layer, network.head.names)
+        }
+
+        def head(graph: Graph) -> tuple[str, str]:
+            (cells,) = add_network(graph, network.head, inputs)
+            inside = blocks.inside(graph, "valid", grid, size)
+            pooled = cells
+            if self.pooling == "mean":
+                pooled = blocks.mean_over(graph, cells, self.patch // stride)
+            return blocks.smooth(graph, cells, self.sigma), blocks.peak(graph, pooled, inside)
+
+        exposure = self._exposure
+        return join(
+            backbone.path,
+            network.head.names,
+            *size,
+            head,
+            before=None if exposure.does_nothing else exposure.add,
+            weights=None if network.stage is None else network.stage.weights(),
+        )
+
+
+class Ahead:
+    """Draws the presentations of the next step, and computes their layers, while one is taken."""
+
+    def __init__(self, shown: Presentations, source: Source, batch: int) -> None:
+        self._shown, self._source, self._batch = shown, source, batch
+        self._pool = ThreadPoolExecutor(1)
+        self._next: tuple[int, Future[tuple[Shown, dict[str, Floats]]]] | None = None
+
+    def __enter__(self) -> Self:
+        """Nothing is drawn before it is asked for."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Drop what is not needed any more."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def take(self, step: int) -> tuple[Shown, dict[str, Floats]]:
+        """What step `step` presents, and what the trained part reads of it."""
+        if self._next is not None and self._next[0] == step:
+            future = self._next[1]
+        else:
+            future = self._pool.submit(self._make, step)
+        self._next = (step + 1, self._pool.submit(self._make, step + 1))
+        return future.result()
+
+    def _make(self, step: int) -> tuple[Shown, dict[str, Floats]]:
+        shown = self._shown.batch(step * self._batch, self._batch)
+        return shown, self._source(shown.patches)
+
+
+def parts_held_out(data: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset | None]:
+    """Rows to learn from, and rows of other parts to end the training by, both kinds of parts.
+
+    None, and all rows, where there are too few good parts or `share` is 0. Of the real defective
+    parts some are held out only where there are enough of them.
+    """
+    good = data.good().parts
+    if share == 0 or len(good) < LEAST_PARTS:
+        return data, None
+    held = set(hold_out(data.good(), share, seed)[1].parts)
+    real = data.real()
+    alone = real.where(~pl.col("part").is_in(good))
+    if len(alone.parts) >= LEAST_PARTS:
+        held |= set(hold_out(alone, share, seed)[1].parts)
+    inside = pl.col("part").is_in(list(held))
+    return data.where(~inside), data.where(inside)
+
+
+def _augmentation(modality: str) -> Augmentation:
+    try:
+        return Augmentation.published(modality)
+    except ValueError as error:
+        raise BlemishError(f"setting modality of detector mixed: {error}") from error
