@@ -17,7 +17,7 @@ from blemish.dataset import Dataset
 from blemish.detectors._pictures import Mask, Picture, Pictures, Pixels
 from blemish.errors import DatasetError
 from blemish.images import Recipe
-from blemish.prepare.patches import Spot, cut, draw_spot, draw_turn, lit, plain, turned
+from blemish.prepare.patches import Spot, cut, draw_turn, lit, plain, turned
 from blemish.prepare.places import Region
 from blemish.prepare.recipe import Augmentation
 from blemish.synthesis import Generator
@@ -174,9 +174,18 @@ class Presentations:
         return Presentation(_rgb([patch]), True, None if mask is None else mask[None])
 
     def _anywhere(self, picture: Picture, rng: Chance) -> Spot:
-        region = Region.whole(_shape(picture))
-        turn = draw_turn(self.augmentation, rng)
-        return draw_spot(region, region.places(self.size), self.size, turn, rng)
+        """A square at any place of the picture, turned where a turned one fits."""
+        size, turn = self.size, draw_turn(self.augmentation, rng)
+        rows, columns = (side - size + 1 for side in _shape(picture))
+        top = left = 0
+        for _ in range(TRIES):
+            top, left = int(rng.integers(rows)), int(rng.integers(columns))
+            if turn is None:
+                break
+            spot = turned(turn, (left + (size - 1) / 2, top + (size - 1) / 2), size)
+            if _holds(picture, spot):
+                return spot
+        return plain(top, left, size)
 
     def _around(self, picture: Picture, pixel: npt.NDArray[np.int64], rng: Chance) -> Spot:
         """A square with the pixel (row, column) in its inner half, moved inwards at a border.
@@ -191,7 +200,7 @@ class Presentations:
             if turn is None:
                 break
             spot = turned(turn, (column, row), size)
-            if Region.whole(shape).contains(*spot.box):
+            if _holds(picture, spot):
                 return spot
         top, left = (
             min(max(0, round(place - size / 2)), side - size)
@@ -219,6 +228,13 @@ class Presentations:
 
 def _shape(picture: Picture) -> tuple[int, int]:
     return picture.pixels.shape[0], picture.pixels.shape[1]
+
+
+def _holds(picture: Picture, spot: Spot) -> bool:
+    """Whether every pixel that the spot needs is in the picture."""
+    top, left, bottom, right = spot.box
+    height, width = _shape(picture)
+    return top >= 0 and left >= 0 and bottom <= height and right <= width
 
 
 def _rgb(patches: Sequence[Pixels]) -> Pixels:
