@@ -115,12 +115,12 @@ def test_markdown() -> None:
         "| mean and deviation over methods |",
         "| --- | --- | --- | ---: | ---: | ---: | ---: |",
         "| Real-IAD multi-view | mean | I-AUROC, % "
-        "| [<u>80.0</u>](#run-1-1) ≈<br>(78.0 to 82.0)<br>paper 80.3, \u22120.3 "
-        "| [**90.0 ± 0.2**](#run-1-2)<br>(88.5 to 91.2)<br>paper 89.4, +0.6 "
+        "| [<u>80.0</u>](#x-y-run-1-1) ≈<br>(78.0 to 82.0)<br>paper 80.3, \u22120.3 "
+        "| [**90.0 ± 0.2**](#x-y-run-1-2)<br>(88.5 to 91.2)<br>paper 89.4, +0.6 "
         "| withheld: a\\|b missing<br>paper 87.1 | 85.0 ± 5.0 (of 2)<br>paper 85.0 ± 3.6 |",
     ]
     assert (
-        '- <a id="run-1-2"></a>Real-IAD multi-view, mean, I-AUROC, %, Patch\\_Core: '
+        '- <a id="x-y-run-1-2"></a>Real-IAD multi-view, mean, I-AUROC, %, Patch\\_Core: '
         "[k2](../bench/x%20y/k2.json), [k3](../bench/x%20y/k3.json), [k4](../bench/x%20y/k4.json)"
     ) in lines
     assert "- A note of \\<this\\> protocol." in lines

@@ -5,28 +5,35 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
 from running import Cli
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
-def test_the_table_is_the_one_of_the_kept_results(cli: Cli, tmp_path: Path) -> None:
+PROTOCOLS = ["dev", "dev-long", "dev-noise"]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_table_is_the_one_of_the_kept_results(cli: Cli, tmp_path: Path, protocol: str) -> None:
     """`bench table` with the command that the page names leaves the page as it is."""
     page = tmp_path / "results.md"
     shutil.copy(DOCS / "results.md", page)
     (tmp_path / "results").symlink_to(DOCS / "results")
-    folder = tmp_path / "results" / "dev"
-    run = cli("bench", "table", "dev", "--cost", "--out", folder, "--into", page)
+    folder = tmp_path / "results" / protocol
+    cost = ["--cost"] * (protocol != "dev-noise")
+    run = cli("bench", "table", protocol, *cost, "--out", folder, "--into", page)
     assert run.code == 0, run.err
     assert page.read_text(encoding="utf-8") == (DOCS / "results.md").read_text(encoding="utf-8")
 
 
-def test_every_run_that_the_page_leads_to_is_there() -> None:
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_every_run_that_the_page_leads_to_is_there(protocol: str) -> None:
     page = (DOCS / "results.md").read_text(encoding="utf-8")
-    links = {part.partition(")")[0] for part in page.split("](results/dev/")[1:]}
-    assert len(links) > 30
+    links = {part.partition(")")[0] for part in page.split(f"](results/{protocol}/")[1:]}
+    assert len(links) >= 10
     for link in links:
-        assert (DOCS / "results" / "dev" / link).is_file(), link
+        assert (DOCS / "results" / protocol / link).is_file(), link
 
 
 def test_the_comparison_is_the_one_of_the_kept_results(cli: Cli) -> None:

@@ -13,13 +13,13 @@ _ESCAPED = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#~"})
 
 def render(table: Table, links: str | None = None) -> str:
     """The table, the costs, the legend, and the runs by figure."""
-    closing = words.has_closing(table)
+    closing, start = words.has_closing(table), _start(links)
     heads = ["data", "category", "metric", *map(_text, table.detectors)]
     heads += ["mean and deviation over methods"] * closing
     body = [
         [
             *map(_text, words.row_names(row)),
-            *(_cell(cell, row, _name(i, j)) for j, cell in enumerate(row.cells, 1)),
+            *(_cell(cell, row, f"{start}{i}-{j}") for j, cell in enumerate(row.cells, 1)),
             *["<br>".join(filter(None, words.closing(row.over_methods, row)))] * closing,
         ]
         for i, row in enumerate(table.rows, 1)
@@ -56,20 +56,24 @@ def _cell(cell: Cell, row: Row, name: str) -> str:
 def _runs(table: Table, links: str | None) -> Iterator[str]:
     if any(cell.runs for row in table.rows for cell in row.cells):
         yield "Runs of each figure:\n"
+    start = _start(links)
     for i, row in enumerate(table.rows, 1):
         for j, cell in enumerate(row.cells, 1):
             if cell.runs:
                 keys = ", ".join(key if links is None else _link(key, links) for key in cell.runs)
                 what = _text(words.whose(cell, row))
-                yield f'- <a id="{_name(i, j)}"></a>{what}: {keys}'
+                yield f'- <a id="{start}{i}-{j}"></a>{what}: {keys}'
 
 
 def _link(key: str, links: str) -> str:
     return f"[{key}]({links}/{key}.json)".replace(" ", "%20")
 
 
-def _name(row: int, column: int) -> str:
-    return f"run-{row}-{column}"
+def _start(links: str | None) -> str:
+    """How the names of a table's figures begin: with its results, since a page may hold several."""
+    folder = "" if links is None else links.rstrip("/").rpartition("/")[2]
+    plain = "".join(c if c.isalnum() else "-" for c in folder)
+    return f"{plain}-run-" if plain.strip("-") else "run-"
 
 
 def _text(words: str) -> str:
