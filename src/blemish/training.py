@@ -284,7 +284,9 @@ def make_recipe(data: Dataset, plan: Plan) -> Recipe:
             f"--crop {side} must be a multiple of {multiple}, at most the size, {size}"
         )
     margin = (size - side) // 2
-    tile = plan.tile if plan.tile is not None or margin else usual_tile(plan.detector)
+    tile, usual = plan.tile, usual_tile(plan.detector)
+    if tile is None and usual is not None and not margin:
+        tile = usual * side // usual_size(plan.detector)  # at the same scale, whatever the size
     recipe = Recipe(side, side, plan.resize, tile=tile, margin=margin)
     known = data.split("train").images + data.split("validation").images
     return dataclasses.replace(recipe, window=find_window(known))
