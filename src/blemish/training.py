@@ -327,6 +327,10 @@ def _checkpoint(path: Path, key: str, resume: bool) -> Iterator[Path]:
     except (DatasetError, ImageError, CalibrationError):
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    except BlemishError:
+        if list(folder.iterdir()) == [note]:  # nothing was done: a setting was refused
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _learnt(detector: Detector, features: FeatureStream, plan: Plan) -> dict[str, Any]:

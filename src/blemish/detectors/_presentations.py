@@ -100,7 +100,9 @@ class Presentations:
         if not len(self._good):
             raise DatasetError(f"{self.data.root} has no good image to learn from; add some")
         refuse_small_patches(self.data, self.recipe)
-        for pictures in (self._real, self._drawn):
+        for share, pictures in ((self.real, self._real), (self.synthetic, self._drawn)):
+            if share == 0:
+                continue
             for row in np.flatnonzero(pictures.rows.table["mask"].is_null()).tolist():
                 self._refuse_large(pictures, row, pictures.shape(row))
 

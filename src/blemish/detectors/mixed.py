@@ -245,11 +245,10 @@ class Mixed:
 
         def head(graph: Graph) -> tuple[str, str]:
             (cells,) = add_network(graph, network.head, inputs)
-            inside = blocks.inside(graph, "valid", grid, size)
-            pooled = cells
+            pooled, counts = cells, blocks.inside(graph, "valid", grid, size)
             if self.pooling == "mean":
-                pooled = blocks.mean_over(graph, cells, self.patch // stride)
-            return blocks.smooth(graph, cells, self.sigma), blocks.peak(graph, pooled, inside)
+                pooled, counts = blocks.mean_over(graph, cells, counts, self.patch // stride)
+            return blocks.smooth(graph, cells, self.sigma), blocks.peak(graph, pooled, counts)
 
         exposure = self._exposure
         return join(
