@@ -255,14 +255,16 @@ def test_isp_ad_s_good_patches_three_ways(bench: Bench, cli: Cli) -> None:
 
 
 KEPT = ("no real defects", "1/16, area only", "all real defects")
-QUICK = 'generator = "none", steps = 4, patch = 64, every = 2'
+STEPS = "steps = 4, patch = 64, every = 2"
+QUICK = f'generator = "none", {STEPS}'
 
 
 @pytest.fixture(scope="module")
 def mixed(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped protocol of mixed supervision with three of its splits, made with a few steps.
 
-    The bundled backbone stands for the paper's, which may not be on this machine.
+    The bundled backbone stands for the paper's, which may not be on this machine. The patches are
+    smaller than the published ones, and none is shrunk or enlarged.
     """
     file = small("isp-mixed", tmp_path_factory.mktemp("isp-mixed"))
     tables = re.split(r"(?m)^(?=\[\[)", file.read_text("utf-8"))
@@ -272,7 +274,11 @@ def mixed(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not entry.startswith("[[splits]]") or any(f'"{name}"' in entry for name in KEPT)
         if "preset cpu" not in entry and '"patchcore"' not in entry
     ]
-    text = "".join(kept).replace('preset = "paper"\n', "").replace('generator = "none"', QUICK)
+    text = (
+        "".join(kept)
+        .replace('preset = "paper"\n', "size = 96\n")
+        .replace('generator = "none"', QUICK)
+    )
     text = re.sub(r"(?s)\nsplits = \[.*?\n\]", f"\nsplits = {json.dumps(KEPT[1:])}", text)
     file.write_text(text, encoding="utf-8")
     asked = ("--data", root, "--out", file.with_suffix(""), "--categories", "LSM-1", "--seeds", 1)
@@ -337,7 +343,7 @@ def test_no_patch_of_the_test_trains_in_any_row(root: Path, split: SplitChoice) 
 def test_mixed_supervision_learns_from_folders_too(root: Path, cli: Cli, tmp_path: Path) -> None:
     """The good patches of the unsupervised setting, spoilt as they are shown."""
     file = small("isp-unsupervised", tmp_path)
-    entry = '[[detectors]]\nname = "mixed"\nsettings = { steps = 4, patch = 64, every = 2 }\n'
+    entry = f'[[detectors]]\nname = "mixed"\nsize = 96\nsettings = {{ {STEPS} }}\n'
     file.write_text(f"{file.read_text('utf-8')}\n{entry}", encoding="utf-8")
     asked = ("--detectors", "mixed", "--categories", "LSM-1", "--seeds", 1)
     out = ("--out", file.with_suffix(""))
