@@ -128,12 +128,15 @@ def _one(
         return Against(*names, absent=absent, missing="no figure")
     better = max(known, key=lambda one: known[one])
     pairs = _pairs(runs[column], runs[better], seeds, path)
+    unpaired = "other test images"
+    if path in DECIDED:
+        unpaired += ", or parts that lack a view and were not decided on"
     difference = None if pairs is None else paired_difference(COMPARED[path], pairs, draws=draws)
     return Against(
         *names,
         *(selection.labels[better], values[column], known[better]),
         *(tuple(seeds), difference, absent),
-        "" if difference else "other test images" if pairs is None else "no figure",
+        "" if difference else unpaired if pairs is None else "no figure",
     )
 
 
