@@ -142,6 +142,6 @@ def test_the_command(cli: Cli, tmp_path: Path) -> None:
     [one] = shown["comparisons"]
     assert (one["detector"], one["separable"], one["seeds"]) == ("Duet", True, [0])
     assert one["difference"]["high"] < 0
-    cli(*command, "--metric", "pixel.aupro").refusal("pixel.aupro", "image.auroc, sample.auroc")
+    cli(*command, "--metric", "pixel.aupro").refusal("pixel.aupro", "image.auroc, image.recall")
     cli(*command[:-1], "cflow").refusal("no results of cflow", "PaDiM")
     cli(*command[:-1], "padim,patchcore,duet").refusal("holds no results but those of padim")

@@ -9,7 +9,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
+from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,10 @@ import miniatures
 import pytest
 from running import Cli
 
-from blemish.benchmark.protocol import open_protocol
+from blemish.benchmark.protocol import SplitChoice, open_protocol
 from blemish.cli import main
+from blemish.dataset import open_dataset
+from blemish.dataset.splits import divide
 
 pytestmark = pytest.mark.skipif(
     not miniatures.DATA.is_dir(), reason="the development images are absent"
@@ -250,20 +254,109 @@ def test_isp_ad_s_good_patches_three_ways(bench: Bench, cli: Cli) -> None:
     assert all(cell["published"] is None for row in found["rows"] for cell in row["cells"])
 
 
-def test_mixed_supervision_names_the_detector_that_is_not_there(root: Path, cli: Cli) -> None:
-    listed = cli("bench", "list", "isp-mixed", "--data", root)
-    assert listed.code == 0
-    assert "supervised (not available), supervised, real defects only (not available)" in listed.out
-    assert "0 runs with what is there" in listed.out
-    run = cli("bench", "run", "isp-mixed", "--data", root)
-    assert run.code == 2
-    assert run.err[0].startswith("missing detector: supervised, supervised, real defects only (")
-    assert "blemish: nothing of isp-mixed can be run" in run.err[-1]
+KEPT = ("no real defects", "1/16, area only", "all real defects")
+STEPS = "steps = 4, patch = 64, every = 2"
+QUICK = f'generator = "none", {STEPS}'
+
+
+@pytest.fixture(scope="module")
+def mixed(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped protocol of mixed supervision with three of its splits, made with a few steps.
+
+    The bundled backbone stands for the paper's, which may not be on this machine. The patches are
+    smaller than the published ones, and none is shrunk or enlarged.
+    """
+    file = small("isp-mixed", tmp_path_factory.mktemp("isp-mixed"))
+    tables = re.split(r"(?m)^(?=\[\[)", file.read_text("utf-8"))
+    kept = [
+        entry
+        for entry in tables
+        if not entry.startswith("[[splits]]") or any(f'"{name}"' in entry for name in KEPT)
+        if "preset cpu" not in entry and '"patchcore"' not in entry
+    ]
+    text = (
+        "".join(kept)
+        .replace('preset = "paper"\n', "size = 96\n")
+        .replace('generator = "none"', QUICK)
+    )
+    text = re.sub(r"(?s)\nsplits = \[.*?\n\]", f"\nsplits = {json.dumps(KEPT[1:])}", text)
+    file.write_text(text, encoding="utf-8")
+    asked = ("--data", root, "--out", file.with_suffix(""), "--categories", "LSM-1", "--seeds", 1)
+    argv = ("bench", "run", file, "--quiet", *asked)
+    assert main([str(argument) for argument in argv]) == 0
+    return file
+
+
+def test_mixed_supervision_has_the_paper_s_rows(mixed: Path, cli: Cli) -> None:
+    found = table(cli, mixed)
+    assert found["detectors"] == ["mixed", "real defects only, oversampled", "padim"]
+    for protocol, published in (("paper", [0.81, 0.90, 0.96]), ("honest", [None] * 3)):
+        ways = rows(found, data="LSM-1", metric="MCC", protocol=protocol)
+        assert tuple(row["variant"] for row in ways) == KEPT
+        assert [row["cells"][0]["published"] for row in ways] == published
+        assert all(row["cells"][0]["value"] is not None for row in ways)
+        alone = [row["cells"][1] for row in ways]
+        assert [cell["missing"] for cell in alone] == ["no result", "", ""]
+        assert {cell["published"] for cell in alone} == {None}
+        # One run stands in every row: real defects make no difference to it.
+        assert len({tuple(row["cells"][2]["runs"]) for row in ways}) == 1
+    results = [json.loads(path.read_text("utf-8")) for path in mixed.with_suffix("").glob("*.json")]
+    assert len(results) == 3 + 2 + 1
+    fits = {(r["run"]["variant"], len(r["run"]["settings"])): r["fit"] for r in results}
+    without, few, every = (fits[name, 4] for name in KEPT)
+    assert (without["real_images"], few["real_images"]) == (0, 2)
+    assert 20 < every["real_images"] < 32  # some are held out, to end the training by
+    assert without["synthetic_images"] == few["synthetic_images"] == 4
+
+
+def test_mixed_supervision_is_drawn_and_forecast(mixed: Path, root: Path, cli: Cli) -> None:
+    there = ("--out", mixed.with_suffix(""), "--data", root)
+    listed = cli("bench", "list", mixed, *there)
+    assert "mixed, real defects only, oversampled, padim" in listed.out
+    assert "36 runs with what is there; 6 of them are made" in listed.out
+    dry = cli("bench", "run", mixed, *there, "--seeds", 1, "--dry-run", "--json", "-")
+    told = json.loads(dry.out)
+    assert (told["runs"], told["left"]) == (12, 6)
+    assert told["seconds"] > 0
+    drawn = cli("bench", "figures", mixed, "--out", mixed.with_suffix(""), "-o", mixed.parent / "f")
+    assert drawn.code == 0, drawn.err
+    names = {path.stem for path in (mixed.parent / "f").iterdir()}
+    assert {f"gallery-LSM-1-{n}" for n in ("no_real_defects", "all_real_defects")} <= names
+
+
+@pytest.mark.parametrize("split", open_protocol("isp-mixed").splits, ids=lambda split: split.name)
+def test_no_patch_of_the_test_trains_in_any_row(root: Path, split: SplitChoice) -> None:
+    data = open_dataset(root / "ISP-AD/LSM-1/supervised", layout="isp_ad")
+    divided = divide(data, split.protocol or "", 1, split.settings)
+    train, test = (divided.data.split(side) for side in ("train", "test"))
+    assert not set(train.parts) & set(test.parts)
+    assert test.table.equals(data.split("test").table)
+    assert len(train.good()) == 10
+    assert len(train.synthetic()) == 4
+    real = train.real()
+    fraction = Fraction(split.settings["fraction"])
+    assert len(real) == 32 * fraction
+    group = split.settings.get("group")
+    assert group is None or set(real.table["defect"]) == {group}
+
+
+def test_mixed_supervision_learns_from_folders_too(root: Path, cli: Cli, tmp_path: Path) -> None:
+    """The good patches of the unsupervised setting, spoilt as they are shown."""
+    file = small("isp-unsupervised", tmp_path)
+    entry = f'[[detectors]]\nname = "mixed"\nsize = 96\nsettings = {{ {STEPS} }}\n'
+    file.write_text(f"{file.read_text('utf-8')}\n{entry}", encoding="utf-8")
+    asked = ("--detectors", "mixed", "--categories", "LSM-1", "--seeds", 1)
+    out = ("--out", file.with_suffix(""))
+    assert cli("bench", "run", file, "--data", root, "--quiet", *out, *asked).code == 0
+    cell = cells(table(cli, file), data="LSM-1", metric="I-AUROC")["mixed"]
+    assert 0 <= cell["value"] <= 100
 
 
 def test_mixed_supervision_with_a_detector_that_learns_no_defects(bench: Bench, cli: Cli) -> None:
     options = ("--detectors", "padim", "--categories", "LSM-1", "--seeds", 1)
-    found = table(cli, bench("isp-mixed", *options))
+    file = bench("isp-mixed", *options)
+    assert len([*file.with_suffix("").glob("*.json")]) == 1
+    found = table(cli, file)
     ways = rows(found, data="LSM-1", metric="MCC", protocol="paper")
     assert [row["variant"] for row in ways][::7] == ["no real defects", "all real defects"]
     assert [row["cells"][0]["published"] for row in ways] == [

@@ -15,7 +15,7 @@ from sklearn.metrics import f1_score, matthews_corrcoef, precision_score, recall
 
 from blemish.errors import DatasetError, ImageError
 from blemish.metrics.bounds import binomial_cdf, clopper_pearson, upper_limit
-from blemish.metrics.decision import Confusion, confusion, oracle_f1_threshold
+from blemish.metrics.decision import Confusion, confusion, mcc_interval, oracle_f1_threshold
 
 rows = st.lists(
     st.tuples(st.one_of(st.integers(0, 4).map(float), st.floats(-10, 10)), st.booleans()),
@@ -63,6 +63,33 @@ def test_what_is_undefined_is_null() -> None:
 def test_mcc_of_millions_of_items_does_not_overflow() -> None:
     big = 10**9
     assert Confusion(tn=big, fp=0, fn=0, tp=big).mcc == 1.0
+
+
+@settings(max_examples=40, deadline=None)
+@given(*[st.integers(0, 200)] * 4)
+def test_the_interval_of_an_mcc_holds_it(tn: int, fp: int, fn: int, tp: int) -> None:
+    counts = Confusion(tn, fp, fn, tp)
+    low, high = mcc_interval(counts)
+    assert -1 <= low <= counts.mcc <= high <= 1
+    assert (low, high) == mcc_interval(counts)
+
+
+def test_the_interval_of_an_mcc_covers_that_of_the_machine_behind_the_counts() -> None:
+    rng = np.random.default_rng(2)
+    recall, fpr, good, bad = 0.7, 0.05, 140, 60
+    truth = Confusion(133, 7, 18, 42).mcc
+    inside = 0
+    for _ in range(200):
+        tp, fp = int(rng.binomial(bad, recall)), int(rng.binomial(good, fpr))
+        low, high = mcc_interval(Confusion(good - fp, fp, bad - tp, tp), draws=500)
+        inside += low <= truth <= high
+    assert 180 <= inside <= 199
+
+
+def test_no_reject_at_all_leaves_the_mcc_open() -> None:
+    low, high = mcc_interval(Confusion(tn=145, fp=0, fn=59, tp=0))
+    assert low < -0.03
+    assert high > 0.1
 
 
 def test_nan_is_refused_as_score_and_as_threshold() -> None:

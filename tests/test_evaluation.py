@@ -68,7 +68,8 @@ def test_the_keys_of_the_figures(evaluation: Evaluation) -> None:
         *("seconds", "images_per_second", "defects", "data", "model"),
     }
     assert set(figures["image"]) == {
-        *("auroc", "auroc_interval", "average_precision", "n_good", "n_defective")
+        *("auroc", "auroc_interval", "average_precision", "n_good", "n_defective"),
+        *("recall_at_fpr_5", "recall_at_fpr_5_interval"),
     }
     assert set(figures["pixel"]) == PIXEL
     assert figures["sample"] is None
@@ -106,6 +107,7 @@ def test_with_good_images_only_there_is_nothing_to_rank(
     figures = figures_of(cli, model, tmp_path / "set")
     assert figures["image"] == {
         **{"auroc": None, "auroc_interval": None, "average_precision": None},
+        **{"recall_at_fpr_5": None, "recall_at_fpr_5_interval": None},
         **{"n_good": 4, "n_defective": 0},
     }
     assert figures["pixel"] == dict.fromkeys(PIXEL)

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blemish.errors import DatasetError
-from blemish.metrics.difference import Pair, auroc_difference
-from blemish.metrics.image import auroc, redrawn
+from blemish.metrics.decision import confusion
+from blemish.metrics.difference import Pair, aurocs, mccs, paired_difference, recalls_at_fpr
+from blemish.metrics.image import auroc, recall_at_fpr, redrawn
 
 Floats = npt.NDArray[np.float64]
 
@@ -69,7 +70,7 @@ def test_it_is_what_a_loop_over_the_images_finds(seed: int, seeds: int) -> None:
             return
         first, second = (planted(s, int(rng.integers(99)))[kept] for s in (1.0, 0.5))
         pairs.append(Pair(first, second, LABELS[kept], np.array(PARTS)[kept]))
-    found = auroc_difference(pairs, draws=40)
+    found = paired_difference(aurocs, pairs, draws=40)
     expected = np.quantile(by_hand(pairs, 40), [0.025, 0.975])
     assert found is not None
     assert [found.low, found.high] == pytest.approx(expected.tolist())
@@ -79,12 +80,12 @@ def test_it_is_what_a_loop_over_the_images_finds(seed: int, seeds: int) -> None:
 
 def test_a_clear_difference_is_separable_and_the_same_twice() -> None:
     better, worse = planted(2.5, 1), planted(0.0, 2)
-    found = auroc_difference([Pair(better, worse, LABELS, PARTS)])
+    found = paired_difference(aurocs, [Pair(better, worse, LABELS, PARTS)])
     assert found is not None
-    assert found == auroc_difference([Pair(better, worse, LABELS, PARTS)])
+    assert found == paired_difference(aurocs, [Pair(better, worse, LABELS, PARTS)])
     assert 0 < found.low < found.value < found.high
     assert found.separable
-    other = auroc_difference([Pair(worse, better, LABELS, PARTS)])
+    other = paired_difference(aurocs, [Pair(worse, better, LABELS, PARTS)])
     assert other is not None
     assert (other.value, other.low, other.high) == pytest.approx(
         (-found.value, -found.high, -found.low)
@@ -94,7 +95,7 @@ def test_a_clear_difference_is_separable_and_the_same_twice() -> None:
 
 def test_a_detector_against_itself_differs_by_nothing() -> None:
     scores = planted(1.0, 1)
-    found = auroc_difference([Pair(scores, scores + 1, LABELS, PARTS)])
+    found = paired_difference(aurocs, [Pair(scores, scores + 1, LABELS, PARTS)])
     assert found is not None
     assert (found.value, found.low, found.high, found.separable) == (0.0, 0.0, 0.0, False)
 
@@ -102,9 +103,9 @@ def test_a_detector_against_itself_differs_by_nothing() -> None:
 def test_images_of_one_part_are_no_independent_witnesses() -> None:
     """Ten pictures of each part tell no more than one of each."""
     first, second = planted(1.5, 1), planted(1.0, 2)
-    alone = auroc_difference([Pair(first, second, LABELS, np.arange(60))])
+    alone = paired_difference(aurocs, [Pair(first, second, LABELS, np.arange(60))])
     ten = [np.repeat(values, 10) for values in (first, second, LABELS, np.arange(60))]
-    many = auroc_difference([Pair(*ten)])
+    many = paired_difference(aurocs, [Pair(*ten)])
     assert alone is not None
     assert many is not None
     assert (many.low, many.high) == pytest.approx((alone.low, alone.high))
@@ -112,9 +113,25 @@ def test_images_of_one_part_are_no_independent_witnesses() -> None:
 
 def test_what_cannot_be_compared() -> None:
     scores = planted(1.0, 1)
-    assert auroc_difference([]) is None
-    assert auroc_difference([Pair(scores, scores, np.zeros(60), PARTS)]) is None
+    assert paired_difference(aurocs, []) is None
+    assert paired_difference(aurocs, [Pair(scores, scores, np.zeros(60), PARTS)]) is None
     with pytest.raises(DatasetError, match="60 scores need as many parts"):
-        auroc_difference([Pair(scores, scores, LABELS, PARTS[:-1])])
+        paired_difference(aurocs, [Pair(scores, scores, LABELS, PARTS[:-1])])
     with pytest.raises(DatasetError):
-        auroc_difference([Pair(scores, scores[:-1], LABELS, PARTS)])
+        paired_difference(aurocs, [Pair(scores, scores[:-1], LABELS, PARTS)])
+
+
+def test_figures_of_draws_are_those_of_the_images_drawn() -> None:
+    rng = np.random.default_rng(4)
+    times = rng.poisson(1.0, (20, 60))
+    times[0, 30:] = 0  # no defective image
+    scores = planted(1.0, 3)
+    rejected = (scores > 0.5).astype(float)
+    recalls = recalls_at_fpr(0.1)(scores, LABELS > 0, times)
+    rates = mccs(rejected, LABELS > 0, times)
+    assert np.isnan(recalls[0])
+    assert np.isnan(rates[0])
+    for draw, recall, mcc in zip(times[1:], recalls[1:], rates[1:], strict=True):
+        index = np.repeat(np.arange(60), draw)
+        assert recall == pytest.approx(recall_at_fpr(scores[index], LABELS[index], 0.1))
+        assert mcc == pytest.approx(confusion(scores[index], LABELS[index], 0.5).mcc)

@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from blemish.errors import DatasetError, ImageError
-from blemish.metrics.image import auroc, average_precision, bootstrap_auroc
+from blemish.metrics.image import (
+    auroc,
+    average_precision,
+    bootstrap_auroc,
+    bootstrap_recall_at_fpr,
+    recall_at_fpr,
+)
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "make_adeval_fixtures.py"
 fixtures = SimpleNamespace(**runpy.run_path(str(SCRIPT)))
@@ -58,11 +64,48 @@ def test_integer_weights_mean_repeated_images(rows: list[tuple[float, bool, int]
     assert auroc(scores, labels, weights) == pytest.approx(repeated, abs=1e-12)
 
 
+@settings(max_examples=60, deadline=None)
+@given(scored, st.sampled_from([0.0, 0.05, 0.1, 1 / 3, 0.5, 1.0]))
+def test_recall_at_an_fpr_is_the_best_of_all_thresholds(
+    rows: list[tuple[float, bool, int]], fpr: float
+) -> None:
+    scores, labels, _ = map(np.array, zip(*rows, strict=True))
+    found = 0.0
+    for threshold in (-np.inf, *scores):
+        rejected = scores > threshold
+        if np.sum(rejected & ~labels) <= fpr * np.sum(~labels) + 1e-9:
+            found = max(found, np.sum(rejected & labels) / np.sum(labels))
+    assert recall_at_fpr(scores, labels, fpr) == pytest.approx(found)
+
+
+def test_of_twenty_good_images_one_may_be_rejected() -> None:
+    good, bad = [float(n) for n in range(20)], [18.5, 18.0, 17.5, 30.0]
+    labels = [0] * 20 + [1] * 4
+    assert recall_at_fpr(good + bad, labels, 0.05) == 0.5  # 30 and 18.5; 18 ties with a good one
+    assert recall_at_fpr(good + bad, labels, 0.04) == 0.25
+    # Of 60 good ones 3 may be, however 0.05 is written in binary.
+    assert recall_at_fpr([*range(60), 56.5], [0] * 60 + [1], 0.05) == 1.0
+
+
+def test_the_interval_of_a_recall_by_parts() -> None:
+    rng = np.random.default_rng(3)
+    scores, labels = rng.normal(size=120) + np.repeat([0.0, 1.5], 60), np.repeat([0, 1], 60)
+    parts = np.arange(120) // 3
+    recall = recall_at_fpr(scores, labels, 0.05)
+    found = bootstrap_recall_at_fpr(scores, labels, parts, 0.05, draws=300)
+    assert found is not None
+    assert recall is not None
+    assert found[0] < recall < found[1]
+    assert found == bootstrap_recall_at_fpr(scores, labels, parts, 0.05, draws=300)
+    assert bootstrap_recall_at_fpr([1.0, 2.0], [1, 1], ["a", "b"], 0.05) is None
+
+
 @pytest.mark.parametrize("labels", [[0, 0, 0], [1, 1, 1]])
 def test_one_class_alone_has_no_ranking(labels: list[int]) -> None:
     scores = [1.0, 2.0, 3.0]
     assert auroc(scores, labels) is None
     assert average_precision(scores, labels) is None
+    assert recall_at_fpr(scores, labels, 0.05) is None
     assert bootstrap_auroc(scores, labels, ["a", "b", "c"]) is None
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from split_tables import data, parts_by_side, parts_in, table
 
 from blemish.dataset import Dataset
-from blemish.dataset.splits import Split, divide, protocol_names
+from blemish.dataset.splits import Split, divide, protocol_names, untaught
 from blemish.dataset.splits.fractions import fraction_of
 from blemish.dataset.splits.fuiad import fuiad_size
 from blemish.errors import BlemishError, DatasetError
@@ -206,6 +206,65 @@ def test_over_all_folds_every_part_is_tested_once(defects: bool) -> None:
         assert good == {part for part in rows.parts if "good" in part}
         dents = 5 - len(parts_in(fold, "test", "dent")) if defects else 0
         assert len(parts_in(fold, "train", "dent")) == dents
+
+
+@hypothesis(deadline=None, max_examples=20)
+@given(st.integers(0, 2**32), st.integers(2, 5), st.integers(0, 11), st.integers(1, 12))
+def test_fewer_taught_defects_are_among_more_and_none_is_ever_tested(
+    seed: int, k: int, fewer: int, more: int
+) -> None:
+    rows = data(table(views=2, train_good=8, test_good=3, test_dent=9, test_crack=8))
+    assume(fewer < more <= 17 - -(-17 // k))
+    tested: list[str] = []
+    for fold in range(1, k + 1):
+        settings = {"k": k, "fold": fold, "defects": True}
+        few, many, every = (
+            split(rows, "k_fold", seed, **settings, taught=n).data for n in (fewer, more, "none")
+        )
+        bad = [
+            {part for part in parts_in(one, "train") if "good" not in part}
+            for one in (few, many, every)
+        ]
+        assert [len(bad[0]), len(bad[1])] == [fewer, more]
+        assert bad[0] < bad[1] <= bad[2]
+        assert parts_in(few, "train", "good") == parts_in(every, "train", "good")
+        for one in (few, many, every):
+            assert not parts_in(one, "train") & parts_in(one, "test")
+            assert parts_in(one, "test") == parts_in(every, "test")
+        assert len(few) == 2 * len(few.parts)  # whole parts, whatever is left out
+        tested += few.split("test").parts
+    assert sorted(tested) == sorted(rows.parts)
+
+
+def test_more_defects_than_the_other_folds_hold() -> None:
+    rows = data(table(train_good=9, test_dent=5))
+    assert len(parts_in(split(rows, "k_fold", defects=True, taught=4).data, "train", "dent")) == 4
+    assert not parts_in(split(rows, "k_fold", defects=True, taught=0).data, "train", "dent")
+    with pytest.raises(
+        DatasetError, match=r"has 4 defective parts outside of fold 1, fewer than taught=5"
+    ):
+        split(rows, "k_fold", defects=True, taught=5)
+
+
+@pytest.mark.parametrize("name", protocol_names())
+def test_without_its_known_defects_a_split_has_the_same_test_and_good_parts(name: str) -> None:
+    settings = {key: str(value) for key, value in NEEDED.get(name, {}).items()}
+    without = untaught(name, settings)
+    assert (without is None) == (name not in ("fractions", "k_fold"))
+    if without is None:
+        return
+    taught = {"fractions": {"fraction": "1/2"}, "k_fold": {"defects": "yes", "taught": "3"}}[name]
+    whole = divide(UNDIVIDED, name, 1, settings | taught).data
+    alone = divide(UNDIVIDED, name, 1, untaught(name, settings | taught)).data
+    assert alone.split("test").table.equals(whole.split("test").table)
+    assert parts_in(alone, "train", "good") == parts_in(whole, "train", "good")
+    assert not len(alone.split("train").defective())
+    assert len(whole.split("train").defective())
+
+
+def test_a_protocol_that_is_not_there_cannot_part_them() -> None:
+    assert untaught("no_such_protocol", {"k": "3"}) is None
+    assert untaught(None, {}) is None
 
 
 # fuiad
@@ -445,6 +504,8 @@ def test_a_kind_that_there_is_not() -> None:
         ("few_shot", {"k": 0}, "k=0 must be at least 1"),
         ("k_fold", {"k": 1}, "k=1 must be at least 2"),
         ("k_fold", {"fold": 6}, "fold=6 must lie between 1 and k=5"),
+        ("k_fold", {"taught": -1, "defects": True}, "taught=-1 must be at least 0"),
+        ("k_fold", {"taught": 2}, "taught=2 needs defects=yes"),
         ("fractions", {"fraction": "1/0"}, "fraction of protocol fractions cannot be '1/0'"),
         ("fractions", {"fraction": "17/16"}, "fraction=1.0625 must lie between 0 and 1"),
         ("supervised", {"share": -0.1}, "share=-0.1 must lie between 0 and 1"),

@@ -26,7 +26,7 @@ from blemish.calibration.promise import Calibration, Method, Promise
 from blemish.calibration.views import ViewScales
 from blemish.dataset import Dataset, ensure_sound, folds
 from blemish.dataset.words import name_some
-from blemish.detectors import open_detector, usual_size, usual_tile
+from blemish.detectors import learns_from_defects, open_detector, usual_size, usual_tile
 from blemish.detectors.base import Clock, Detector, FittedDetector, ShowProgress
 from blemish.dividing import check_categories, divide, refuse_tested, with_defects
 from blemish.errors import ArtifactError, BlemishError, CalibrationError, DatasetError, ImageError
@@ -126,7 +126,7 @@ def train(
     clock = Clock(budget)
     detector = open_detector(plan.detector, plan.settings, preset=plan.preset)
     check_categories(data, plan.detector)
-    ensure_sound(data)
+    ensure_sound(data, allow_defects=learns_from_defects(plan.detector))
     rows, held_rows = divide(
         data, plan.promise, share=plan.hold_out, cross_fit=plan.cross_fit, seed=plan.seed
     )
@@ -284,7 +284,9 @@ def make_recipe(data: Dataset, plan: Plan) -> Recipe:
             f"--crop {side} must be a multiple of {multiple}, at most the size, {size}"
         )
     margin = (size - side) // 2
-    tile = plan.tile if plan.tile is not None or margin else usual_tile(plan.detector)
+    tile, usual = plan.tile, usual_tile(plan.detector)
+    if tile is None and usual is not None and not margin:
+        tile = usual * side // usual_size(plan.detector)  # at the same scale, whatever the size
     recipe = Recipe(side, side, plan.resize, tile=tile, margin=margin)
     known = data.split("train").images + data.split("validation").images
     return dataclasses.replace(recipe, window=find_window(known))
@@ -324,6 +326,10 @@ def _checkpoint(path: Path, key: str, resume: bool) -> Iterator[Path]:
         yield folder
     except (DatasetError, ImageError, CalibrationError):
         shutil.rmtree(folder, ignore_errors=True)
+        raise
+    except BlemishError:
+        if list(folder.iterdir()) == [note]:  # nothing was done: a setting was refused
+            shutil.rmtree(folder, ignore_errors=True)
         raise
 
 

@@ -6,16 +6,40 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from blemish.benchmark.comparing import AGGREGATIONS, same_images, sample
+import numpy as np
+
+from blemish.benchmark.comparing import (
+    AGGREGATIONS,
+    RECALL_AT_FPR,
+    decisions,
+    same_images,
+    sample,
+)
 from blemish.benchmark.outline import Block
 from blemish.benchmark.protocol import Metric
 from blemish.benchmark.selection import BySeed, Column, Selection
-from blemish.benchmark.store import Scores
+from blemish.benchmark.store import Result, Scores
+from blemish.benchmark.trial import Trial
 from blemish.dataset.words import name_some
 from blemish.errors import BlemishError
-from blemish.metrics.difference import Difference, Pair, auroc_difference
+from blemish.metrics.difference import (
+    Difference,
+    Figure,
+    Pair,
+    aurocs,
+    mccs,
+    paired_difference,
+    recalls_at_fpr,
+)
+from blemish.metrics.image import FPR_5
 
-COMPARED = ("image.auroc", *AGGREGATIONS)
+DECIDED = ("decision.mcc", "oracle_f1.mcc")
+COMPARED: dict[str, Figure] = {
+    "image.auroc": aurocs,
+    RECALL_AT_FPR: recalls_at_fpr(FPR_5),
+    **dict.fromkeys(AGGREGATIONS, aurocs),
+    **dict.fromkeys(DECIDED, mccs),
+}
 
 
 @dataclass(frozen=True)
@@ -97,38 +121,74 @@ def _one(
     names = (block.data, block.variant, category, selection.labels[column])
     absent = tuple(selection.labels[one] for one in references if one not in there)
     if not runs[column]:
-        why = "failed" if selection.failure(block, category, column) else "no result"
-        return Against(*names, absent=absent, missing=why)
+        return Against(*names, absent=absent, missing=selection.missing(block, category, column))
     if not there or not seeds:
         return Against(*names, absent=absent, missing="no seed in common with a reference")
     if not known or values[column] is None:
         return Against(*names, absent=absent, missing="no figure")
     better = max(known, key=lambda one: known[one])
     pairs = _pairs(runs[column], runs[better], seeds, path)
-    difference = None if pairs is None else auroc_difference(pairs, draws=draws)
+    unpaired = "other test images"
+    if path in DECIDED:
+        unpaired += ", or parts that lack a view and were not decided on"
+    difference = None if pairs is None else paired_difference(COMPARED[path], pairs, draws=draws)
     return Against(
         *names,
         *(selection.labels[better], values[column], known[better]),
         *(tuple(seeds), difference, absent),
-        "" if difference else "other test images" if pairs is None else "no figure",
+        "" if difference else unpaired if pairs is None else "no figure",
     )
 
 
 def _mean(runs: BySeed, seeds: Sequence[int], path: str) -> float | None:
-    values = [Metric(path, path).of(runs[seed].figures or {}) for seed in seeds]
+    values = [Metric(path, path).of(runs[seed].figures) for seed in seeds]
     known = [value for value in values if value is not None]
     return fmean(known) if known and len(known) == len(values) else None
 
 
 def _pairs(first: BySeed, second: BySeed, seeds: Sequence[int], path: str) -> list[Pair] | None:
-    """The scores of each seed; None where the two saw other test images."""
-    pairs = []
+    """The scores of each seed and fold; None where the two saw other test images.
+
+    Of decisions, all folds of a seed are one pair: their counts are summed.
+    """
+    pairs: list[Pair] = []
     for seed in seeds:
-        ours, theirs = first[seed].scores(), second[seed].scores()
-        if not same_images(ours, theirs):
+        of_folds = _of_folds(first[seed], second[seed], path)
+        if of_folds is None:
             return None
-        pairs.append(_pair(ours, theirs, path))
+        pairs += [_joined(of_folds)] if path in DECIDED else of_folds
     return pairs
+
+
+def _of_folds(first: Trial, second: Trial, path: str) -> list[Pair] | None:
+    pairs = []
+    for ours, theirs in zip(first.folds, second.folds, strict=True):
+        scores = ours.scores(), theirs.scores()
+        if not same_images(*scores):
+            return None
+        pair = _decided((ours, theirs), scores, path) if path in DECIDED else _pair(*scores, path)
+        if pair is None:
+            return None
+        pairs.append(pair)
+    return pairs
+
+
+def _joined(pairs: Sequence[Pair]) -> Pair:
+    """Pairs that share no part as one."""
+    columns = zip(*((p.first, p.second, p.labels, p.parts) for p in pairs), strict=True)
+    return Pair(*(np.concatenate([np.asarray(one) for one in column]) for column in columns))
+
+
+def _decided(
+    results: tuple[Result, Result], scores: tuple[Scores, Scores], path: str
+) -> Pair | None:
+    """1 for each part that is rejected, 0 for one that passes."""
+    group = path.partition(".")[0]
+    ours, theirs = (decisions(group, r, s) for r, s in zip(results, scores, strict=True))
+    if ours is None or theirs is None:
+        return None
+    parts = sorted(set(scores[0].part.tolist()))
+    return Pair(ours.astype(float), theirs.astype(float), sample(scores[0], "max")[1], parts)
 
 
 def _pair(ours: Scores, theirs: Scores, path: str) -> Pair:

@@ -14,7 +14,7 @@ SIGNIFICANT = 0.05
 
 def decimals(metric: Metric) -> int:
     """How many digits of a figure stand after the point."""
-    return 1 if metric.percent else 3
+    return 0 if metric.count else 1 if metric.percent else 3
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,20 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blemish.benchmark.store import Result, Scores
-from blemish.metrics.image import average_precision
+from blemish.benchmark.trial import COUNTS, Trial
+from blemish.metrics.image import FPR_5, average_precision, recall_at_fpr
 from blemish.metrics.paired import (
     Comparison,
+    Metric,
     delong,
+    mean_comparison,
     paired_bootstrap,
     paired_bootstrap_of_decisions,
 )
@@ -25,40 +30,52 @@ DRAWS = 1000  # the error of a difference is then known to 2 %
 AGGREGATIONS: dict[str, Aggregation] = {"sample.auroc": "max", "sample.auroc_mean": "mean"}
 RATES = ("mcc", "recall", "precision", "fpr", "f1")
 AT_THRESHOLD = {f"{group}.{rate}" for group in ("decision", "oracle_f1") for rate in RATES}
-TESTED = {"image.auroc", "image.average_precision", *AGGREGATIONS, *AT_THRESHOLD}
+RECALL_AT_FPR = "image.recall_at_fpr_5"
+BOOTSTRAPPED: dict[str, Metric] = {
+    "image.average_precision": average_precision,
+    RECALL_AT_FPR: partial(recall_at_fpr, fpr=FPR_5),
+}
+TESTED = {"image.auroc", *BOOTSTRAPPED, *AGGREGATIONS, *AT_THRESHOLD}
 
 
 def compare(
-    path: str, first: Sequence[Result], second: Sequence[Result], scores: Open
+    path: str, first: Sequence[Trial], second: Sequence[Trial], scores: Open
 ) -> Comparison | None:
-    """Compare the figure at `path` of two detectors, each with one result per seed.
+    """Compare the figure at `path` of two detectors, each with one trial per seed.
 
     None where the scores of images cannot tell it (TESTED names what they can), where the test
-    images of the results differ, or where there are too few parts.
+    images of the trials differ, or where there are too few parts.
     """
-    if path not in TESTED:
+    if path not in TESTED or len({len(trial.folds) for trial in (*first, *second)}) != 1:
         return None
-    pair = [[scores(result) for result in results] for results in (first, second)]
-    one = pair[0][0]
-    if not all(same_images(one, other) for opened in pair for other in opened):
-        return None
+    folds = range(len(first[0].folds))
+    pairs = [[[trial.folds[fold] for trial in side] for side in (first, second)] for fold in folds]
+    opened = [[[scores(result) for result in side] for side in pair] for pair in pairs]
+    for pair in opened:
+        if not all(same_images(pair[0][0], other) for side in pair for other in side):
+            return None
     if path in AT_THRESHOLD:
-        return _compare_decisions(path, (first, second), pair)
+        return _compare_decisions(path, pairs, opened)
+    found = [_compare_scores(path, *pair) for pair in opened]
+    known = [one for one in found if one is not None]
+    if len(known) < len(found):
+        return None
+    return known[0] if len(known) == 1 else mean_comparison(known)
+
+
+def _compare_scores(
+    path: str, first: Sequence[Scores], second: Sequence[Scores]
+) -> Comparison | None:
+    """By the scores of one fold, of each seed."""
+    one = first[0]
     if path in AGGREGATIONS:
-        by_part = [[sample(scores, AGGREGATIONS[path]) for scores in opened] for opened in pair]
+        by_part = [[sample(s, AGGREGATIONS[path]) for s in side] for side in (first, second)]
         ours, theirs = (np.stack([values for values, _ in rows]) for rows in by_part)
         return delong(ours, theirs, by_part[0][0][1])
-    ours, theirs = (np.stack([scores.score for scores in opened]) for opened in pair)
+    ours, theirs = (np.stack([scores.score for scores in side]) for side in (first, second))
     if path == "image.auroc":
         return delong(ours, theirs, one.label, one.part)
-    return paired_bootstrap(average_precision, ours, theirs, one.label, one.part, draws=DRAWS)
-
-
-def interval(path: str, result: Result) -> tuple[float, float] | None:
-    """The 95 % interval that the evaluation wrote beside the figure at `path`, if it did."""
-    group, _, name = path.partition(".")
-    written = ((result.figures or {}).get(group) or {}).get(f"{name}_interval")
-    return None if written is None else (float(written[0]), float(written[1]))
+    return paired_bootstrap(BOOTSTRAPPED[path], ours, theirs, one.label, one.part, draws=DRAWS)
 
 
 def sample(scores: Scores, aggregation: Aggregation) -> tuple[Floats, NDArray[np.bool_]]:
@@ -68,23 +85,39 @@ def sample(scores: Scores, aggregation: Aggregation) -> tuple[Floats, NDArray[np
 
 
 def _compare_decisions(
-    path: str, pair: Sequence[Sequence[Result]], opened: Sequence[Sequence[Scores]]
+    path: str, pairs: Sequence[Sequence[Sequence[Result]]], opened: Sequence[Sequence[Any]]
 ) -> Comparison | None:
-    """By the parts rejected at each run's own threshold, which the draws leave as it is."""
+    """By the parts of all folds rejected at each run's own threshold, which the draws leave alone.
+
+    `pairs` and what was `opened` of them go by fold, detector and seed.
+    """
     group, _, rate = path.partition(".")
-    rejected: list[list[NDArray[np.bool_]]] = [[], []]
-    labels = np.empty(0, bool)
-    for i, results in enumerate(pair):
-        for result, scores in zip(results, opened[i], strict=True):
-            figures = (result.figures or {}).get(group) or {}
-            values, labels = sample(scores, "max")
-            if sum(figures.get(count, 0) for count in ("tn", "fp", "fn", "tp")) != len(values):
-                return None  # parts that lack a view were not decided on
-            threshold = figures["threshold"]
-            rejected[i].append(values > (-math.inf if threshold is None else threshold))
-    return paired_bootstrap_of_decisions(
-        operator.attrgetter(rate), np.stack(rejected[0]), np.stack(rejected[1]), labels, draws=DRAWS
-    )
+    sides: list[list[NDArray[np.bool_]]] = [[], []]
+    labels: list[NDArray[np.bool_]] = []
+    for pair, scores in zip(pairs, opened, strict=True):
+        for side, results, of_seeds in zip(sides, pair, scores, strict=True):
+            found = [decisions(group, *one) for one in zip(results, of_seeds, strict=True)]
+            known = [rejected for rejected in found if rejected is not None]
+            if len(known) < len(found):
+                return None
+            side.append(np.stack(known))
+        labels.append(sample(scores[0][0], "max")[1])
+    ours, theirs = (np.concatenate(side, axis=1) for side in sides)
+    of_rate = operator.attrgetter(rate)
+    return paired_bootstrap_of_decisions(of_rate, ours, theirs, np.concatenate(labels), draws=DRAWS)
+
+
+def decisions(group: str, result: Result, scores: Scores) -> NDArray[np.bool_] | None:
+    """Which parts, in sorted order, the run rejects at the threshold of a group of its figures.
+
+    None where parts that lack a view were not decided on.
+    """
+    figures = (result.figures or {}).get(group) or {}
+    values, _ = sample(scores, "max")
+    if sum(figures.get(count, 0) for count in COUNTS) != len(values):
+        return None
+    threshold = figures["threshold"]
+    return np.asarray(values > (-math.inf if threshold is None else threshold), np.bool_)
 
 
 def same_images(one: Scores, other: Scores) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blemish.benchmark.cells import Cost
-from blemish.benchmark.runs import Run
+from blemish.benchmark.runs import Pairs, Run
 from blemish.benchmark.selection import Selection, place_of
 from blemish.benchmark.store import Result
 
@@ -23,15 +23,17 @@ def costs(selection: Selection, *, by_data: bool = False) -> list[Cost]:
     """
     labels = list(selection.labels.values())
     blocks = [place_of(block, "") for block in selection.blocks]
-    groups: dict[tuple[int, int, str], list[Result]] = {}
+    # By key: a run that several splits share costs once.
+    groups: dict[tuple[int, int, str], dict[str, Result]] = {}
     for (place, column), seeds in selection.found.items():
         block = blocks.index(dataclasses.replace(place, category="")) if by_data else 0
-        for result in seeds.values():
+        for result in (result for trial in seeds.values() for result in trial.folds):
             label = labels.index(selection.labels[column])
-            groups.setdefault((block, label, machine_name(result.machine)), []).append(result)
+            group = groups.setdefault((block, label, machine_name(result.machine)), {})
+            group[result.key] = result
     found = []
     for block, label, machine in sorted(groups):
-        results = groups[block, label, machine]
+        results = list(groups[block, label, machine].values())
         if by_data:
             data = " ".join(filter(None, [blocks[block].data, blocks[block].variant]))
             found.append(_of_data(labels[label], machine, data, results))
@@ -74,15 +76,15 @@ def _of_runs(results: Sequence[Result], key: str) -> Numbers:
 
 
 def _over_seeds(numbers: Numbers) -> tuple[float | None, float | None]:
-    """The mean over seeds of the mean over categories, and the seeds' standard deviation.
+    """The mean over seeds of the mean over categories and folds, and the seeds' deviation.
 
     No mean where a run lacks the number, no spread where the seeds have not the same categories.
     """
-    by_seed: dict[int, dict[str, float]] = {}
+    by_seed: dict[int, dict[tuple[str, Pairs], float]] = {}
     for run, value in numbers:
         if value is None:
             return None, None
-        by_seed.setdefault(run.seed, {})[run.category] = value
+        by_seed.setdefault(run.seed, {})[run.category, run.split_settings] = value
     means = [statistics.fmean(values.values()) for values in by_seed.values()]
     alike = len({frozenset(values) for values in by_seed.values()}) == 1
     return statistics.fmean(means), statistics.stdev(means) if alike and len(means) > 1 else None

@@ -16,6 +16,8 @@ OVER_METHODS = ("mean", "std")
 class Block:
     """The rows of one data set under one split; `variant` is the protocol's name of the split.
 
+    With `folds` each figure is of the runs of so many folds.
+
     `categories` are those that a mean needs; without any, those that have results.
     """
 
@@ -24,6 +26,7 @@ class Block:
     split: str | None = None
     split_settings: Pairs = ()
     categories: tuple[str, ...] = ()
+    folds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,10 @@ def outline_of(protocol: Protocol) -> Outline:
             for one in protocol.detectors
         ),
         blocks=tuple(
-            Block(data.name, split.name, split.protocol, pairs(split.settings), data.categories)
+            Block(
+                *(data.name, split.name, split.protocol, pairs(split.settings)),
+                *(data.categories, split.folds),
+            )
             for data in protocol.data
             for split in protocol.splits
         ),

@@ -47,15 +47,21 @@ class SplitChoice:
     """A split protocol with settings; None keeps the splits on disk.
 
     Good images come from the first of `train_folders` where there are any, `{data}` being the name
-    of the data set; the test stays.
+    of the data set; the test stays. With `folds` a run is made for each of so many folds, with the
+    settings `k` and `fold`, and figures are of all of them.
     """
 
     name: str = ""
     protocol: str | None = None
     settings: Texts = field(default_factory=dict)
     train_folders: tuple[str, ...] = ()
+    folds: int | None = None
     where: Where = field(default_factory=dict)
     column: str | None = None
+
+    def each_fold(self) -> list[Texts]:
+        """The settings of each of its runs."""
+        return settings_by_fold(self.settings, self.folds)
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,8 @@ class Contestant:
 
     `size` None is the detector's usual one; `crop` is the centre that a paper cuts out, in pixels.
     `budget` is what a training may take, in seconds ("2m" in the file), None without an end.
-    Without `published` no figure of the paper is its.
+    `splits` are the names of those that it takes part in (none named: all of them). Without
+    `published` no figure of the paper is its.
     """
 
     name: str
@@ -75,6 +82,7 @@ class Contestant:
     resize: str = "squash"
     crop: int | None = None
     budget: float | None = None
+    splits: tuple[str, ...] = ()
     published: bool = True
     where: Where = field(default_factory=dict)
     column: str | None = None
@@ -98,13 +106,14 @@ class Metric:
     """A figure by its dotted path in what `evaluate --json` writes.
 
     `honest` is the path of the same figure at the threshold from held-out good parts, where `path`
-    is one at the threshold that is best on the test.
+    is one at the threshold that is best on the test. A `count` is shown without digits.
     """
 
     path: str
     name: str
     honest: str | None = None
     percent: bool = False
+    count: bool = False
     lower_is_better: bool = False
     where: Where = field(default_factory=dict)
     column: str | None = None
@@ -141,6 +150,8 @@ class Protocol:
     ) -> float | None:
         """What the paper's table holds for these four, in its own unit; None where it has none."""
         if self.published is None or not detector.published:
+            return None
+        if detector.splits and split.name not in detector.splits:
             return None
         sayings = (data, split, detector, metric)
         columns = [saying.column for saying in sayings if saying.column is not None]
@@ -184,6 +195,13 @@ def pairs(settings: Texts) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(settings.items()))
 
 
+def settings_by_fold(settings: Texts, folds: int | None) -> list[Texts]:
+    """The settings of a split for each of so many folds; as they are without any."""
+    if folds is None:
+        return [settings]
+    return [{**settings, "k": str(folds), "fold": str(1 + fold)} for fold in range(folds)]
+
+
 def _parsed(name: str, text: str, file: str) -> Protocol:
     try:
         content = tomllib.loads(text)
@@ -199,6 +217,12 @@ def _parsed(name: str, text: str, file: str) -> Protocol:
     protocol = _entry(Protocol, {**content, "name": name}, file)
     if not (protocol.data and protocol.detectors and protocol.metrics and protocol.seeds >= 1):
         raise BlemishError(f"{file} needs data, detectors, metrics, and 1 seed or more")
+    splits = {split.name for split in protocol.splits}
+    for one in protocol.detectors:
+        if strange := sorted(set(one.splits) - splits):
+            raise BlemishError(f"{file}: {one.name} takes part in {strange}, which is no split")
+    if any(split.folds is not None and split.folds < 2 for split in protocol.splits):
+        raise BlemishError(f"{file}: folds must be 2 or more")
     data = tuple(dataclasses.replace(d, categories=d.categories or common) for d in protocol.data)
     named = tuple(dataclasses.replace(d, label=d.label or _name(d)) for d in protocol.detectors)
     return dataclasses.replace(protocol, data=data, detectors=named)

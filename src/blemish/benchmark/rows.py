@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from blemish.benchmark.cells import Cell, OverMethods, Row, decimals
-from blemish.benchmark.comparing import Open, compare, interval
+from blemish.benchmark.comparing import Open, compare
 from blemish.benchmark.outline import Block, Outline
 from blemish.benchmark.protocol import Metric
 from blemish.benchmark.selection import BySeed, Column, Selection
 from blemish.benchmark.store import Result, Scores
+from blemish.benchmark.trial import Trial, mean_interval
 from blemish.dataset.words import name_some
 from blemish.metrics.paired import Comparison, holm, mean_comparison
 
@@ -102,9 +102,9 @@ def _row(
     return Row(block.data, block.variant, category, line.metric, line.protocol, ordered, closing)
 
 
-def _figure(result: Result, metric: Metric) -> float | None:
+def _figure(trial: Trial, metric: Metric) -> float | None:
     """The figure in the unit in which it is shown."""
-    value = metric.of(result.figures or {})
+    value = metric.of(trial.figures)
     return None if value is None else value * _unit(metric)
 
 
@@ -118,20 +118,19 @@ def _cells(line: Line, block: Block, category: str, selection: Selection) -> Cel
     for column, label in selection.labels.items():
         runs = selection.runs(block, category, column)
         cell = _cell(label, line.metric, runs)
-        failure = selection.failure(block, category, column)
         if not runs:
-            cell = replace(cell, missing="failed" if failure else "no result")
+            cell = replace(cell, missing=selection.missing(block, category, column))
         cells[column] = cell
     return cells
 
 
 def _cell(label: str, metric: Metric, runs: BySeed) -> Cell:
-    keys = tuple(runs[seed].key for seed in sorted(runs))
+    keys = tuple(key for seed in sorted(runs) for key in runs[seed].keys)
     values = [_figure(runs[seed], metric) for seed in sorted(runs)]
     known = [value for value in values if value is not None]
     if not known or len(known) < len(values):
         return Cell(label, missing="no figure", runs=keys)
-    ends = [interval(metric.path, run) for run in runs.values()]
+    ends = [trial.interval(metric.path) for trial in runs.values()]
     whole = [pair for pair in ends if pair is not None]
     between = None
     if len(whole) == len(ends):
@@ -187,16 +186,9 @@ def _mean_of_seed(metric: Metric, of_seeds: Sequence[BySeed], seed: int) -> floa
 
 
 def _mean_interval(parts: Sequence[Cell]) -> tuple[float, float] | None:
-    """Categories share no part, so their errors are independent and add as squares."""
-    below, above = [], []
-    for part in parts:
-        if part.interval is None or part.value is None:
-            return None
-        below.append((part.value - part.interval[0]) ** 2)
-        above.append((part.interval[1] - part.value) ** 2)
-    mean = statistics.fmean(part.value for part in parts if part.value is not None)
-    n = len(parts)
-    return mean - math.sqrt(math.fsum(below)) / n, mean + math.sqrt(math.fsum(above)) / n
+    """Categories share no part, so their errors are independent."""
+    values = [part.value for part in parts if part.value is not None]
+    return mean_interval(values, [part.interval for part in parts])
 
 
 def _with_published(cells: Cells, figures: Mapping[str, float], selection: Selection) -> Cells:

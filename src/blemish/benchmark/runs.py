@@ -14,8 +14,9 @@ import blemish
 from blemish.benchmark.code import Code, this_code
 from blemish.benchmark.protocol import Contestant, DataSource, Protocol, SplitChoice, pairs
 from blemish.benchmark.sources import Place, find_place, open_category, open_place
+from blemish.dataset.splits import untaught
 from blemish.dataset.words import name_some
-from blemish.detectors import detector_names
+from blemish.detectors import detector_names, learns_from_defects
 from blemish.durations import in_words
 from blemish.errors import BlemishError, DatasetError
 
@@ -26,7 +27,8 @@ Pairs = tuple[tuple[str, str], ...]
 class Run:
     """One detector on one category with one seed: all that decides its result but the code.
 
-    `variant` is the protocol's name of the split; `split` None is the one on disk; `fingerprint` is
+    `variant` is the protocol's name of the split, or nothing where several differ in their known
+    defects and the detector learns from none; `split` None is the one on disk; `fingerprint` is
     that of the category's images; `size` None is the detector's usual one, `crop` None no crop;
     `budget` is what the training may take, in seconds.
     """
@@ -64,7 +66,9 @@ class Run:
         alike = self.category in self.data
         data = self.data if alike else f"{self.data} {self.category}"
         budget = "" if self.budget is None else in_words(self.budget)
-        words = [self.detector, budget, data, self.variant, f"seed {self.seed}"]
+        fold = dict(self.split_settings).get("fold")
+        part = "" if fold is None else f"fold {fold}"
+        words = [self.detector, budget, data, self.variant, part, f"seed {self.seed}"]
         return ", ".join(filter(None, words))
 
 
@@ -121,8 +125,9 @@ def expand(
             continue
         found, lacking = _on_data(protocol, data, root, contestants, numbers, asked)
         known |= {job.run.category for job in found}
-        # By category, so that the features of one serve all of its runs before they give way.
-        jobs += sorted(found, key=lambda job: job.run.category)
+        # A run that several splits share is one. By category, so that the features of one serve
+        # all of its runs before they give way.
+        jobs += sorted(dict.fromkeys(found), key=lambda job: job.run.category)
         missing += lacking
     if asked is not None and (strange := sorted(asked - known)):
         raise BlemishError(
@@ -159,26 +164,29 @@ def _on_data(
                 continue
             fingerprint = open_category(place, category)[1]
             for detector in contestants:
-                run = _run(protocol, data, split, category, detector, fingerprint)
-                jobs += [Job(dataclasses.replace(run, seed=seed), place) for seed in seeds]
+                if detector.splits and split.name not in detector.splits:
+                    continue
+                for run in _runs(protocol, data, split, category, detector, fingerprint):
+                    jobs += [Job(dataclasses.replace(run, seed=seed), place) for seed in seeds]
     return jobs, missing
 
 
-def _run(
+def _runs(
     protocol: Protocol,
     data: DataSource,
     split: SplitChoice,
     category: str,
     detector: Contestant,
     fingerprint: str,
-) -> Run:
-    return Run(
+) -> list[Run]:
+    """The runs of one seed: one, or one for each fold."""
+    whole = Run(
         protocol=protocol.name,
         data=data.name,
         category=category,
         variant=split.name,
         split=split.protocol,
-        split_settings=pairs(split.settings),
+        split_settings=(),
         detector=detector.name,
         preset=detector.preset,
         settings=pairs(detector.settings),
@@ -190,6 +198,18 @@ def _run(
         crop=detector.crop,
         budget=detector.budget,
     )
+    runs = [
+        dataclasses.replace(whole, split_settings=pairs(settings)) for settings in split.each_fold()
+    ]
+    if split.train_folders or untaught(split.protocol, {}) is None:
+        return runs
+    return runs if learns_from_defects(detector.name) else [_untaught(run) for run in runs]
+
+
+def _untaught(run: Run) -> Run:
+    """The run that those splits share which differ in the known defects that train alone."""
+    settings = untaught(run.split, dict(run.split_settings)) or {}
+    return dataclasses.replace(run, variant="", split_settings=pairs(settings))
 
 
 def _contestants(

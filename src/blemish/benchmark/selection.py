@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
 
 from blemish.benchmark.outline import Block, Outline
+from blemish.benchmark.protocol import pairs, settings_by_fold
 from blemish.benchmark.runs import Pairs, Run
 from blemish.benchmark.store import Result
+from blemish.benchmark.trial import Trial
+from blemish.dataset.splits import untaught
 from blemish.durations import in_words
 from blemish.errors import DatasetError
 
-BySeed = dict[int, Result]
+BySeed = dict[int, Trial]
 
 
 @dataclass(frozen=True)
@@ -39,16 +43,20 @@ class Place:
     category: str
 
 
+Cell = tuple[Place, Column]
+
+
 @dataclass(frozen=True)
 class Selection:
     """The results of a table by place and column, why runs failed, and what was left out.
 
-    `labels` are the names of the columns, in their order; `entrants` are the labels of the
-    outline, which two columns may share.
+    `incomplete` says of which folds a cell still lacks runs. `labels` are the names of the columns,
+    in their order; `entrants` are the labels of the outline, which two columns may share.
     """
 
-    found: dict[tuple[Place, Column], BySeed]
-    failed: dict[tuple[Place, Column], str]
+    found: dict[Cell, BySeed]
+    failed: dict[Cell, str]
+    incomplete: dict[Cell, str]
     labels: dict[Column, str]
     entrants: dict[Column, str]
     blocks: tuple[Block, ...]
@@ -59,9 +67,10 @@ class Selection:
         """The results of a cell by seed, perhaps none."""
         return self.found.get((place_of(block, category), column), {})
 
-    def failure(self, block: Block, category: str, column: Column) -> str:
-        """Why a run of a cell failed, or nothing."""
-        return self.failed.get((place_of(block, category), column), "")
+    def missing(self, block: Block, category: str, column: Column) -> str:
+        """What is to be said of a cell without results: "failed", "2 of 5 folds", "no result"."""
+        cell = place_of(block, category), column
+        return "failed" if cell in self.failed else self.incomplete.get(cell, "no result")
 
 
 def place_of(block: Block, category: str) -> Place:
@@ -82,8 +91,8 @@ def select(results: Sequence[Result], outline: Outline, code: str | None = None)
     no result, or more than one code's results, begin with.
     """
     kept, notes = _of_one_code(results, code)
-    found: dict[tuple[Place, Column], BySeed] = {}
-    failed: dict[tuple[Place, Column], str] = {}
+    done: dict[Cell, dict[int, Result]] = {}
+    failed: dict[Cell, str] = {}
     images: dict[Place, set[str]] = defaultdict(set)
     repeated = 0
     for result in sorted(kept, key=lambda result: result.finished):
@@ -94,7 +103,7 @@ def select(results: Sequence[Result], outline: Outline, code: str | None = None)
         if result.status == "failed":
             failed[place, column] = result.reason or "no reason was recorded"
             continue
-        seeds = found.setdefault((place, column), {})
+        seeds = done.setdefault((place, column), {})
         repeated += run.seed in seeds
         seeds[run.seed] = result
     if repeated:
@@ -103,9 +112,52 @@ def select(results: Sequence[Result], outline: Outline, code: str | None = None)
         if len(prints) > 1:
             notes.append(f"The images of {place.data} {place.category} changed between its runs.")
     blocks = _blocks(images, outline)
-    labels, entrants = _labelled({column for _, column in (*found, *failed)}, outline)
+    columns = {column for _, column in (*done, *failed)}
+    labels, entrants = _labelled(columns, outline)
     categories = {block: _categories(block, images) for block in blocks}
-    return Selection(found, failed, labels, entrants, blocks, categories, tuple(notes))
+    runs = _Runs(done, failed)
+    found: dict[Cell, BySeed] = {}
+    why: dict[Cell, str] = {}
+    incomplete: dict[Cell, str] = {}
+    for block in blocks:
+        for category, column in product(categories[block], columns):
+            cell = place_of(block, category), column
+            trials, reason, lacking = runs.of(block, category, column)
+            found |= {cell: trials} if trials else {}
+            why |= {cell: reason} if reason else {}
+            incomplete |= {cell: lacking} if lacking else {}
+    return Selection(found, why, incomplete, labels, entrants, blocks, categories, tuple(notes))
+
+
+@dataclass(frozen=True, eq=False)
+class _Runs:
+    """The runs that were made, and why others failed, by where they lie."""
+
+    done: Mapping[Cell, Mapping[int, Result]]
+    failed: Mapping[Cell, str]
+
+    def of(self, block: Block, category: str, column: Column) -> tuple[BySeed, str, str]:
+        """The whole trials of a cell, why one of its runs failed, and how many folds there are."""
+        for places in _places(block, category):
+            folds = [self.done.get((place, column), {}) for place in places]
+            reasons = [self.failed[p, column] for p in places if (p, column) in self.failed]
+            if reasons or any(folds):
+                whole = sorted(set.intersection(*map(set, folds)))
+                trials = {seed: Trial(tuple(fold[seed] for fold in folds)) for seed in whole}
+                lacking = f"{sum(map(bool, folds))} of {len(folds)} folds"
+                return trials, "".join(reasons[:1]), "" if trials or reasons else lacking
+        return {}, "", ""
+
+
+def _places(block: Block, category: str) -> Iterator[list[Place]]:
+    """Where the runs of a cell lie, one place for each fold: its own, and those that are shared."""
+    own = place_of(block, category)
+    folds = settings_by_fold(dict(block.split_settings), block.folds)
+    yield [replace(own, split_settings=pairs(settings)) for settings in folds]
+    shared = [untaught(block.split, settings) for settings in folds]
+    known = [settings for settings in shared if settings is not None]
+    if known:
+        yield [replace(own, variant="", split_settings=pairs(settings)) for settings in known]
 
 
 def _of_one_code(results: Sequence[Result], code: str | None) -> tuple[list[Result], list[str]]:
@@ -136,7 +188,7 @@ def _of_one_code(results: Sequence[Result], code: str | None) -> tuple[list[Resu
 
 def _blocks(places: Collection[Place], outline: Outline) -> tuple[Block, ...]:
     """The outline's blocks, then those of results that the outline does not name."""
-    known = {place_of(block, "") for block in outline.blocks}
+    known = {place for block in outline.blocks for places in _places(block, "") for place in places}
     others = {Place(p.data, p.variant, p.split, p.split_settings, "") for p in places} - known
     found = (
         Block(place.data, place.variant, place.split, place.split_settings)
@@ -147,7 +199,8 @@ def _blocks(places: Collection[Place], outline: Outline) -> tuple[Block, ...]:
 
 def _categories(block: Block, places: Collection[Place]) -> list[str]:
     """The categories of which there is a result, the block's own order first."""
-    known = {place.category for place in places if place_of(block, place.category) == place}
+    own = {place for group in _places(block, "") for place in group}
+    known = {place.category for place in places if replace(place, category="") in own}
     return [c for c in block.categories if c in known] + sorted(known - {*block.categories})
 
 

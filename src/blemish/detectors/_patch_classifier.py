@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,18 +16,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from blemish.detectors._exposure import Exposure
-from blemish.detectors._network import to_device
+from blemish.detectors._network import DEVICE
 from blemish.errors import BlemishError
 from blemish.features.backbone import Backbone, Layer
 from blemish.features.session import open_session
 from blemish.features.torch_backbone import TorchBackbone
 from blemish.graph.join import trunk
 
-Floats = npt.NDArray[np.float32]
+Known = Mapping[str, npt.NDArray[Any]]
+"""What the trained part reads, by name."""
 
 HEAD = "head:"
 OF_HEAD = re.compile(r"^head\.part\d+\.")  # before a name of the head in a finished model
-AT_ONCE = 32  # patches
+PIECE = 32  # patches at a time where no gradient is needed
 LEAST_UNIT = 1e-3  # of a channel, as a share of the mean over the channels
 
 
@@ -79,14 +81,16 @@ class Source:
         if self.names:
             self._session = open_session(trunk(backbone.path, self.names, kind))
 
-    def __call__(self, patches: npt.NDArray[np.uint8]) -> dict[str, Floats]:
-        """Layers [k, c, h, w] by name, or `image` float32 [k, H, W, 3] where all is trained."""
+    def __call__(self, patches: npt.NDArray[np.uint8]) -> Known:
+        """Layers float32 [k, c, h, w] by name, or the `image` [k, H, W, 3] where all is trained."""
         shown = self.exposure.apply(patches)
         if not self.names:
-            return {"image": shown.astype(np.float32)}
+            return {"image": shown}
         # A few at once stay in the processor's cache: four times as fast as some hundred.
-        some = [shown[first : first + AT_ONCE] for first in range(0, len(shown), AT_ONCE)]
-        found = [self._session.run(self.names, {"image": images}) for images in some]
+        found = [
+            self._session.run(self.names, {"image": piece["image"]})
+            for piece in _pieces({"image": shown})
+        ]
         layers = zip(*found, strict=True)
         return {name: np.concatenate(x) for name, x in zip(self.names, layers, strict=True)}
 
@@ -104,29 +108,38 @@ class PatchClassifier(nn.Module):
             self.stage.requires_grad_(True)
         self.head = Head(stages.read, hidden)
 
-    def layers(self, known: Mapping[str, Tensor]) -> list[Tensor]:
-        """The layers that the head reads, in its order."""
-        trained = {}
+    def layers(self, known: Known) -> list[Tensor]:
+        """The layers that the head reads, in its order, of what `Source` computed."""
+        there = {name: _tensor(name, values) for name, values in known.items()}
         if self.stage is not None:
-            start = known[self.start]
-            if self.start != "image":  # the faster order of channels, by a fifth
-                start = start.contiguous(memory_format=torch.channels_last)
-            trained = self.stage(start)
-        return [{**known, **trained}[name] for name in self.head.names]
+            there |= self.stage(there[self.start])
+        return [there[name] for name in self.head.names]
 
-    def forward(self, known: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, known: Known) -> Tensor:
         """Logits [k, h, w]."""
         logits: Tensor = self.head(*self.layers(known))
         return logits
 
     @torch.no_grad()
-    def learn_units(self, known: Mapping[str, Floats]) -> None:
+    def in_pieces(self, known: Known) -> Tensor:
+        """The logits of more patches than a step has, without a gradient."""
+        return torch.cat([self(piece) for piece in _pieces(known)])
+
+    @torch.no_grad()
+    def learn_units(self, known: Known) -> None:
         """Let the head see every channel with mean 0 and deviation 1 over patches like these."""
-        layers = self.layers({name: to_device(x) for name, x in known.items()})
-        x = self.head.stack(layers)
-        unit = x.std((0, 2, 3))
-        self.head.mean.copy_(x.mean((0, 2, 3))[:, None, None])
+        count = 0
+        total = torch.zeros_like(self.head.mean[:, 0, 0], dtype=torch.float64)
+        squares = torch.zeros_like(total)
+        for piece in _pieces(known):
+            x = self.head.stack(self.layers(piece)).double()
+            count += x[:, 0].numel()
+            total += x.sum((0, 2, 3))
+            squares += x.square().sum((0, 2, 3))
+        mean = total / count
+        unit = (squares / count - mean.square()).clamp_min(0).sqrt()
         least = LEAST_UNIT * float(unit.mean()) or 1.0
+        self.head.mean.copy_(mean[:, None, None])
         self.head.unit.copy_(unit.clamp_min(least)[:, None, None])
 
     def start_from(self, model: bytes) -> None:
@@ -147,6 +160,19 @@ class PatchClassifier(nn.Module):
                     f"({name} has no counterpart); give those that it was trained with"
                 )
             values.data.copy_(torch.from_numpy(weights[name].copy()))
+
+
+def _tensor(name: str, values: npt.NDArray[Any]) -> Tensor:
+    """An image as it is; a layer with its channels last in memory, for faster convolutions."""
+    x = torch.from_numpy(values).to(DEVICE)
+    return x if name == "image" else x.contiguous(memory_format=torch.channels_last)
+
+
+def _pieces(known: Known) -> Iterator[Known]:
+    """The same, `PIECE` patches at a time."""
+    count = len(next(iter(known.values())))
+    for first in range(0, count, PIECE):
+        yield {name: values[first : first + PIECE] for name, values in known.items()}
 
 
 class Head(nn.Module):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -12,12 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from blemish.dataset import Dataset
-from blemish.images import Recipe, centre_box, fit, read_eight_bit, read_mask
+from blemish.dataset.header import sizes_below
+from blemish.errors import DatasetError
+from blemish.images import Recipe, crop_boxes, fit, hdf5, read_eight_bit, read_mask
+from blemish.images.geometry import resize
 
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
 KEPT_BYTES = 512 << 20  # of pictures that were read, kept for the next time
+SIZES = 32  # pixels: a model's side is a multiple of so many
 POINT_PIXELS = 16  # a mask of fewer pixels is a point: it says where, but not how far
 
 
@@ -37,9 +43,10 @@ class Picture:
 class Pictures:
     """The pictures of `rows`, brought to the scale at which the model of `recipe` sees them.
 
-    With tiles of as many pixels as the model's input has, that is the scale of the file. A picture
-    with a side below `least` pixels is continued at its end by its last rows and columns. What was
-    read lately stays in memory.
+    With tiles of as many pixels as the model's input has, that is the scale of the file; a side
+    shorter than a tile is stretched where the model's input stretches it. A picture with a side
+    below `least` pixels is continued at its end by its last rows and columns. What was read lately
+    stays in memory.
     """
 
     rows: Dataset
@@ -65,11 +72,26 @@ class Pictures:
                 return known
         picture = self._read(number)
         with self._lock:
+            if (other := self._kept.pop(number, None)) is not None:  # read by two threads at once
+                self._bytes -= _size(other)
             self._kept[number] = picture
             self._bytes += _size(picture)
             while self._bytes > KEPT_BYTES and len(self._kept) > 1:
                 self._bytes -= _size(self._kept.popitem(last=False)[1])
         return picture
+
+    @cached_property
+    def _sizes(self) -> Callable[[str], tuple[int, int]]:
+        return sizes_below(self.rows.root)
+
+    def shape(self, number: int) -> tuple[int, int]:
+        """Height and width of a picture, from the header of its file; ImageError as there."""
+        size = self._sizes(self.rows.table["image"][number])
+        if self.recipe.tile is None:
+            ((top, left, bottom, right),) = crop_boxes(size, self.recipe)
+            size = bottom - top, right - left
+        height, width = self._scaled_shape(size)
+        return max(height, self.least), max(width, self.least)
 
     def _read(self, number: int) -> Picture:
         image, mask_file = self._files[number]
@@ -79,26 +101,38 @@ class Pictures:
             return Picture(self._filled(self._scaled(pixels)), None, ())
         is_point = int(mask.sum()) < POINT_PIXELS
         pixels = self._scaled(pixels)
-        shown = np.ascontiguousarray(self._scaled(mask.astype(np.uint8) * 255) > 0)
+        # As floats, of which none becomes 0 where many pixels make one.
+        shown = self._scaled(mask.astype(np.float32)) > 0
+        if not shown.any():
+            raise DatasetError(
+                f"the defect of {image} lies in the rim that the model does not see; leave the "
+                "image out, or cut off less"
+            )
         count, labels = cv2.connectedComponents(shown.astype(np.uint8))
         spots = tuple(np.argwhere(labels == piece) for piece in range(1, count))
         filled = None if is_point else self._filled(shown.astype(np.uint8), repeat=False) > 0
         return Picture(self._filled(pixels), filled, spots)
 
-    def _scaled(self, pixels: Pixels) -> Pixels:
-        """A picture or a mask of 0 and 255 at the model's scale."""
-        recipe = self.recipe
-        if recipe.tile is not None:
-            if recipe.tile == recipe.height:
-                return pixels
-            scale = recipe.height / recipe.tile
-            size = [max(1, round(side * scale)) for side in pixels.shape[1::-1]]
-            how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-            return _pixels(cv2.resize(pixels, size, interpolation=how))
-        top, left, bottom, right = centre_box(pixels.shape, recipe)
-        tensor, valid = fit(np.ascontiguousarray(pixels[top:bottom, left:right]), recipe)
-        fitted = tensor[: int(valid[2]), : int(valid[3])]
-        return np.ascontiguousarray(fitted if pixels.ndim == 3 else fitted[:, :, 0])
+    def _scaled(self, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Grey values, colours or a mask at the model's scale."""
+        if self.recipe.tile is None:
+            ((top, left, bottom, right),) = crop_boxes(pixels.shape, self.recipe)
+            pixels = pixels[top:bottom, left:right]
+        height, width = self._scaled_shape(pixels.shape)
+        if pixels.shape[:2] == (height, width):
+            return np.ascontiguousarray(pixels)
+        return np.ascontiguousarray(resize(pixels, height, width))
+
+    def _scaled_shape(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """The shape of a picture, its rim cut off, where each tile fills what it fills there."""
+        tile = self.recipe.tile
+        seen = shape[:2] if tile is None else tuple(min(side, tile) for side in shape[:2])
+        _, valid = fit(np.zeros(seen, np.uint8), self.recipe)
+        height, width = (
+            max(1, round(side * float(filled) / of))
+            for side, filled, of in zip(shape[:2], valid[2:], seen, strict=True)
+        )
+        return height, width
 
     def _filled(self, pixels: Pixels, *, repeat: bool = True) -> Pixels:
         """At least so many rows and columns as a patch has."""
@@ -107,6 +141,21 @@ class Pictures:
             return pixels
         how = cv2.BORDER_REPLICATE if repeat else cv2.BORDER_CONSTANT
         return _pixels(cv2.copyMakeBorder(pixels, 0, down, 0, across, how, value=0))
+
+
+def refuse_small_patches(rows: Dataset, recipe: Recipe) -> None:
+    """Refuse a stack of patches smaller than a tile: they would be magnified, and no plate is."""
+    if recipe.tile is None:
+        return
+    for folder in sorted({name.rpartition("/")[0] for name in rows.table["image"]}):
+        shape = hdf5.stack_shape(rows.root / folder)
+        if shape is not None and max(shape) < recipe.tile:
+            side = max(shape) // SIZES * SIZES
+            way_out = f"train with --size {side} --set patch={side}" if side else "cut larger ones"
+            raise DatasetError(
+                f"{rows.root / folder} holds patches of {shape[1]} x {shape[0]} pixels, and the "
+                f"model sees tiles of {recipe.tile}; {way_out}"
+            )
 
 
 def _pixels(array: Any) -> Pixels:

@@ -14,10 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from blemish.dataset import Dataset
-from blemish.detectors._pictures import Mask, Picture, Pictures, Pixels
+from blemish.detectors._pictures import (
+    Mask,
+    Picture,
+    Pictures,
+    Pixels,
+    refuse_small_patches,
+)
 from blemish.errors import DatasetError
 from blemish.images import Recipe
-from blemish.prepare.patches import Spot, cut, draw_turn, lit, plain, turned
+from blemish.prepare.patches import Spot, cut, draw_spot, draw_turn, lit, plain, turned
 from blemish.prepare.places import Region
 from blemish.prepare.recipe import Augmentation
 from blemish.synthesis import Generator
@@ -87,12 +93,21 @@ class Presentations:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
-        """Refuse what would show one label only."""
+        """Refuse shares that are none, no good image, and what nobody can learn from."""
         for name in ("synthetic", "real"):
             if not 0 <= getattr(self, name) <= 1:
                 raise DatasetError(f"{name}={getattr(self, name):g} is no share from 0 to 1")
         if not len(self._good):
             raise DatasetError(f"{self.data.root} has no good image to learn from; add some")
+        refuse_small_patches(self.data, self.recipe)
+        for share, pictures in ((self.real, self._real), (self.synthetic, self._drawn)):
+            if share == 0:
+                continue
+            for row in np.flatnonzero(pictures.rows.table["mask"].is_null()).tolist():
+                self._refuse_large(pictures, row, pictures.shape(row))
+
+    def refuse_one_label(self) -> None:
+        """Refuse what would show nothing but good patches, or none."""
         spoils = self.synthetic > 0 and (self.generator is not None or len(self._drawn) > 0)
         real = self.real if len(self._real) else 0.0
         if real == 0 and not spoils:
@@ -100,7 +115,7 @@ class Presentations:
                 f"{self.data.root} shows good parts only, and no synthetic defects are asked for: "
                 "set synthetic above 0 and name a generator, or give real defects and real above 0"
             )
-        if real == 1 or (real < 1 and spoils and self.synthetic == 1):
+        if real == 1 or (spoils and self.synthetic == 1):
             raise DatasetError(
                 f"with real={self.real:g} and synthetic={self.synthetic:g} only defects are shown, "
                 "and nothing good to tell them from; lower one of the two"
@@ -136,7 +151,7 @@ class Presentations:
             return self._real_one(rng)
         spoilt = rng.random() < self.synthetic
         if spoilt and len(self._drawn) and (self.generator is None or rng.random() < 0.5):
-            return self._defective(self._drawn[int(rng.integers(len(self._drawn)))], rng)
+            return self._defective(self._drawn, int(rng.integers(len(self._drawn))), rng)
         picture = self._good[_place(len(self._good), number, self.seed)]
         patch, _ = self._cut(picture, self._anywhere(picture, rng), rng)
         mask = np.zeros(patch.shape[:2], bool)
@@ -156,36 +171,38 @@ class Presentations:
 
     def _real_one(self, rng: Chance) -> Presentation:
         rows = self._parts[int(rng.integers(len(self._parts)))]
-        row = int(rows[rng.integers(len(rows))])
-        picture = self._real[row]
-        if not picture.spots:
-            self._refuse_large(picture, row)
-        return self._defective(picture, rng)
+        return self._defective(self._real, int(rows[rng.integers(len(rows))]), rng)
 
-    def _defective(self, picture: Picture, rng: Chance) -> Presentation:
+    def _defective(self, pictures: Pictures, row: int, rng: Chance) -> Presentation:
         """A patch around a spot of the defect; patches of the whole picture where none is known."""
+        picture = pictures[row]
         if not picture.spots:
-            corners = Region.whole(_shape(picture)).windows(self.size, self.size)
+            self._refuse_large(pictures, row, _shape(picture))
+            corners = _whole(_shape(picture)).windows(self.size, self.size)
             spots = [plain(top, left, self.size) for top, left in corners]
-            return Presentation(_rgb([self._cut(picture, s, rng)[0] for s in spots]), True, None)
+            patches = _rgb([self._cut(picture, spot, rng)[0] for spot in spots])
+            return Presentation(self._flipped(patches, rng), True, None)
         places = picture.spots[int(rng.integers(len(picture.spots)))]
         pixel = places[rng.integers(len(places))]
         patch, mask = self._cut(picture, self._around(picture, pixel, rng), rng)
-        return Presentation(_rgb([patch]), True, None if mask is None else mask[None])
+        # A thin defect may fall between the pixels of a turned mask; its label stays true.
+        known = None if mask is None or not mask.any() else mask[None]
+        return Presentation(_rgb([patch]), True, known)
+
+    def _flipped(self, patches: Pixels, rng: Chance) -> Pixels:
+        """Patches that together show a picture, all flipped alike."""
+        settings = self.augmentation
+        if rng.random() >= settings.share:
+            return patches
+        for axis, may in ((1, settings.vertical_flip), (2, settings.horizontal_flip)):
+            if may and rng.random() < 0.5:
+                patches = np.flip(patches, axis)
+        return np.ascontiguousarray(patches)
 
     def _anywhere(self, picture: Picture, rng: Chance) -> Spot:
-        """A square at any place of the picture, turned where a turned one fits."""
-        size, turn = self.size, draw_turn(self.augmentation, rng)
-        rows, columns = (side - size + 1 for side in _shape(picture))
-        top = left = 0
-        for _ in range(TRIES):
-            top, left = int(rng.integers(rows)), int(rng.integers(columns))
-            if turn is None:
-                break
-            spot = turned(turn, (left + (size - 1) / 2, top + (size - 1) / 2), size)
-            if _holds(picture, spot):
-                return spot
-        return plain(top, left, size)
+        region = _whole(_shape(picture))
+        turn = draw_turn(self.augmentation, rng)
+        return draw_spot(region, region.places(self.size), self.size, turn, rng)
 
     def _around(self, picture: Picture, pixel: npt.NDArray[np.int64], rng: Chance) -> Spot:
         """A square with the pixel (row, column) in its inner half, moved inwards at a border.
@@ -194,17 +211,16 @@ class Presentations:
         """
         shape, size = _shape(picture), self.size
         turn = draw_turn(self.augmentation, rng)
-        row = column = 0.0
         for _ in range(TRIES):
-            row, column = pixel + rng.uniform(-size / 4, size / 4, 2)
             if turn is None:
                 break
-            spot = turned(turn, (column, row), size)
-            if _holds(picture, spot):
+            shift = turn @ rng.uniform(-size / 4, size / 4, 2)
+            spot = turned(turn, (pixel[1] + shift[0], pixel[0] + shift[1]), size)
+            if _whole(shape).contains(*spot.box):
                 return spot
         top, left = (
             min(max(0, round(place - size / 2)), side - size)
-            for place, side in zip((row, column), shape, strict=True)
+            for place, side in zip(pixel + rng.uniform(-size / 4, size / 4, 2), shape, strict=True)
         )
         return plain(top, left, size)
 
@@ -214,15 +230,14 @@ class Presentations:
             return patch, None
         return patch, cut(picture.mask.view(np.uint8), spot, self.size, nearest=True) > 0
 
-    def _refuse_large(self, picture: Picture, row: int) -> None:
+    def _refuse_large(self, pictures: Pictures, row: int, shape: tuple[int, int]) -> None:
         """Nobody can learn from a label which of a thousand patches shows the defect."""
-        corners = Region.whole(_shape(picture)).windows(self.size, self.size)
-        if len(corners) > MOST_PATCHES:
+        if len(_whole(shape).windows(self.size, self.size)) > MOST_PATCHES:
             side = int(self.size * MOST_PATCHES**0.5)
             raise DatasetError(
-                f"{self._real.rows.images[row]} shows a defect somewhere on {_shape(picture)[1]} x "
-                f"{_shape(picture)[0]} pixels; give a mask, of which a point is enough, or cut out "
-                f"{side} x {side} pixels that show it"
+                f"{pictures.rows.images[row]} shows a defect somewhere on {shape[1]} x {shape[0]} "
+                f"pixels; give a mask, of which a point is enough, or cut out {side} x {side} "
+                "pixels that show it"
             )
 
 
@@ -230,11 +245,9 @@ def _shape(picture: Picture) -> tuple[int, int]:
     return picture.pixels.shape[0], picture.pixels.shape[1]
 
 
-def _holds(picture: Picture, spot: Spot) -> bool:
-    """Whether every pixel that the spot needs is in the picture."""
-    top, left, bottom, right = spot.box
-    height, width = _shape(picture)
-    return top >= 0 and left >= 0 and bottom <= height and right <= width
+def _whole(shape: tuple[int, int]) -> Region:
+    """All of a picture as one cell, in which places are found at once."""
+    return Region(shape, max(shape), np.ones((1, 1), bool))
 
 
 def _rgb(patches: Sequence[Pixels]) -> Pixels:

@@ -19,14 +19,11 @@ higher rate, which falls to zero once, and for far fewer steps.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 import torch
 from torch import Tensor
@@ -34,8 +31,8 @@ from torch.nn import functional
 
 from blemish.dataset import Dataset, hold_out
 from blemish.detectors._exposure import Exposure
-from blemish.detectors._network import DEVICE, Stopping, Training, add_network, seeded, to_device
-from blemish.detectors._patch_classifier import PatchClassifier, Source, Stages
+from blemish.detectors._network import DEVICE, Stopping, Training, add_network, seeded
+from blemish.detectors._patch_classifier import Known, PatchClassifier, Source, Stages
 from blemish.detectors._presentations import Presentations, Shown
 from blemish.detectors.base import Clock, FittedDetector, ShowProgress, need_images
 from blemish.errors import BlemishError
@@ -48,11 +45,11 @@ from blemish.images import Recipe
 from blemish.prepare.recipe import Augmentation
 from blemish.synthesis import of_same_product, open_generator
 
-Floats = npt.NDArray[np.float32]
-
 TILE = 256  # original pixels, as many as the model's input has: nothing is shrunk
-FIRST = 256  # presentations whose features set the units of the head
-CHECKED = 384  # presentations of held-out parts that end the training
+FIRST = 8  # batches whose features set the units of the head
+CHECKED = 12  # batches of held-out parts that end the training
+MULTIPLE = 32  # pixels: the stride of the coarsest layer
+POOLINGS = ("peak", "mean")
 LEAST_PARTS = 5  # of which some can be held out
 LAST_SECONDS = 2.0  # after the last step
 
@@ -75,7 +72,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "patience": 20,
     },
 }
-QUICK = {"steps": "60", "patch": "64", "every": "30"}
+QUICK = {"steps": "30", "batch": "16", "patch": "64", "every": "15"}
 
 
 @dataclass(frozen=True)
@@ -122,6 +119,15 @@ class Mixed:
     patience: int = 10
     sigma: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Refuse words that mean nothing."""
+        if self.pooling not in POOLINGS:
+            known = ", ".join(POOLINGS)
+            raise BlemishError(
+                f"setting pooling of detector mixed cannot be {self.pooling!r}; choose one of "
+                f"{known}"
+            )
+
     def fit(
         self,
         data: Dataset,
@@ -139,47 +145,54 @@ class Mixed:
         begins with.
         """
         need_images(data.good())
+        self._refuse_patch(features.recipe)
         clock = Clock(budget)
         learnt, held = parts_held_out(data, self.held_out, seed)
         shown = self._presentations(learnt, features.recipe, seed)
+        shown.refuse_one_label()
         stages = Stages.of(features.backbone, self.layers, self.frozen)
         source = Source(features.backbone, stages, self._exposure)
         with seeded(seed):
             network = PatchClassifier(features.backbone, stages, self.hidden).to(DEVICE)
         if start is None:
-            network.learn_units(source(shown.batch(0, FIRST).patches))
+            network.learn_units(source(shown.batch(0, FIRST * self.batch).patches))
         else:
             network.start_from(start)
 
-        def loss(batch: Shown, known: Mapping[str, Floats]) -> Tensor:
-            logits = network({name: to_device(x) for name, x in known.items()})
-            return self._loss(logits, batch)
-
         stopping = None
         if held is not None:
-            checked = shown.of(held, seed).batch(0, CHECKED)
+            checked = shown.of(held, seed).batch(0, CHECKED * self.batch)
             known = source(checked.patches)
             if 0 < checked.labels.mean() < 1:
-                measure = lambda: float(loss(checked, known))  # noqa: E731
+                measure = lambda: float(self._loss(network.in_pieces(known), checked))  # noqa: E731
                 stopping = Stopping(network, measure, self.every, self.patience)
         trained = [weights for weights in network.parameters() if weights.requires_grad]
         sgd = torch.optim.SGD(
             trained, self.rate, self.momentum, weight_decay=self.decay, nesterov=True
         )
         training = Training(self.steps, seed, clock, progress, checkpoint, LAST_SECONDS)
+
+        def loss(step: int) -> Tensor:
+            batch, known = ahead.take(step)
+            return self._loss(network(known), batch)
+
         with Ahead(shown, source, self.batch) as ahead:
-            facts = training.run(
-                network,
-                [sgd],
-                lambda step: loss(*ahead.take(step)),
-                rate=self.rate_at,
-                stopping=stopping,
-            )
+            facts = training.run(network, [sgd], loss, rate=self.rate_at, stopping=stopping)
         if stopping is not None:
             facts["best_step"] = stopping.best_step
         facts |= shown.counts()
         size = (features.recipe.height, features.recipe.width)
         return FittedDetector(self._graph(network, features.backbone, size), *size, facts=facts)
+
+    def _refuse_patch(self, recipe: Recipe) -> None:
+        """A patch has whole cells of every layer, and is a piece of what the model sees."""
+        largest = min(recipe.height, recipe.width)
+        if self.patch % MULTIPLE or self.patch > largest:
+            raise BlemishError(
+                f"setting patch={self.patch} of detector mixed must be a multiple of {MULTIPLE}, "
+                f"at most the {largest} pixels of the model's input; set patch={largest}, or "
+                "another --size"
+            )
 
     def rate_at(self, step: int) -> float:
         """The factor of the rate at a step: a cosine that falls to zero, and begins anew."""
@@ -232,11 +245,10 @@ class Mixed:
 
         def head(graph: Graph) -> tuple[str, str]:
             (cells,) = add_network(graph, network.head, inputs)
-            inside = blocks.inside(graph, "valid", grid, size)
-            pooled = cells
+            pooled, counts = cells, blocks.inside(graph, "valid", grid, size)
             if self.pooling == "mean":
-                pooled = blocks.mean_over(graph, cells, self.patch // stride)
-            return blocks.smooth(graph, cells, self.sigma), blocks.peak(graph, pooled, inside)
+                pooled, counts = blocks.mean_over(graph, cells, counts, self.patch // stride)
+            return blocks.smooth(graph, cells, self.sigma), blocks.peak(graph, pooled, counts)
 
         exposure = self._exposure
         return join(
@@ -255,7 +267,7 @@ class Ahead:
     def __init__(self, shown: Presentations, source: Source, batch: int) -> None:
         self._shown, self._source, self._batch = shown, source, batch
         self._pool = ThreadPoolExecutor(1)
-        self._next: tuple[int, Future[tuple[Shown, dict[str, Floats]]]] | None = None
+        self._next: tuple[int, Future[tuple[Shown, Known]]] | None = None
 
     def __enter__(self) -> Self:
         """Nothing is drawn before it is asked for."""
@@ -265,7 +277,7 @@ class Ahead:
         """Drop what is not needed any more."""
         self._pool.shutdown(cancel_futures=True)
 
-    def take(self, step: int) -> tuple[Shown, dict[str, Floats]]:
+    def take(self, step: int) -> tuple[Shown, Known]:
         """What step `step` presents, and what the trained part reads of it."""
         if self._next is not None and self._next[0] == step:
             future = self._next[1]
@@ -274,7 +286,7 @@ class Ahead:
         self._next = (step + 1, self._pool.submit(self._make, step + 1))
         return future.result()
 
-    def _make(self, step: int) -> tuple[Shown, dict[str, Floats]]:
+    def _make(self, step: int) -> tuple[Shown, Known]:
         shown = self._shown.batch(step * self._batch, self._batch)
         return shown, self._source(shown.patches)
 
@@ -282,17 +294,17 @@ class Ahead:
 def parts_held_out(data: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset | None]:
     """Rows to learn from, and rows of other parts to end the training by, both kinds of parts.
 
-    None, and all rows, where there are too few good parts or `share` is 0. Of the real defective
-    parts some are held out only where there are enough of them.
+    None, and all rows, where there are too few good parts or `share` is 0. Of the parts with real
+    defects some are held out only where there are enough of them, and so of those with drawn ones.
     """
     good = data.good().parts
     if share == 0 or len(good) < LEAST_PARTS:
         return data, None
     held = set(hold_out(data.good(), share, seed)[1].parts)
-    real = data.real()
-    alone = real.where(~pl.col("part").is_in(good))
-    if len(alone.parts) >= LEAST_PARTS:
-        held |= set(hold_out(alone, share, seed)[1].parts)
+    for defects in (data.real(), data.synthetic()):
+        alone = defects.where(~pl.col("part").is_in(good))
+        if len(alone.parts) >= LEAST_PARTS:
+            held |= set(hold_out(alone, share, seed)[1].parts)
     inside = pl.col("part").is_in(list(held))
     return data.where(~inside), data.where(inside)
 

@@ -14,7 +14,14 @@ import numpy.typing as npt
 from blemish.evaluation.results import ImageResult, PartResult, Scored
 from blemish.inspector import Inspector
 from blemish.metrics.decision import Confusion, confusion, oracle_f1_threshold
-from blemish.metrics.image import auroc, average_precision, bootstrap_auroc
+from blemish.metrics.image import (
+    FPR_5,
+    auroc,
+    average_precision,
+    bootstrap_auroc,
+    bootstrap_recall_at_fpr,
+    recall_at_fpr,
+)
 from blemish.metrics.localised import localised_rates
 from blemish.metrics.sample import (
     Aggregation,
@@ -25,7 +32,7 @@ from blemish.metrics.sample import (
 )
 
 MEANS = {
-    "image": ("auroc", "average_precision"),
+    "image": ("auroc", "average_precision", "recall_at_fpr_5"),
     "pixel": ("auroc", "aupro", "pro_at_f1", "localised"),
     "sample": ("auroc",),
     "decision": ("recall", "fpr", "precision", "mcc"),
@@ -73,11 +80,14 @@ def _scores(results: list[ImageResult] | list[PartResult]) -> npt.NDArray[np.flo
 def _image_figures(images: list[ImageResult]) -> dict[str, Any]:
     scores, labels = _scores(images), _labels(images)
     groups = np.array([image.part for image in images])
-    interval = bootstrap_auroc(scores, labels, groups) if len(images) else None
     return {
         "auroc": auroc(scores, labels),
-        "auroc_interval": interval,
+        "auroc_interval": bootstrap_auroc(scores, labels, groups) if len(images) else None,
         "average_precision": average_precision(scores, labels),
+        "recall_at_fpr_5": recall_at_fpr(scores, labels, FPR_5),
+        "recall_at_fpr_5_interval": (
+            bootstrap_recall_at_fpr(scores, labels, groups, FPR_5) if len(images) else None
+        ),
         "n_good": int((~labels).sum()),
         "n_defective": int(labels.sum()),
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from onnx import TensorProto
 
 from blemish.graph.builder import Graph
 
@@ -65,20 +66,31 @@ def smooth(graph: Graph, map_: str, sigma: float) -> str:
     return graph.add("Squeeze", x, graph.constant(np.array([1])))
 
 
-def mean_over(graph: Graph, map_: str, window: int) -> str:
-    """A map [n, h, w], each cell the mean of the `window` x `window` cells around it."""
+def mean_over(graph: Graph, map_: str, inside_: str, window: int) -> tuple[str, str]:
+    """Means [n, h', w'] of a map's cells inside over every `window` x `window` cells of it.
+
+    And which of them count, bool [n, h', w']: those with the most cells inside, which are all of
+    their cells but where the picture is smaller than a window.
+    """
     if window <= 1:
-        return map_
+        return map_, inside_
     axis = graph.constant(np.array([1]))
-    before, after = (window - 1) // 2, window // 2
-    x = graph.add(
-        "AveragePool",
-        graph.add("Unsqueeze", map_, axis),
-        kernel_shape=[window, window],
-        pads=[before, before, after, after],
-        count_include_pad=0,
-    )
-    return graph.add("Squeeze", x, axis)
+    share = graph.cast(inside_, TensorProto.FLOAT)
+    means = [
+        graph.add(
+            "Squeeze",
+            graph.add(
+                "AveragePool", graph.add("Unsqueeze", x, axis), kernel_shape=[window, window]
+            ),
+            axis,
+        )
+        for x in (graph.add("Mul", map_, share), share)
+    ]
+    one_cell = 1 / window**2
+    least = graph.add("Max", means[1], graph.constant(np.array(one_cell)))
+    most = graph.add("ReduceMax", means[1], axes=[1, 2], keepdims=1)
+    bound = graph.add("Sub", most, graph.constant(np.array(one_cell / 2)))
+    return graph.add("Div", means[0], least), graph.add("Greater", means[1], bound)
 
 
 def inside(graph: Graph, valid: str, grid: Grid, size: Grid) -> str:

@@ -87,7 +87,7 @@ def fit(image: NDArray[np.uint8], recipe: Recipe) -> tuple[NDArray[np.uint8], ND
     if image.size == 0:
         raise ImageError(f"an image of shape {list(image.shape)} has no pixels")
     height, width = _fitted(image.shape[0], image.shape[1], recipe)
-    resized = _resize(image, height, width)
+    resized = resize(image, height, width)
     padded = cv2.copyMakeBorder(
         resized, 0, recipe.height - height, 0, recipe.width - width, cv2.BORDER_REPLICATE
     )
@@ -105,13 +105,14 @@ def _fitted(height: int, width: int, recipe: Recipe) -> tuple[int, int]:
     )
 
 
-def _resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+def resize(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """An image [H, W] or [H, W, C] at another size: by area where it shrinks, else bilinear."""
     # Two steps, because OpenCV averages areas only when neither side grows.
     smaller = (min(width, image.shape[1]), min(height, image.shape[0]))
     resized: Any = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
     if smaller != (width, height):
         resized = cv2.resize(resized, (width, height), interpolation=cv2.INTER_LINEAR)
-    return cast("NDArray[np.uint8]", resized)
+    return cast("NDArray[Any]", resized)
 
 
 def unfit(

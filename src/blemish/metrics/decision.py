@@ -100,6 +100,23 @@ def oracle_f1_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
     return float(thresholds[np.argmax(f1)])
 
 
+def mcc_interval(counts: Confusion, *, draws: int = 4000, seed: int = 0) -> tuple[float, float]:
+    """A 95 % interval of the MCC for other items, of which as many are good and defective.
+
+    The percentiles of the MCC where recall and FPR are drawn from what the counts leave open: a
+    beta distribution with half an item more on either side (Jeffreys), which has a width where no
+    item, or each, is rejected too. Always with the MCC of the counts inside.
+    """
+    rng = np.random.default_rng(seed)
+    bad, good = counts.tp + counts.fn, counts.tn + counts.fp
+    tp = bad * rng.beta(counts.tp + 0.5, counts.fn + 0.5, draws)
+    fp = good * rng.beta(counts.fp + 0.5, counts.tn + 0.5, draws)
+    product = (tp + fp) * (good + bad - tp - fp) * good * bad
+    found = (tp * (good - fp) - fp * (bad - tp)) / np.sqrt(np.where(product > 0, product, np.inf))
+    low, high = np.quantile(found, [0.025, 0.975])
+    return min(float(low), counts.mcc), max(float(high), counts.mcc)
+
+
 def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 

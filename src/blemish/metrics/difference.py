@@ -1,8 +1,8 @@
-"""By how much one detector's AUROC is above another's, with an interval by parts drawn again."""
+"""By how much one detector's figure is above another's, with an interval by parts drawn again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -14,12 +14,15 @@ from blemish.errors import DatasetError
 from blemish.metrics.image import checked, redrawn
 
 Floats = NDArray[np.float64]
+# Scores [n], which are defective [n], how often each draw has each [draws, n]: a figure [draws],
+# NaN where a class is absent.
+Figure = Callable[[Floats, NDArray[np.bool_], NDArray[np.intp]], Floats]
 _AT_ONCE = 100  # draws, so that memory stays small for large test sets
 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Scores [n] that two detectors gave the same images in one seed.
+    """Scores [n] that two detectors gave the same images in one seed, and in one fold of it.
 
     `labels` [n] with 1 = defective, `parts` [n] the name of each image's part.
     """
@@ -32,7 +35,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Difference:
-    """The first's AUROC less the second's, and its interval."""
+    """The first's figure less the second's, and its interval."""
 
     value: float
     low: float
@@ -44,10 +47,15 @@ class Difference:
         return not self.low <= 0 <= self.high
 
 
-def auroc_difference(
-    pairs: Sequence[Pair], *, draws: int = 2000, seed: int = 0, confidence: float = 0.95
+def paired_difference(
+    figure: Figure,
+    pairs: Sequence[Pair],
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
 ) -> Difference | None:
-    """The mean difference over the seeds, one pair for each, with its percentile interval.
+    """The mean difference over the seeds and folds, a pair for each, with its percentile interval.
 
     Parts are drawn again with replacement, good and defective ones apart (defective: with a
     defective image in any pair), and the same ones for both detectors and for all seeds. So the
@@ -69,7 +77,7 @@ def auroc_difference(
     def differences(times: NDArray[np.intp]) -> Floats:
         """Of each draw, from how often it has each part: [draws, parts] to [draws]."""
         found = [
-            _areas(rows[0], labels, times[:, of]) - _areas(rows[1], labels, times[:, of])
+            figure(rows[0], labels, times[:, of]) - figure(rows[1], labels, times[:, of])
             for (rows, labels), of in zip(checked_pairs, parts, strict=True)
         ]
         return np.asarray(np.mean(found, axis=0), np.float64)
@@ -90,17 +98,51 @@ def _checked(pair: Pair) -> tuple[list[Floats], NDArray[np.bool_]]:
     return [first, second], defective
 
 
-def _areas(scores: Floats, defective: NDArray[np.bool_], times: NDArray[np.intp]) -> Floats:
-    """The AUROC of each draw; times [draws, n] counts each image; NaN where a class is absent."""
+def aurocs(scores: Floats, defective: NDArray[np.bool_], times: NDArray[np.intp]) -> Floats:
+    """The AUROC of each draw."""
+    good, bad = _weights(scores, defective, times)
+    in_order = np.sum(bad * (np.cumsum(good, axis=1) - good / 2), axis=1)
+    return _share(in_order, good.sum(axis=1) * bad.sum(axis=1))
+
+
+def recalls_at_fpr(fpr: float) -> Figure:
+    """Of each draw what `metrics.image.recall_at_fpr` says; each has a threshold of its own."""
+
+    def recalls(scores: Floats, defective: NDArray[np.bool_], times: NDArray[np.intp]) -> Floats:
+        good, bad = (weight[:, ::-1] for weight in _weights(scores, defective, times))
+        most = fpr * good.sum(axis=1, keepdims=True) * (1 + 1e-12)
+        found = np.sum(bad * (np.cumsum(good, axis=1) <= most), axis=1)
+        return _share(np.where(good.sum(axis=1) > 0, found, np.nan), bad.sum(axis=1))
+
+    return recalls
+
+
+def mccs(rejected: Floats, defective: NDArray[np.bool_], times: NDArray[np.intp]) -> Floats:
+    """The MCC of each draw, from 1 for what is rejected and 0 for what passes."""
+    is_bad, is_out = defective.astype(np.float64), rejected > 0
+    tp, bad = times @ (is_bad * is_out), times @ is_bad
+    fp, good = times @ ((1 - is_bad) * is_out), times @ (1 - is_bad)
+    product = (tp + fp) * (good + bad - tp - fp) * good * bad
+    found = (tp * (good - fp) - fp * (bad - tp)) / np.sqrt(np.where(product > 0, product, np.inf))
+    return np.asarray(np.where((good > 0) & (bad > 0), found, np.nan), np.float64)
+
+
+def _weights(
+    scores: Floats, defective: NDArray[np.bool_], times: NDArray[np.intp]
+) -> tuple[Floats, Floats]:
+    """How often each draw has good and defective items of each distinct score, in rising order."""
     order = np.argsort(scores, kind="stable")
     ranked = scores[order]
     starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
     weight, is_bad = times[:, order].astype(np.float64), defective[order]
     good = np.add.reduceat(np.where(is_bad, 0.0, weight), starts, axis=1)
     bad = np.add.reduceat(np.where(is_bad, weight, 0.0), starts, axis=1)
-    in_order = np.sum(bad * (np.cumsum(good, axis=1) - good / 2), axis=1)
+    return np.asarray(good, np.float64), np.asarray(bad, np.float64)
+
+
+def _share(part: Floats, whole: Floats) -> Floats:
     with np.errstate(invalid="ignore"):
-        return np.asarray(in_order / (good.sum(axis=1) * bad.sum(axis=1)), np.float64)
+        return np.asarray(part / whole, np.float64)
 
 
 def _batches(drawn: Iterator[NDArray[Any]]) -> Iterator[NDArray[Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from statistics import NormalDist
 from typing import Any
 
@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from blemish.errors import DatasetError, ImageError
+
+FPR_5 = 0.05  # of the good images, where `recall_at_fpr_5` of an evaluation is taken
 
 
 def score_counts(
@@ -82,6 +84,48 @@ def bootstrap_auroc(
     groups [n] names the part of each image. A part is defective if any of its images is; good
     and defective parts are drawn apart, so that their numbers stay. None when one class is absent.
     """
+    return _bootstrapped(_area, scores, labels, groups, draws, seed, confidence)
+
+
+def recall_at_fpr(scores: ArrayLike, labels: ArrayLike, fpr: float) -> float | None:
+    """Largest share of the defective items that some threshold rejects with so few false rejects.
+
+    Rejected is what scores above the threshold; of the good items the share `fpr` at most may be.
+    The threshold is chosen on this very test set, and nothing is interpolated between two scores.
+    Arguments and errors as in `score_counts`. None when one class is absent.
+    """
+    _, good, bad = score_counts(scores, labels)
+    return _recall(good, bad, fpr)
+
+
+def bootstrap_recall_at_fpr(
+    scores: ArrayLike,
+    labels: ArrayLike,
+    groups: ArrayLike,
+    fpr: float,
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> tuple[float, float] | None:
+    """Percentile interval of `recall_at_fpr`, as `bootstrap_auroc`; each draw has a threshold."""
+
+    def recall(good: NDArray[np.float64], bad: NDArray[np.float64]) -> float | None:
+        return _recall(good, bad, fpr)
+
+    return _bootstrapped(recall, scores, labels, groups, draws, seed, confidence)
+
+
+def _bootstrapped(
+    figure: Callable[[NDArray[np.float64], NDArray[np.float64]], float | None],
+    scores: ArrayLike,
+    labels: ArrayLike,
+    groups: ArrayLike,
+    draws: int,
+    seed: int,
+    confidence: float,
+) -> tuple[float, float] | None:
+    """The interval of a figure of the good and the defective items at each distinct score."""
     values, defective = checked(scores, labels)
     part_of = np.unique(np.asarray(groups), return_inverse=True)[1]
     if part_of.shape != values.shape:
@@ -89,12 +133,12 @@ def bootstrap_auroc(
     if defective.all() or not defective.any():
         return None
     _, index = np.unique(values, return_inverse=True)
-    areas = [
-        _area(*_split(index, defective, times))
+    drawn = [
+        figure(*_split(index, defective, times))
         for times in redrawn(part_of, defective, draws=draws, seed=seed)
     ]
-    # Without a good part, a draw can miss every good view; it then has no area.
-    known = [area for area in areas if area is not None]
+    # Without a good part, a draw can miss every good view; it then has no figure.
+    known = [value for value in drawn if value is not None]
     low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
@@ -167,3 +211,11 @@ def _area(good: NDArray[np.float64], bad: NDArray[np.float64]) -> float | None:
         return None
     good_below = np.cumsum(good) - good
     return float(np.sum(bad * (good_below + good / 2)) / pairs)
+
+
+def _recall(good: NDArray[np.float64], bad: NDArray[np.float64], fpr: float) -> float | None:
+    """The largest recall at that FPR, from the weights at each distinct score, in rising order."""
+    if good.sum() == 0 or bad.sum() == 0:
+        return None
+    allowed = np.cumsum(good[::-1]) <= fpr * good.sum() * (1 + 1e-12)  # 0.05 of 60 is 3
+    return float(np.sum(bad[::-1][allowed]) / bad.sum())

@@ -40,7 +40,7 @@ def by_seed(selection: Selection, place: Place, metric: Metric) -> dict[str, dic
     found = {}
     for column, label in sorted(selection.labels.items(), key=lambda entry: entry[1]):
         runs = selection.runs(*place, column)
-        values = {seed: metric.of(run.figures or {}) for seed, run in runs.items()}
+        values = {seed: metric.of(trial.figures) for seed, trial in runs.items()}
         known = {seed: value for seed, value in values.items() if value is not None}
         if known:
             found[label] = known

@@ -18,7 +18,7 @@ CELL, TALLEST, GAP, LEFT, HEAD = 150, 200, 10, 150, 112
 
 
 def draw(selection: Selection, metrics: Sequence[Metric]) -> Iterator[tuple[str, str]]:
-    """A gallery for each category of which runs kept maps: of each detector the lowest seed."""
+    """A gallery for each category of which runs kept maps: of each detector the first run."""
     for place in places(selection):
         maps = {label: read_maps(path) for label, path in _files(selection, place)}
         if maps:
@@ -30,7 +30,8 @@ def _files(selection: Selection, place: Place) -> Iterator[tuple[str, Path]]:
     """The kept maps of each detector at a place, by label."""
     for column, label in sorted(selection.labels.items(), key=lambda entry: entry[1]):
         runs = selection.runs(*place, column)
-        paths = (runs[seed].folder / f"{runs[seed].key}.maps.npz" for seed in sorted(runs))
+        results = (result for seed in sorted(runs) for result in runs[seed].folds)
+        paths = (result.folder / f"{result.key}.maps.npz" for result in results)
         if (path := next(filter(Path.is_file, paths), None)) is not None:
             yield label, path
 

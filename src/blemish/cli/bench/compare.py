@@ -30,7 +30,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--metric",
         metavar="PATH",
         default="image.auroc",
-        help="image.auroc (default), sample.auroc or sample.auroc_mean",
+        help="image.auroc (default), image.recall_at_fpr_5, sample.auroc, sample.auroc_mean, "
+        "decision.mcc or oracle_f1.mcc",
     )
     parser.add_argument("--out", metavar="DIR", type=Path, help="results (default: bench/PROTOCOL)")
     parser.add_argument("--code", metavar="HASH", help="of this code version (default: the newest)")

@@ -10,7 +10,9 @@ columns of `parts_of`, in an order that the seed decides: to take the first few 
 and a nested one. The answer has the columns part and side, which is train, validation, test, clean
 (training with the part's good images alone) or noise (training with the label hidden). `assign`
 raises DatasetError with the reason ("has 3 good parts, fewer than ...") for a category that it
-cannot split. `divide` does the rest, for every protocol alike: it deals out each category, drops
+cannot split. Where some settings choose the defects that train, and nothing else, the class says
+so by `teaching: ClassVar[Mapping[str, str]]`: these settings, with the values that let none train.
+`divide` does the rest, for every protocol alike: it deals out each category, drops
 unused rows, sets `split` and hides labels.
 """
 
@@ -31,7 +33,7 @@ from blemish.dataset.table import Dataset
 from blemish.errors import BlemishError, DatasetError
 from blemish.settings import with_settings
 
-__all__ = ["Split", "SplitProtocol", "divide", "folds", "hold_out", "open_protocol"]
+__all__ = ["Split", "SplitProtocol", "divide", "folds", "hold_out", "open_protocol", "untaught"]
 
 NOISE, CLEAN = "noise", "clean"
 
@@ -97,6 +99,18 @@ def open_protocol(name: str, settings: Mapping[str, str] | None = None) -> Split
         and hasattr(value, "assign")
     )
     return cast(SplitProtocol, with_settings(f"protocol {name}", kind(), settings or {}))
+
+
+def untaught(name: str | None, settings: Mapping[str, str]) -> dict[str, str] | None:
+    """The settings with which no known defect trains, while test and good parts are as with these.
+
+    Good views of the parts that are no longer taught train no more either.
+    None for a protocol that cannot part the two, and for one that there is no file for.
+    """
+    if name not in protocol_names():
+        return None
+    teaching: Mapping[str, str] | None = getattr(open_protocol(name), "teaching", None)
+    return None if teaching is None else {**settings, **teaching}
 
 
 def divide(

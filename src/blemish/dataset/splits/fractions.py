@@ -8,7 +8,9 @@ fraction. The defects of a smaller fraction are among those of a larger one; all
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import polars as pl
 
@@ -30,6 +32,8 @@ class Fractions:
     The number is the fraction of all kinds, so that groups are compared at equal numbers.
     `test_share` of the good parts goes to the test where that has none.
     """
+
+    teaching: ClassVar[Mapping[str, str]] = {"fraction": "0", "group": "none"}
 
     fraction: float = 1.0
     group: str | None = None

@@ -1,12 +1,14 @@
 """Cross-validation: all parts of all splits are dealt into folds, and one fold is the test.
 
 Over all folds every good and every defective part is tested once. Parts with synthetic defects are
-left out.
+left out, and so are the defective parts of the other folds that are not learnt from.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import polars as pl
 
@@ -16,11 +18,18 @@ from blemish.errors import DatasetError
 
 @dataclass(frozen=True)
 class KFold:
-    """`k` folds, of which `fold` (1 to k) tests; `defects`: those of the others train, labelled."""
+    """`k` folds, of which `fold` (1 to k) tests; `defects`: those of the others train, labelled.
+
+    `taught`: so many defective parts of the others train, and the rest is not used (none: all
+    train). Fewer are among more; whatever the number, the same parts test.
+    """
+
+    teaching: ClassVar[Mapping[str, str]] = {"defects": "no", "taught": "none"}
 
     k: int = 5
     fold: int = 1
     defects: bool = False
+    taught: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse numbers that are none."""
@@ -28,6 +37,10 @@ class KFold:
             raise DatasetError(f"k={self.k} must be at least 2.")
         if not 1 <= self.fold <= self.k:
             raise DatasetError(f"fold={self.fold} must lie between 1 and k={self.k}.")
+        if self.taught is not None and self.taught < 0:
+            raise DatasetError(f"taught={self.taught} must be at least 0.")
+        if self.taught and not self.defects:
+            raise DatasetError(f"taught={self.taught} needs defects=yes.")
 
     def assign(self, parts: pl.DataFrame) -> pl.DataFrame:
         """Every k-th good and defective part tests; of the others the good ones train."""
@@ -35,6 +48,13 @@ class KFold:
         if good.height < self.k:
             raise DatasetError(f"has {good.height} good parts, fewer than k={self.k}")
         held = pl.int_range(pl.len()) % self.k == self.fold - 1
-        train = [good.filter(~held), *([defective.filter(~held)] if self.defects else [])]
+        others = defective.filter(~held)
+        taught = (others.height if self.taught is None else self.taught) if self.defects else 0
+        if taught > others.height:
+            raise DatasetError(
+                f"has {others.height} defective parts outside of fold {self.fold}, fewer than "
+                f"taught={taught}"
+            )
+        train = [good.filter(~held), others.head(taught)]
         test = [good.filter(held), defective.filter(held)]
         return sides(train=pl.concat(train), test=pl.concat(test))
