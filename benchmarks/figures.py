@@ -82,6 +82,26 @@ FIGURES = (
         for name in ("simplenet", "cflow")
     ),
     Figure("a second training's first step, slowest", "detectors", "second_training_s", 2, "s"),
+    Figure(
+        "mixed supervision, 128 x 128, preset cpu",
+        "mixed",
+        "cpu/per_second",
+        150,
+        "patches/s",
+        True,
+        0,
+    ),
+    *(
+        Figure(
+            f"the same, all of {name} trained: times bare steps",
+            "mixed",
+            f"everything/{name}/ratio",
+            0.85,
+            at_least=True,
+        )
+        for name in ("efficientnet_lite0", "resnet18")
+    ),
+    Figure("line scan of 4,096 x 256, mixed, file to map", "mixed", "line_scan/seconds", 0.5, "s"),
     *(
         Figure(
             f"promise broken, {kind} scores, worst of five sizes",

@@ -31,6 +31,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "first_verdict": ([], ["--runs", "1"]),
     "inspect_latency": ([], ["--rounds", "10"]),
     "detectors": ([], ["--rounds", "5", "--images", "12"]),
+    "mixed": ([], ["--patches", "24", "--steps", "4", "--rounds", "1"]),
     "data_opening": ([], ["--categories", "3", "--parts", "20"]),
     "data_opening_isp": ([], ["--share", "0.001"]),
     "promise": ([], []),

@@ -365,11 +365,13 @@ def test_cross_fitting_and_view_scales_teach_the_defects_in_every_fold(
     parts = pl.Series("part", [str(row // 2) for row in numbers])
     table.with_columns(views, parts).write_csv(dents.parent / "views.csv")
     model = tmp_path / "m.blemish"
-    for more in (["--cross-fit", 2], ["--cross-fit", 2, "--view-scales"]):
+    for more in (["--cross-fit", 2], ["--view-scales"]):
         short = [*QUICK, "--set", "steps=2", "--set", "batch=4", *more]
         run = cli("train", dents.parent / "views.csv", "-o", model, *short)
         assert run.code == 0, run.err
-        assert open_artifact(model).card["data"]["taught"]["parts"] == 3
+        card = open_artifact(model).card
+        assert card["data"]["taught"]["parts"] == 3
+        assert ("views" in card) == (more == ["--view-scales"])
 
 
 def test_a_defect_on_a_part_that_sets_the_threshold_is_not_taught(surfaces: Dataset) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,13 @@ from torch import nn  # noqa: E402
 
 from blemish.detectors import _network  # noqa: E402
 from blemish.detectors._coupling import coupling  # noqa: E402
-from blemish.detectors._network import Training, add_network, seeded, shuffled  # noqa: E402
+from blemish.detectors._network import (  # noqa: E402
+    Stopping,
+    Training,
+    add_network,
+    seeded,
+    shuffled,
+)
 from blemish.detectors.base import Clock, Progress  # noqa: E402
 from blemish.errors import BlemishError, BudgetExceeded  # noqa: E402
 from blemish.graph.builder import Graph, feature_model  # noqa: E402
@@ -49,6 +56,28 @@ def trained(training: Training) -> tuple[dict[str, torch.Tensor], dict[str, floa
         clip=1.0,
     )
     return network.state_dict(), facts
+
+
+class Counting(nn.Module):
+    """A network whose one weight counts the steps; it is `wrong(steps)` by the measure."""
+
+    def __init__(self, wrong: Sequence[float]) -> None:
+        super().__init__()
+        self.steps = nn.Parameter(torch.zeros(1))
+        self.wrong = wrong
+        self.looks: list[int] = []
+
+    def measure(self) -> float:
+        assert not self.training
+        assert not torch.is_grad_enabled()
+        self.looks.append(int(self.steps))
+        return self.wrong[len(self.looks) - 1]
+
+    def train_with(self, training: Training, every: int, patience: int) -> dict[str, float]:
+        stopping = Stopping(self, self.measure, every, patience)
+        sgd = torch.optim.SGD(self.parameters(), 1.0)
+        facts = training.run(self, [sgd], lambda step: -self.steps.sum(), stopping=stopping)
+        return {**facts, "best_step": stopping.best_step}
 
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
@@ -100,6 +129,51 @@ def test_a_budget_ends_a_training_early_and_a_resumed_one_ends_at_the_same_weigh
             break
     assert counts == [8, 16, 20]
     assert same(whole, weights)
+
+
+def test_a_training_that_gets_no_better_ends_at_its_best_weights() -> None:
+    network = Counting([3, 2, 2, 2.5, 2, 1])
+    facts = network.train_with(Training(40, 0, Clock(None)), every=2, patience=3)
+    assert network.looks == [2, 4, 6, 8, 10]  # as good as before is no better
+    assert facts["best_step"] == int(network.steps) == 4
+    assert facts["steps"] == facts["steps_planned"] == 10
+
+
+def test_a_better_measure_makes_patient_again_and_the_steps_end_it_all_the_same() -> None:
+    network = Counting([3, 4, 2, 4, 1, 5, 5])
+    facts = network.train_with(Training(14, 0, Clock(None)), every=2, patience=3)
+    assert len(network.looks) == 7
+    assert facts["best_step"] == int(network.steps) == 10
+    assert facts["steps"] == facts["steps_planned"] == 14
+
+
+def test_what_was_never_measured_stays_where_the_steps_ended() -> None:
+    network = Counting([])
+    facts = network.train_with(Training(7, 0, Clock(None)), every=8, patience=1)
+    assert (facts["best_step"], int(network.steps)) == (0, 7)
+
+
+@pytest.mark.parametrize("killed_at", [3, 4, 7, 9, 10])
+def test_a_killed_training_ends_as_early_and_at_the_same_best(
+    tmp_path: Path, killed_at: int
+) -> None:
+    """The measure of each look is the same as without the kill."""
+
+    def kill(report: Progress) -> None:
+        if report.done == killed_at:
+            raise KeyboardInterrupt
+
+    wrong = [3, 2, 2.5, 2.5, 2.5, 0]
+    whole = Counting(wrong)
+    expected = whole.train_with(Training(40, 0, Clock(None)), every=2, patience=3)
+    with pytest.raises(KeyboardInterrupt):
+        Counting(wrong).train_with(Training(40, 0, Clock(None), kill, tmp_path), 2, 3)
+    resumed = Counting(wrong[killed_at // 2 :])
+    found = resumed.train_with(Training(40, 0, Clock(None), checkpoint=tmp_path), 2, 3)
+    assert found == expected
+    assert same(whole.state_dict(), resumed.state_dict())
+    again = Counting([]).train_with(Training(40, 0, Clock(None), checkpoint=tmp_path), 2, 3)
+    assert again == expected  # it had ended, and takes no further step
 
 
 def test_a_budget_too_short_for_one_step_says_so() -> None:

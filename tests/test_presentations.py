@@ -205,6 +205,26 @@ def test_a_defect_is_inside_every_patch_that_shows_it(
             assert np.median(inside) > np.median(item.patches)
 
 
+def test_a_border_is_no_sign_of_a_defect(tmp_path: Path) -> None:
+    """Patches with a defect anywhere and good ones touch it equally often.
+
+    One of 32 pixels whose middle is any of 64 rows begins at the first row for 16 of them.
+    """
+    pixels, mask = np.full((64, 80), 50, np.uint8), np.full((64, 80), 255, np.uint8)
+    pixels[0] = 60
+    save(tmp_path / "good.png", pixels)
+    save(tmp_path / "bad.png", pixels)
+    save(tmp_path / "mask.png", mask)
+    bad: Row = {"image": "bad.png", "mask": "mask.png", "label": "defective", "part": "bad"}
+    shown = presentations(tmp_path, [{"image": "good.png"}, bad], generator=None, real=0.5)
+    touching: dict[bool, list[bool]] = {True: [], False: []}
+    for item in map(shown.__getitem__, range(800)):
+        touching[item.defective].append(bool((item.patches == 60).any()))
+    for found in touching.values():
+        low, high = stats.binom.interval(1 - 1e-6, len(found), 16 / 64)
+        assert low <= sum(found) <= high
+
+
 @pytest.mark.parametrize("scale", [(4.0, 4.0), (0.5, 0.5)])
 def test_a_magnified_or_shrunk_patch_keeps_the_defect(
     tmp_path: Path, scale: tuple[float, float]

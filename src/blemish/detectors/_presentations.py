@@ -23,7 +23,7 @@ from blemish.detectors._pictures import (
 )
 from blemish.errors import DatasetError
 from blemish.images import Recipe
-from blemish.prepare.patches import Spot, cut, draw_spot, draw_turn, lit, plain, turned
+from blemish.prepare.patches import Spot, cut, draw_turn, lit, plain, turned
 from blemish.prepare.places import Region
 from blemish.prepare.recipe import Augmentation
 from blemish.synthesis import Generator
@@ -200,9 +200,11 @@ class Presentations:
         return np.ascontiguousarray(patches)
 
     def _anywhere(self, picture: Picture, rng: Chance) -> Spot:
-        region = _whole(_shape(picture))
-        turn = draw_turn(self.augmentation, rng)
-        return draw_spot(region, region.places(self.size), self.size, turn, rng)
+        """A square around any pixel, as often at a border as one around a defect that is there.
+
+        Else a border, which few of all places reach, would be a sign of a defect.
+        """
+        return self._around(picture, rng.integers(_shape(picture)), rng)
 
     def _around(self, picture: Picture, pixel: npt.NDArray[np.int64], rng: Chance) -> Spot:
         """A square with the pixel (row, column) in its inner half, moved inwards at a border.
