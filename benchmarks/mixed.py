@@ -92,7 +92,7 @@ def bare_per_second(detector: Mixed, steps: int) -> float:
         start = time.perf_counter() if step == 1 else start
         sgd.zero_grad(set_to_none=True)
         logits = network({"image": images}).amax((1, 2))
-        torch.nn.functional.binary_cross_entropy_with_logits(logits, labels).backward()
+        torch.nn.functional.binary_cross_entropy_with_logits(logits, labels).backward()  # type: ignore[no-untyped-call]
         sgd.step()
     return detector.batch * (steps - 1) / (time.perf_counter() - start)
 
@@ -133,7 +133,7 @@ def parts_ms(data: Dataset, count: int) -> dict[str, float]:
         return 1000 * (time.perf_counter() - start) / (batches * detector.batch)
 
     def step(_: int) -> None:
-        detector._loss(network(known), shown).backward()
+        detector._loss(network(known), shown).backward()  # type: ignore[no-untyped-call]
 
     files = data.images
     torch.set_num_threads(default_threads())
