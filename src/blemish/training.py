@@ -341,10 +341,11 @@ def _learnt(detector: Detector, features: FeatureStream, plan: Plan) -> dict[str
 
 
 def _counts(rows: Dataset) -> dict[str, Any]:
-    counts: dict[str, Any] = {"images": len(rows), "parts": len(rows.parts)}
-    if len(rows.categories) > 1:
-        counts["categories"] = {name: _counts(rows.category(name)) for name in rows.categories}
-    return counts
+    names = rows.categories if len(rows.categories) > 1 else []
+    several = (
+        {"categories": {name: _counts(rows.category(name)) for name in names}} if names else {}
+    )
+    return {"images": len(rows), "parts": len(rows.parts), **several}
 
 
 def _describe(data: Dataset, rows: Dataset, held: Dataset, plan: Plan) -> dict[str, Any]:
