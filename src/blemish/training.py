@@ -304,10 +304,7 @@ def _key(data: Dataset, detector: Detector, plan: Plan) -> str:
 
 @contextlib.contextmanager
 def _checkpoint(path: Path, key: str, resume: bool) -> Iterator[Path]:
-    """The folder for what a fit leaves behind, emptied unless it is to be resumed.
-
-    It goes when bad input ends the training: then nothing can be resumed.
-    """
+    """The folder for what a fit leaves, emptied unless resumed; it goes where nothing can be."""
     folder = path.with_name(path.name + ".resume")
     note = folder / "key"
     if folder.exists() and not resume:
@@ -341,11 +338,10 @@ def _learnt(detector: Detector, features: FeatureStream, plan: Plan) -> dict[str
 
 
 def _counts(rows: Dataset) -> dict[str, Any]:
-    names = rows.categories if len(rows.categories) > 1 else []
-    several = (
-        {"categories": {name: _counts(rows.category(name)) for name in names}} if names else {}
-    )
-    return {"images": len(rows), "parts": len(rows.parts), **several}
+    counts: dict[str, Any] = {"images": len(rows), "parts": len(rows.parts)}
+    if len(rows.categories) > 1:
+        counts["categories"] = {name: _counts(rows.category(name)) for name in rows.categories}
+    return counts
 
 
 def _describe(data: Dataset, rows: Dataset, held: Dataset, plan: Plan) -> dict[str, Any]:
