@@ -46,6 +46,7 @@ log = logging.getLogger("blemish")
 
 DEFAULT_DETECTOR = "duet"
 LATENCY_IMAGES = 20
+_BAD_INPUT = (DatasetError, ImageError, CalibrationError)
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,6 @@ def train(
             folder=plan.cache,
             device=find_device() if is_network else "cpu",
         )
-
         fits = Fits(clock, 1 + plan.cross_fit + 2 * plan.view_scales)
         if is_network and budget is not None:
             fits.reserve = seconds_to_score(features, held_rows.images, LATENCY_IMAGES)
@@ -284,9 +284,7 @@ def make_recipe(data: Dataset, plan: Plan) -> Recipe:
             f"--crop {side} must be a multiple of {multiple}, at most the size, {size}"
         )
     margin = (size - side) // 2
-    tile, usual = plan.tile, usual_tile(plan.detector)
-    if tile is None and usual is not None and not margin:
-        tile = usual * side // usual_size(plan.detector)  # at the same scale, whatever the size
+    tile = plan.tile if plan.tile is not None or margin else usual_tile(plan.detector, side)
     recipe = Recipe(side, side, plan.resize, tile=tile, margin=margin)
     known = data.split("train").images + data.split("validation").images
     return dataclasses.replace(recipe, window=find_window(known))
@@ -306,10 +304,7 @@ def _key(data: Dataset, detector: Detector, plan: Plan) -> str:
 
 @contextlib.contextmanager
 def _checkpoint(path: Path, key: str, resume: bool) -> Iterator[Path]:
-    """The folder for what a fit leaves behind, emptied unless it is to be resumed.
-
-    It goes when bad input ends the training: then nothing can be resumed.
-    """
+    """The folder for what a fit leaves, emptied unless resumed; it goes where nothing can be."""
     folder = path.with_name(path.name + ".resume")
     note = folder / "key"
     if folder.exists() and not resume:
@@ -324,11 +319,8 @@ def _checkpoint(path: Path, key: str, resume: bool) -> Iterator[Path]:
         file.write(key.encode())
     try:
         yield folder
-    except (DatasetError, ImageError, CalibrationError):
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    except BlemishError:
-        if list(folder.iterdir()) == [note]:  # nothing was done: a setting was refused
+    except BlemishError as error:
+        if isinstance(error, _BAD_INPUT) or list(folder.iterdir()) == [note]:
             shutil.rmtree(folder, ignore_errors=True)
         raise
 

@@ -90,12 +90,13 @@ def learns_from_defects(name: str) -> bool:
     return _says(name, "learns_from_defects")
 
 
-def usual_tile(name: str) -> int | None:
+def usual_tile(name: str, size: int | None = None) -> int | None:
     """The side in original pixels of that detector's tiles, unless another is asked for.
 
-    None: it sees the whole image, resized.
+    At the same scale for a model of another `size`. None: it sees the whole image, resized.
     """
-    return getattr(_module(name), "TILE", None)
+    tile: int | None = getattr(_module(name), "TILE", None)
+    return tile if tile is None or size is None else tile * size // usual_size(name)
 
 
 def _says(name: str, fact: str) -> bool:

@@ -72,7 +72,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "patience": 20,
     },
 }
-QUICK = {"steps": "30", "batch": "16", "patch": "64", "every": "15"}
+QUICK = {"steps": "30", "batch": "8", "patch": "64", "every": "15"}
 
 
 @dataclass(frozen=True)
