@@ -55,8 +55,9 @@ def make_set(folder: Path, count: int) -> Dataset:
     (folder / "patches").mkdir()
     rng = np.random.default_rng(0)
     for number in range(count):
-        plate = plates[number % len(plates)]
-        plate = cv2.resize(plate, (max(640, plate.shape[1]), max(480, plate.shape[0])))
+        drawn = plates[number % len(plates)]
+        size = (max(640, drawn.shape[1]), max(480, drawn.shape[0]))
+        plate = np.asarray(cv2.resize(drawn, size), np.uint8)
         top, left = rng.integers(0, np.array(plate.shape[:2]) - TILE).tolist()
         patch = np.ascontiguousarray(plate[top : top + TILE, left : left + TILE])
         cv2.imwrite(str(folder / "patches" / f"{number:05}.png"), patch)

@@ -26,7 +26,13 @@ from blemish.calibration.promise import Calibration, Method, Promise
 from blemish.calibration.views import ViewScales
 from blemish.dataset import Dataset, ensure_sound, folds
 from blemish.dataset.words import name_some
-from blemish.detectors import learns_from_defects, open_detector, usual_size, usual_tile
+from blemish.detectors import (
+    learns_from_defects,
+    open_detector,
+    usual_resize,
+    usual_size,
+    usual_tile,
+)
 from blemish.detectors.base import Clock, Detector, FittedDetector, ShowProgress
 from blemish.dividing import check_categories, divide, refuse_tested, with_defects
 from blemish.errors import ArtifactError, BlemishError, CalibrationError, DatasetError, ImageError
@@ -66,7 +72,7 @@ class Plan:
     preset: str | None = None
     settings: dict[str, str] = field(default_factory=dict)
     size: int | None = None
-    resize: str = "squash"
+    resize: str | None = None
     crop: int | None = None
     tile: int | None = None
     promise: Promise = field(default_factory=Promise)
@@ -285,7 +291,8 @@ def make_recipe(data: Dataset, plan: Plan) -> Recipe:
         )
     margin = (size - side) // 2
     tile = plan.tile if plan.tile is not None or margin else usual_tile(plan.detector, side)
-    recipe = Recipe(side, side, plan.resize, tile=tile, margin=margin)
+    resize = plan.resize or usual_resize(plan.detector)
+    recipe = Recipe(side, side, resize, tile=tile, margin=margin)
     known = data.split("train").images + data.split("validation").images
     return dataclasses.replace(recipe, window=find_window(known))
 

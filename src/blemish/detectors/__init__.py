@@ -99,6 +99,11 @@ def usual_tile(name: str, size: int | None = None) -> int | None:
     return tile if tile is None or size is None else tile * size // usual_size(name)
 
 
+def usual_resize(name: str) -> str:
+    """Whether pictures are squashed to that detector's input, or padded, unless it is said."""
+    return str(getattr(_module(name), "RESIZE", "squash"))
+
+
 def _says(name: str, fact: str) -> bool:
     said = (node for node in ast.walk(_source(name)) if isinstance(node, ast.AnnAssign))
     return any(

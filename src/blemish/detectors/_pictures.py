@@ -44,9 +44,9 @@ class Pictures:
     """The pictures of `rows`, brought to the scale at which the model of `recipe` sees them.
 
     With tiles of as many pixels as the model's input has, that is the scale of the file; a side
-    shorter than a tile is stretched where the model's input stretches it. A picture with a side
-    below `least` pixels is continued at its end by its last rows and columns. What was read lately
-    stays in memory.
+    shorter than a tile is stretched where the model's input stretches it, and continued at its end
+    by its last rows and columns where the model's input is padded so, or where it has fewer than
+    `least` pixels. What was read lately stays in memory.
     """
 
     rows: Dataset
@@ -91,7 +91,15 @@ class Pictures:
             ((top, left, bottom, right),) = crop_boxes(size, self.recipe)
             size = bottom - top, right - left
         height, width = self._scaled_shape(size)
-        return max(height, self.least), max(width, self.least)
+        rows, columns = self._least
+        return max(height, rows), max(width, columns)
+
+    @property
+    def _least(self) -> tuple[int, int]:
+        """Rows and columns that every picture has, those that continue it too."""
+        if self.recipe.resize == "pad":
+            return max(self.least, self.recipe.height), max(self.least, self.recipe.width)
+        return self.least, self.least
 
     def _read(self, number: int) -> Picture:
         image, mask_file = self._files[number]
@@ -135,8 +143,9 @@ class Pictures:
         return height, width
 
     def _filled(self, pixels: Pixels, *, repeat: bool = True) -> Pixels:
-        """At least so many rows and columns as a patch has."""
-        down, across = (max(0, self.least - side) for side in pixels.shape[:2])
+        """At least so many rows and columns as a patch, or the padded input, has."""
+        sides = zip(self._least, pixels.shape[:2], strict=True)
+        down, across = (max(0, least - side) for least, side in sides)
         if not (down or across):
             return pixels
         how = cv2.BORDER_REPLICATE if repeat else cv2.BORDER_CONSTANT

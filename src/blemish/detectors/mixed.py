@@ -45,12 +45,14 @@ from blemish.images import Recipe
 from blemish.prepare.recipe import Augmentation
 from blemish.synthesis import of_same_product, open_generator
 
+RESIZE = "pad"  # a picture smaller than a tile is continued, not stretched
 TILE = 256  # original pixels, as many as the model's input has: nothing is shrunk
 FIRST = 8  # batches whose features set the units of the head
 CHECKED = 12  # batches of held-out parts that end the training
 MULTIPLE = 32  # pixels: the stride of the coarsest layer
 POOLINGS = ("peak", "mean")
 LEAST_PARTS = 5  # of which some can be held out
+CLIP = 1.0  # largest norm of the gradient
 LAST_SECONDS = 2.0  # after the last step
 
 PRESETS: dict[str, dict[str, object]] = {
@@ -177,7 +179,9 @@ class Mixed:
             return self._loss(network(known), batch)
 
         with Ahead(shown, source, self.batch) as ahead:
-            facts = training.run(network, [sgd], loss, rate=self.rate_at, stopping=stopping)
+            facts = training.run(
+                network, [sgd], loss, rate=self.rate_at, clip=CLIP, stopping=stopping
+            )
         if stopping is not None:
             facts["best_step"] = stopping.best_step
         facts |= shown.counts()
