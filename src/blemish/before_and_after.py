@@ -74,9 +74,10 @@ def sentences(found: dict[str, Any], taken_out: Sequence[str], root: object) -> 
             f"Nothing could be compared: {root} has no labelled test part that the model has not "
             "learnt from. Put other parts into test/good and test/<defect>, and never teach them."
         )
-    if taken_out:
-        were = "1 test part was" if len(taken_out) == 1 else f"{len(taken_out)} test parts were"
-        lines.append(f"{were} taken out: the model has learnt from them, and they test it no more.")
+    if len(taken_out) == 1:
+        lines.append("1 test part was taken out: the model has learnt from it.")
+    elif taken_out:
+        lines.append(f"{len(taken_out)} test parts were taken out: the model has learnt from them.")
     return lines
 
 

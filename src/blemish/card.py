@@ -60,8 +60,9 @@ def describe(data: Dataset, learnt: Dataset, held: Dataset, plan: Plan) -> dict[
 
 def kinds(defects: Dataset) -> dict[str, int]:
     """The number of parts of each kind of defect."""
-    found = defects.table.group_by("defect").agg(pl.col("part").n_unique()).sort("defect")
-    return {kind or "unknown": parts for kind, parts in found.iter_rows()}
+    known = defects.table.with_columns(pl.col("defect").fill_null("unknown"))
+    found = known.group_by("defect").agg(pl.col("part").n_unique()).sort("defect")
+    return dict(found.iter_rows())
 
 
 def _held_out_by(data: Dataset, plan: Plan) -> str:

@@ -141,14 +141,16 @@ class Start:
         ]
         return data.with_table(pl.concat(tables))
 
-    def carried_on(self, card: Mapping[str, Any], newly: Dataset) -> dict[str, Any]:
+    def carried_on(
+        self, card: Mapping[str, Any], newly: Dataset, comparison: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """The next model's card: what the earlier ones learnt from is part of it."""
         data = dict(card["data"])
         for key, known in self.learnt_from.items():
             data[key] = sorted({*known, *data[key]})
         taught = {"taught": len(newly.parts), "defects": kinds(newly)}
         before = {"sha256": self.artifact.sha256, **taught}
-        return {**card, "data": data, "continued_from": before}
+        return {**card, "data": data, "continued_from": before, "comparison": comparison}
 
 
 def open_start(model: Path, defects: Dataset) -> Start:

@@ -29,7 +29,7 @@ from blemish.dataset.words import name_some
 from blemish.detectors import learns_from_defects, open_detector
 from blemish.detectors.base import Clock, Detector, FittedDetector, ShowProgress
 from blemish.dividing import check_categories, divide, refuse_tested, with_defects
-from blemish.errors import ArtifactError, BlemishError, CalibrationError, DatasetError, ImageError
+from blemish.errors import ArtifactError, BlemishError, BudgetExceeded, CalibrationError
 from blemish.features.backbone import open_backbone
 from blemish.features.device import find_device
 from blemish.features.stream import FeatureStream
@@ -125,11 +125,12 @@ def train(
         need_views(rows, plan.cross_fit)
     refuse_tested(usable, plan.detector)
     recipe = make_recipe(data, plan) if start is None else start.recipe
+    if start is not None:
+        start.check(data, open_backbone(detector.backbone))
     with _checkpoint(path, _key(data, detector, plan, start), resume) as checkpoint:
         clock.check("reading the data set")
         features = _features(detector, recipe, plan)
         if start is not None:
-            start.check(data, features.backbone)
             usable = start.with_taught(usable, checkpoint / "taught")
         learnt = with_defects(usable, rows, plan.detector)
         newly = not_extracted(learnt.real(), checkpoint / "taught")
@@ -161,14 +162,10 @@ def train(
             "golden_score": expected,
         }
         if start is not None:
-            after = Inspector(fitted.graph, card)
-            card = {
-                **start.carried_on(card, newly),
-                "comparison": {
-                    **compare(Inspector.of(start.artifact), after, tested, progress),
-                    "taken_out": taken_out,
-                },
-            }
+            compared = compare(
+                Inspector.of(start.artifact), Inspector(fitted.graph, card), tested, progress
+            )
+            card = start.carried_on(card, newly, {**compared, "taken_out": taken_out})
         write_artifact(path, fitted.graph, card, {**golden, **files})
         if fits.finished:
             shutil.rmtree(checkpoint)
@@ -341,7 +338,9 @@ def _checkpoint(path: Path, key: str, resume: bool) -> Iterator[Path]:
         file.write(key.encode())
     try:
         yield folder
-    except (DatasetError, ImageError, CalibrationError):
+    except (BudgetExceeded, ArtifactError):  # more time, or more room, and it goes on
+        raise
+    except BlemishError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
 

@@ -136,7 +136,9 @@ def _going_on(options: argparse.Namespace) -> tuple[Start, Plan]:
     from blemish.dataset.defective import open_defects
     from blemish.features.cache import default_folder
 
-    defects = open_defects(options.defects, part_pattern=options.part_pattern)
+    defects = open_defects(
+        options.defects, part_pattern=options.part_pattern, category=options.category
+    )
     start = open_start(options.model, defects)
     given: dict[str, Any] = {
         f"--{name.replace('_', '-')}": getattr(options, name)

@@ -21,13 +21,16 @@ MASKS = "ground_truth"
 MARKED = "_mask"
 
 
-def open_defects(path: str | os.PathLike[str], *, part_pattern: str | None = None) -> Dataset:
+def open_defects(
+    path: str | os.PathLike[str], *, part_pattern: str | None = None, category: str | None = None
+) -> Dataset:
     """Real defects to learn from: every row defective and in the split "train".
 
     A folder that no layout recognises may have a sub-folder per kind of defect, else the kind is
     unknown. The mask of crack/a.png is then ground_truth/crack/a.*, with or without `_mask`, or
-    crack/a_mask.*. `part_pattern` counts where there is no `parts.csv`. Raises DatasetError where
-    there is no picture, and for one that is called good or drawn.
+    crack/a_mask.*. `part_pattern` counts where there is no `parts.csv`, `category` where there are
+    several. Raises DatasetError where there is no picture, and for one that is called good or
+    drawn.
     """
     root = Path(os.path.abspath(path))  # noqa: PTH100 (a link keeps its own name)
     if not root.exists():
@@ -37,6 +40,13 @@ def open_defects(path: str | os.PathLike[str], *, part_pattern: str | None = Non
         data = with_parts(_plain(root), None, pattern)
     else:
         data = open_dataset(root, part_pattern=pattern)
+    if len(data.categories) > 1:
+        if category is None:
+            raise DatasetError(
+                f"{root} holds defects of several categories ({name_some(data.categories)}); "
+                "choose one with --category."
+            )
+        data = data.category(category)
     _refuse_others(data)
     marks = {"label": pl.lit("defective"), "split": pl.lit("train")}
     data = data.with_table(data.table.with_columns(**marks))
