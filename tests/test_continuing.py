@@ -145,21 +145,31 @@ def test_what_is_taught_tests_no_more(line: Line) -> None:
     assert compared["kinds"]["dent"]["parts"] == 3
 
 
+def test_a_part_that_is_taught_by_name_tests_no_more_from_any_view(line: Line) -> None:
+    start = open_start(line.model, open_defects(line.new))
+    data = open_dataset(line.data, part_pattern=r"(?P<part>\d\d)\d\.png")  # 10, 20, 30 ...
+    part = start.new.table.with_columns(part=pl.lit("10"))
+    rest, taken_out = replace(start, new=start.new.with_table(part)).without_taught(data)
+    assert taken_out == ["10", "20"]  # 20 has a picture that is taught
+    assert not len(rest.split("test"))
+    assert len(rest) == len(data.split("train"))
+
+
 class Judge:
     """An inspector that has made up its mind."""
 
-    threshold, required_views = 0.5, ()
+    threshold = 0.5
 
-    def __init__(self, rejected: set[str]) -> None:
-        self.rejected = rejected
+    def __init__(self, rejected: set[str], required: tuple[str, ...] = ()) -> None:
+        self.rejected, self.required_views = rejected, required
 
     def look(self, image: Path) -> Any:
         score = float(image.stem in self.rejected)
         return type("Look", (), {"score": score, "peak": score})()
 
 
-def judged(root: Path, before: set[str], after: set[str]) -> dict[str, Any]:
-    judges: Any = (Judge(before), Judge(after))
+def judged(root: Path, before: set[str], after: set[str], *required: str) -> dict[str, Any]:
+    judges: Any = (Judge(before, required), Judge(after, required))
     return compare(*judges, open_dataset(root).split("test"))
 
 
@@ -207,6 +217,16 @@ def test_a_test_of_one_label_says_what_it_cannot_tell(tmp_path: Path) -> None:
     [line] = sentences(judged(tmp_path, set(), {"100"}), [], tmp_path)
     assert "none of them is defective" in line
     assert "false rejects 0 -> 1 of 2 good parts" in line
+
+
+def test_a_part_that_lacks_a_view_is_judged_by_the_others(tmp_path: Path) -> None:
+    """No model passes it, which makes it no defect that was found."""
+    save_good(tmp_path / "train/good", range(3), SHAPE)
+    save_dented(tmp_path, [200, 201], SHAPE)
+    found = judged(tmp_path, {"200"}, {"200"}, "top")
+    assert found["escapes"]["before"] == found["escapes"]["after"] == 1
+    assert found["incomplete"] == 1
+    assert "1 of these parts lack a view" in sentences(found, [], tmp_path)[-1]
 
 
 # Who sets the threshold of a model that goes on.
@@ -331,6 +351,8 @@ def test_a_model_that_cannot_be_gone_on_from(cli: Cli, line: Line, tmp_path: Pat
     entry = {**artifact.card["defects"][0], "member": "defects/9999.png"}
     lost = changed(artifact, tmp_path / "lost", defects=[entry])
     refusal(cli, line, model=lost).refusal("lost", "9999.png")
+    write_artifact(tmp_path / "bare", artifact.model, {"detector": artifact.card["detector"]})
+    refusal(cli, line, model=tmp_path / "bare").refusal("lacks backbone, calibration, data")
     foreign = changed(artifact, tmp_path / "foreign", backbone={"name": "b", "sha256": "0"})
     refusal(cli, line, model=foreign).refusal("another file of the backbone")
     settings = {**artifact.card["detector"]["settings"], "magic": 1}

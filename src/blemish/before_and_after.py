@@ -25,8 +25,9 @@ def compare(
 ) -> dict[str, Any]:
     """The decisions of two models, each at its own threshold, on the labelled parts of `test`.
 
-    An escape is a defective part that passes, a false reject a good one that is rejected. `p` is
-    of the exact two-sided McNemar test. Ready for JSON.
+    An escape is a defective part that is not rejected, a false reject a good one that is. Parts
+    that are `incomplete`, for lack of a view, are judged by the views that there are. `p` is of the
+    exact two-sided McNemar test. Ready for JSON.
     """
     test = test.where(pl.col("label").is_not_null())
     kinds = _kinds(test)
@@ -42,15 +43,16 @@ def compare(
     first = _decisions(before, test, progress, "test images by the model before")
     second = _decisions(after, test, progress, "test images by the model after")
     pair = (first, second)
-    found["escapes"] = _changes(*([p for p in defective if d[p] == "pass"] for d in pair))
+    found["escapes"] = _changes(*([p for p in defective if d[p] != "reject"] for d in pair))
     found["false_rejects"] = _changes(*([p for p in good if d[p] == "reject"] for d in pair))
     found["kinds"] = {
         kind: {
             "parts": len(of_kind := [part for part in defective if kind in kinds[part]]),
-            "escapes": [sum(d[part] == "pass" for part in of_kind) for d in pair],
+            "escapes": [sum(d[part] != "reject" for part in of_kind) for d in pair],
         }
         for kind in sorted({kind for of_part in kinds.values() for kind in of_part})
     }
+    found["incomplete"] = sum("incomplete" in (d[part] for d in pair) for part in first)
     return found
 
 
@@ -69,6 +71,11 @@ def sentences(found: dict[str, Any], taken_out: Sequence[str], root: object) -> 
             lines.append(f"Escapes by kind of defect: {', '.join(each)}.")
         if new := found["escapes"]["new"]:
             lines.append(f"New escapes: {name_some(new, 10)}.")
+        if number := found["incomplete"]:
+            lines.append(
+                f"{number} of these parts lack a view, so that neither model would pass them; they "
+                "are judged by the views that there are."
+            )
     else:
         lines.append(
             f"Nothing could be compared: {root} has no labelled test part that the model has not "

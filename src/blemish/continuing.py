@@ -19,7 +19,7 @@ from blemish.dataset.words import name_some
 from blemish.detectors import detector_names, learns_from_defects, open_detector
 from blemish.detectors.base import Detector
 from blemish.dividing import divide_again
-from blemish.errors import BlemishError, DatasetError
+from blemish.errors import ArtifactError, BlemishError, DatasetError
 from blemish.features.backbone import Backbone
 from blemish.features.cache import picture_name
 from blemish.images import Recipe
@@ -29,6 +29,7 @@ from blemish.taught import Taught, as_training, extract, kept_in, named
 
 log = logging.getLogger("blemish")
 
+CARD = {"detector", "backbone", "recipe", "data", "calibration"}  # what must be known of a model
 FREE = "steps"  # the one setting that may change from training to training
 
 
@@ -160,6 +161,8 @@ def open_start(model: Path, defects: Dataset) -> Start:
     where all of them are taught already.
     """
     artifact = open_artifact(model)
+    if lacking := sorted(CARD - artifact.card.keys()):
+        raise ArtifactError(f"{model}: its card lacks {name_some(lacking)}; train it anew")
     name = artifact.card["detector"]["name"]
     if name not in detector_names() or not learns_from_defects(name):
         able = [other for other in detector_names() if learns_from_defects(other)]
