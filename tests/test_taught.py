@@ -20,7 +20,7 @@ from blemish.dataset.defective import open_defects
 from blemish.errors import DatasetError, ImageError
 from blemish.features.cache import picture_name
 from blemish.images import Recipe, Window, read_image, read_mask
-from blemish.taught import Taught, extract, keep, kept_in, members, named, window
+from blemish.taught import Taught, extract, keep, kept_in, members, named, windows
 
 TILES = Recipe(32, 32, "squash", tile=32)
 WHOLE = Recipe(32, 32, "squash")
@@ -73,18 +73,36 @@ def test_a_picture_is_kept_whole_where_nothing_says_where_to_look(tmp_path: Path
     st.integers(1, 30),
     st.lists(st.integers(0, 1599), min_size=1, max_size=5),
 )
-def test_a_window_lies_in_the_picture_and_shows_the_defect(
+def test_windows_lie_in_the_picture_and_show_every_defect(
     shape: tuple[int, int], side: int, places: list[int]
 ) -> None:
     mask = np.zeros(shape, bool)
     for row, column in (divmod(place, 40) for place in places):
         mask[row % shape[0], column % shape[1]] = True
-    inside = mask[window(mask, side)]
-    assert inside.shape == (min(side, shape[0]), min(side, shape[1]))
-    assert inside.any()
+    found = windows(mask, side)
+    shown = np.zeros(shape, bool)
+    for inside in found:
+        assert mask[inside].shape == (min(side, shape[0]), min(side, shape[1]))
+        assert mask[inside].any()
+        shown[inside] = True
+    assert shown[mask].all()
     rows, columns = np.nonzero(mask)
     if np.ptp(rows) < side and np.ptp(columns) < side:
-        assert inside.sum() == mask.sum()
+        assert len(found) == 1
+
+
+def test_every_defect_of_a_large_picture_is_kept(tmp_path: Path) -> None:
+    image, mask = np.full((300, 400), 90, np.uint8), np.zeros((300, 400), np.uint8)
+    for number, (row, column) in enumerate([(20, 30), (250, 350), (150, 200)]):
+        image[row : row + 5, column : column + 5] = 200 + number
+        mask[row : row + 5, column : column + 5] = 255
+    save(tmp_path / "crack/a.png", image)
+    save(tmp_path / "crack/a_mask.png", mask)
+    kept, left_out = keep([], open_defects(tmp_path), TILES)
+    assert left_out == 0
+    assert {one.name for one in kept} == {picture_name(tmp_path / "crack/a.png")}
+    assert sorted(int(pixels(one.picture).max()) for one in kept) == [200, 201, 202]
+    assert all((pixels(one.mask or b"") > 0).sum() == 25 for one in kept)
 
 
 def test_too_many_pictures_of_a_part_are_left_out(tmp_path: Path) -> None:

@@ -45,8 +45,8 @@ class Taught:
     mask: bytes | None
 
     @classmethod
-    def of(cls, row: Row, recipe: Recipe) -> Self:
-        """What is kept of a picture: where a mask says where to look, the tiles around the defect.
+    def of(cls, row: Row, recipe: Recipe) -> list[Self]:
+        """What is kept of a picture: where a mask says where to look, the tiles around each defect.
 
         Raises ImageError for a file that cannot be read, or has not the depth of `recipe`.
         """
@@ -54,14 +54,15 @@ class Taught:
         if (pixels.dtype == np.uint8) != (recipe.window is None):
             read_eight_bit(row.image, recipe.window)  # says what is wrong with it
         mask = None if row.mask is None else read_mask(row.mask, pixels.shape[:2])
-        if mask is not None and not mask.any():
-            mask = None
-        if mask is not None and recipe.tile is not None:
-            inside = window(mask, TILES * recipe.tile)
-            pixels, mask = pixels[inside], mask[inside]
-        marked = None if mask is None else _encoded(mask.astype(np.uint8) * 255)
         name = picture_name(row.image)
-        return cls(row.part, row.defect, name, _encoded(pixels), marked)
+        if mask is None or not mask.any():
+            return [cls(row.part, row.defect, name, _encoded(pixels), None)]
+        side = max(mask.shape) if recipe.tile is None else TILES * recipe.tile
+        marked = mask.astype(np.uint8) * 255
+        return [
+            cls(row.part, row.defect, name, _encoded(pixels[inside]), _encoded(marked[inside]))
+            for inside in windows(mask, side)
+        ]
 
     @property
     def size(self) -> int:
@@ -96,12 +97,13 @@ def keep(known: Sequence[Taught], rows: Dataset, recipe: Recipe) -> tuple[list[T
     of_part = Counter(one.part for one in known)
     kept, left_out = list(known), 0
     for row in named(rows).rows():
-        is_new = row.part not in of_part
-        if of_part[row.part] >= MOST_OF_A_PART or (is_new and len(of_part) >= MOST_PARTS):
-            left_out += 1
-            continue
-        kept.append(Taught.of(row, recipe))
-        of_part[row.part] += 1
+        has_place = row.part in of_part or len(of_part) < MOST_PARTS
+        room = MOST_OF_A_PART - of_part[row.part] if has_place else 0
+        pictures = Taught.of(row, recipe) if room else []
+        kept += pictures[:room]
+        left_out += max(1, len(pictures)) - len(pictures[:room])
+        if has_place:
+            of_part[row.part] += len(pictures[:room])
     fitting = _fitting(kept)
     return fitting, left_out + len(kept) - len(fitting)
 
@@ -177,8 +179,19 @@ def as_training(frame: pl.DataFrame, category: str) -> pl.DataFrame:
     )
 
 
-def window(mask: Mask, side: int) -> tuple[slice, slice]:
-    """The square of that side, in a picture [H, W], around what is marked, or around most of it."""
+def windows(mask: Mask, side: int) -> list[tuple[slice, slice]]:
+    """Squares of that side, in a picture [H, W], that together show all that is marked.
+
+    One is around all of it where that fits; else the first shows most, the next most of the rest.
+    """
+    rest, found = mask.copy(), []
+    while rest.any():
+        found.append(_window(rest, side))
+        rest[found[-1]] = False
+    return found
+
+
+def _window(mask: Mask, side: int) -> tuple[slice, slice]:
     spans = [np.flatnonzero(mask.any(axis=axis))[[0, -1]] for axis in (1, 0)]
     first = [(int(low) + int(high) + 1 - side) // 2 for low, high in spans]
     if any(high - low >= side for low, high in spans):
