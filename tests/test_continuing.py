@@ -226,7 +226,7 @@ def test_a_part_that_lacks_a_view_is_judged_by_the_others(tmp_path: Path) -> Non
     found = judged(tmp_path, {"200"}, {"200"}, "top")
     assert found["escapes"]["before"] == found["escapes"]["after"] == 1
     assert found["incomplete"] == 1
-    assert "1 of these parts lack a view" in sentences(found, [], tmp_path)[-1]
+    assert "1 of these parts lacks a view" in sentences(found, [], tmp_path)[-1]
 
 
 # Who sets the threshold of a model that goes on.

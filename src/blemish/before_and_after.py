@@ -72,9 +72,10 @@ def sentences(found: dict[str, Any], taken_out: Sequence[str], root: object) -> 
         if new := found["escapes"]["new"]:
             lines.append(f"New escapes: {name_some(new, 10)}.")
         if number := found["incomplete"]:
+            lack, them = ("lacks", "it") if number == 1 else ("lack", "them")
             lines.append(
-                f"{number} of these parts lack a view, so that neither model would pass them; they "
-                "are judged by the views that there are."
+                f"{number} of these parts {lack} a view, so that the line would not pass {them}; "
+                "here only the views that there are count."
             )
     else:
         lines.append(

@@ -181,6 +181,8 @@ def _said(trained: Trained, options: argparse.Namespace, already: int) -> list[s
     if trained.comparison is not None:
         taught = trained.card["continued_from"]
         each = ", ".join(f"{parts} {kind}" for kind, parts in taught["defects"].items())
+        if sum(taught["defects"].values()) > taught["taught"]:
+            each += ": some show several kinds"
         more = f"It learnt {_parts(taught['taught'])} more than {options.model} ({each})"
         skipped = f"; {already} pictures of {options.defects} were taught before" * bool(already)
         lines.append(f"{more}{skipped}.")
