@@ -74,10 +74,9 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
 
 def test_no_defect_is_forgotten(line: Line) -> None:
     card = line.said
-    assert card["data"]["taught"] == {
-        **{"images": 5, "parts": 5},
-        "defects": {"dent": 2, "scratch": 2, "unknown": 1},
-    }
+    taught = card["data"]["taught"]
+    assert (taught["images"], taught["parts"]) == (5, 5)
+    assert taught["defects"] == {"dent": 2, "scratch": 2, "unknown": 1}
     assert card["continued_from"] == {
         "sha256": open_artifact(line.model).sha256,
         "taught": 3,
@@ -87,7 +86,7 @@ def test_no_defect_is_forgotten(line: Line) -> None:
     assert [entry["mask"] for entry in card["defects"]] == [False, False, False, True, True]
     pictures = [*line.data.glob("train/dent/*"), *line.new.glob("*/3*.png"), *line.new.glob("f*")]
     names = {entry["image"] for entry in card["defects"]}
-    assert names == {picture_name(path) for path in pictures}
+    assert names == {picture_name(path) for path in pictures} == set(taught["pictures"])
     assert names <= set(card["data"]["trained_images"])
     old, new = (open_artifact(path) for path in (line.model, line.model2))
     for name in [name for name in old.members if name.startswith("defects/")]:
@@ -292,6 +291,22 @@ def test_what_is_taught_is_nothing_new(cli: Cli, line: Line, tmp_path: Path) -> 
     (tmp_path / "none").mkdir()
     refusal(cli, line, new=tmp_path / "none").refusal("none", "no picture of a defect")
     refusal(cli, line, new=tmp_path / "nowhere").refusal("nowhere", "does not exist")
+
+
+def test_what_is_taught_but_not_kept_is_learnt_again_beside_new_ones(
+    line: Line, tmp_path: Path
+) -> None:
+    artifact = open_artifact(line.model2)
+    kept = [entry for entry in artifact.card["defects"] if entry["kind"] != "scratch"]
+    forgetful = changed(artifact, tmp_path / "m", defects=kept)
+    scratches = save(tmp_path / "new/a.png", dented(310, SHAPE)).parent
+    with pytest.raises(DatasetError, match="nothing new"):
+        open_start(forgetful, open_defects(scratches))
+    save(scratches / "b.png", dented(777, SHAPE))
+    save(scratches / "c.png", dented(777, SHAPE))
+    start = open_start(forgetful, open_defects(scratches))
+    assert start.new.table["image"].to_list() == ["a.png", "b.png"]
+    assert start.already == 2
 
 
 def test_a_picture_is_good_or_defective(cli: Cli, line: Line, tmp_path: Path) -> None:

@@ -49,13 +49,18 @@ def describe(data: Dataset, learnt: Dataset, held: Dataset, plan: Plan) -> dict[
         "fingerprint": data.fingerprint(),
         "terms": data.terms,
         "trained_on": counts(learnt.good()),
-        **({"taught": {**counts(defects), "defects": kinds(defects)}} if len(defects) else {}),
+        **({"taught": _taught(defects)} if len(defects) else {}),
         "held_out": counts(held),
         "held_out_by": _held_out_by(data, plan),
         "trained_parts": learnt.parts,
         "trained_images": sorted(picture_name(image) for image in learnt.images),
         "seed": plan.seed,
     }
+
+
+def _taught(defects: Dataset) -> dict[str, Any]:
+    pictures = sorted(picture_name(image) for image in defects.real().images)
+    return {**counts(defects), "defects": kinds(defects), "pictures": pictures}
 
 
 def kinds(defects: Dataset) -> dict[str, int]:

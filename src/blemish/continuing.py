@@ -37,7 +37,8 @@ FREE = "steps"  # the one setting that may change from training to training
 class Start:
     """A model to go on from, the pictures of defects that it keeps, and those that are `new`.
 
-    `already` counts pictures that it was taught before, or that came twice; they are left out.
+    `already` counts pictures that it was taught before, or that came twice. Of these, `new` has the
+    ones that the model does not keep.
     """
 
     artifact: Artifact
@@ -147,9 +148,13 @@ class Start:
     ) -> dict[str, Any]:
         """The next model's card: what the earlier ones learnt from is part of it."""
         data = dict(card["data"])
-        for key, known in self.learnt_from.items():
-            data[key] = sorted({*known, *data[key]})
-        taught = {"taught": len(newly.parts), "defects": kinds(newly)}
+        known = pictures_taught(self.artifact)
+        names = [picture_name(image) for image in newly.images]
+        more = newly.take([i for i, name in enumerate(names) if name not in known])
+        data["taught"] = {**data["taught"], "pictures": sorted({*known, *names})}
+        for key, earlier in self.learnt_from.items():
+            data[key] = sorted({*earlier, *data[key]})
+        taught = {"taught": len(more.parts), "defects": kinds(more)}
         before = {"sha256": self.artifact.sha256, **taught}
         return {**card, "data": data, "continued_from": before, "comparison": comparison}
 
@@ -171,18 +176,20 @@ def open_start(model: Path, defects: Dataset) -> Start:
             f"{', '.join(able)} first, with --detector"
         )
     kept = kept_in(artifact)
-    known = {one.name for one in kept}
-    places = []
-    for place, image in enumerate(defects.images):
-        if (key := picture_name(image)) not in known:
-            known.add(key)
-            places.append(place)
-    if not places:
+    names = [picture_name(image) for image in defects.images]
+    if not (more := set(names) - pictures_taught(artifact)):
         raise DatasetError(
             f"{defects.root} holds nothing new: all {len(defects)} pictures are taught to {model} "
             "already"
         )
-    return Start(artifact, kept, named(defects.take(places)), len(defects) - len(places))
+    known = {one.name for one in kept}
+    places = [i for i, name in enumerate(names) if name not in known and name not in names[:i]]
+    return Start(artifact, kept, named(defects.take(places)), len(defects) - len(more))
+
+
+def pictures_taught(artifact: Artifact) -> set[str]:
+    """The pictures of defects that a model was taught, those among them that it does not keep."""
+    return set(artifact.card["data"].get("taught", {}).get("pictures", ()))
 
 
 def plan_of(
