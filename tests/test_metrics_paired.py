@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
 from blemish.errors import DatasetError, ImageError
 from blemish.metrics.decision import confusion
@@ -19,6 +19,7 @@ from blemish.metrics.paired import (
     Comparison,
     delong,
     holm,
+    mcnemar,
     mean_comparison,
     paired_bootstrap,
     paired_bootstrap_of_decisions,
@@ -289,3 +290,18 @@ def test_bad_scores_are_refused() -> None:
         delong(np.zeros((2, 2, 2)), [0.0, 1.0], [0, 1])
     with pytest.raises(ImageError, match="NaN"):
         paired_bootstrap(auroc, [0.0, np.nan], [0.0, 1.0], [0, 1], draws=2)
+
+
+# McNemar's test.
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mcnemar_is_the_exact_binomial_test(first: int, second: int) -> None:
+    expected = binomtest(first, first + second).pvalue if first + second else 1.0
+    assert mcnemar(first, second) == pytest.approx(expected, rel=1e-9)
+    assert mcnemar(first, second) == mcnemar(second, first)
+
+
+def test_mcnemar_of_a_textbook_table() -> None:
+    assert mcnemar(0, 5) == 2 / 2**5
+    assert mcnemar(4, 4) == 1

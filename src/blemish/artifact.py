@@ -1,4 +1,6 @@
-"""The `.blemish` file: a zip of `model.onnx`, `card.json`, `golden/` and every member's sha256.
+"""The `.blemish` file: a zip of `model.onnx`, `card.json`, further members, and all their sha256.
+
+`golden/` holds the picture that every client can replay, `defects/` what a model was taught.
 
 Opening checks the schema and every hash and refuses what it does not know; there is no pickle.
 """
@@ -9,6 +11,7 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,32 +26,40 @@ _DATE = (1980, 1, 1, 0, 0, 0)  # the same artifact is the same bytes on every da
 
 @dataclass(frozen=True)
 class Artifact:
-    """A model with its card, and the sha256 of the file as the model's identity."""
+    """A model with its card, and the sha256 of the file as the model's identity.
+
+    `members` are all others, by their names, such as "golden/raw.png".
+    """
 
     model: bytes
     card: dict[str, Any]
-    golden: dict[str, bytes]
+    members: dict[str, bytes]
     sha256: str
     path: Path
 
+    @property
+    def golden(self) -> dict[str, bytes]:
+        """The members under `golden/`."""
+        return {name: data for name, data in self.members.items() if name.startswith("golden/")}
+
 
 def write_artifact(
-    path: Path, model: bytes, card: dict[str, Any], golden: dict[str, bytes] | None = None
+    path: Path, model: bytes, card: dict[str, Any], members: Mapping[str, bytes] | None = None
 ) -> None:
     """Write the file so that at any moment either the old or the new one is there, whole.
 
-    `golden` are further members, under `golden/`. Raises ArtifactError when the disk is full or
-    the folder cannot be written.
+    `members` are further ones, by their names. Raises ArtifactError when the disk is full or the
+    folder cannot be written.
     """
-    members = {
+    held = {
         _MODEL: model,
         _CARD: json.dumps({"schema": SCHEMA, **card}, indent=1, allow_nan=False).encode(),
-        **(golden or {}),
+        **(members or {}),
     }
-    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in members.items()}
-    members[_HASHES] = json.dumps(hashes, indent=1).encode()
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in held.items()}
+    held[_HASHES] = json.dumps(hashes, indent=1).encode()
     with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in members.items():
+        for name, data in held.items():
             member = zipfile.ZipInfo(name, _DATE)
             member.create_system = 3  # the same bytes on every system
             archive.writestr(member, data)
@@ -83,8 +94,8 @@ def open_artifact(path: Path | str) -> Artifact:
             raise ArtifactError(
                 f"{path} is damaged: {name} does not match its sha256; copy the file again"
             )
-    golden = {name: data for name, data in members.items() if name.startswith("golden/")}
-    return Artifact(members[_MODEL], fields, golden, hashlib.sha256(data).hexdigest(), path)
+    further = {name: members[name] for name in hashes if name not in (_MODEL, _CARD)}
+    return Artifact(members[_MODEL], fields, further, hashlib.sha256(data).hexdigest(), path)
 
 
 def _members(path: Path, data: bytes) -> dict[str, bytes]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Collection
 
 import polars as pl
 
@@ -12,6 +14,8 @@ from blemish.dataset.words import name_some
 from blemish.detectors import detector_names, learns_from_defects, learns_several_categories
 from blemish.errors import DatasetError
 from blemish.features.cache import image_key
+
+log = logging.getLogger("blemish")
 
 LEAST_HELD_OUT = 0.2
 
@@ -89,6 +93,51 @@ def divide(
     ]
     learnt, held = (pl.concat(side.table for side in pair) for pair in zip(*sides, strict=True))
     return data.with_table(learnt), data.with_table(held)
+
+
+def divide_again(
+    data: Dataset,
+    promise: Promise,
+    *,
+    seen: Collection[str],
+    before: Collection[str],
+    share: float | None = None,
+    seed: int = 0,
+) -> tuple[Dataset, Dataset]:
+    """As `divide`, for a model that goes on: the parts it has `seen` never set its threshold.
+
+    Those of `before`, which set it so far, do so again; new parts fill up to the share. Raises
+    DatasetError where there is no unseen part.
+    """
+    good, validation = data.split("train").good(), data.split("validation").good()
+    known = pl.col("part").is_in(list(seen))
+    if len(validation):
+        held, wanted = validation.where(~known), len(validation.parts)
+        both = data.with_table(pl.concat([good.table, validation.table]))
+    else:
+        wanted = len(divide(data, promise, share=share, seed=seed)[1].parts)
+        unseen, both = good.where(~known), good
+        was_held = pl.col("part").is_in(list(before))
+        held, others = unseen.where(was_held), unseen.where(~was_held)
+        missing = wanted - len(held.parts)
+        if missing >= len(others.parts):
+            held = unseen
+        elif missing > 0:
+            more = hold_out(others, missing / len(others.parts), seed)[1]
+            held = data.with_table(pl.concat([held.table, more.table]))
+    if not len(held):
+        raise DatasetError(
+            f"{data.root}: the model has learnt from every good part, and none is left that could "
+            "set the threshold; add pictures of good parts that it has not seen"
+        )
+    if len(held.parts) < wanted:
+        log.warning(
+            "only %d good parts that the model has not learnt from are left to set the threshold, "
+            "of %d that would: add some for a better promise",
+            len(held.parts),
+            wanted,
+        )
+    return both.where(~pl.col("part").is_in(held.parts)), held
 
 
 def _share(parts: int, all_parts: int, promise: Promise) -> float:

@@ -22,15 +22,19 @@ ScoreUnseen = Callable[[Dataset, Dataset, str], Iterable[HeldOut]]
 
 
 def score_images(
-    inspector: Inspector, rows: Dataset, clock: Clock, progress: ShowProgress | None
+    inspector: Inspector,
+    rows: Dataset,
+    clock: Clock,
+    progress: ShowProgress | None,
+    what: str = "held-out good images",
 ) -> Iterator[HeldOut]:
-    """Score the images of a table one after the other."""
+    """Score the images of a table one after the other; `what` they are tells the progress."""
     for done, row in enumerate(rows.rows(), 1):
-        clock.check(f"scoring held-out parts, {done - 1} of {len(rows)} done")
+        clock.check(f"scoring {what}, {done - 1} of {len(rows)} done")
         look = inspector.look(row.image)
         yield HeldOut(row.part, row.view, look.score, look.peak, row.category)
         if progress:
-            progress(Progress("scoring held-out good images", done, len(rows)))
+            progress(Progress(f"scoring {what}", done, len(rows)))
 
 
 def learn_view_scales(

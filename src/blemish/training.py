@@ -7,80 +7,54 @@ import dataclasses
 import hashlib
 import json
 import logging
-import platform
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
-import polars as pl
 
 import blemish
 from blemish.artifact import open_artifact, write_artifact
+from blemish.before_and_after import compare
 from blemish.calibration.held_out import HeldOut, calibrate_parts
 from blemish.calibration.promise import Calibration, Method, Promise
 from blemish.calibration.views import ViewScales
+from blemish.card import counts, describe, made_with, seen
+from blemish.continuing import Start
 from blemish.dataset import Dataset, ensure_sound, folds
 from blemish.dataset.words import name_some
-from blemish.detectors import (
-    learns_from_defects,
-    open_detector,
-    usual_resize,
-    usual_size,
-    usual_tile,
-)
+from blemish.detectors import learns_from_defects, open_detector
 from blemish.detectors.base import Clock, Detector, FittedDetector, ShowProgress
 from blemish.dividing import check_categories, divide, refuse_tested, with_defects
-from blemish.errors import ArtifactError, BlemishError, CalibrationError, DatasetError, ImageError
+from blemish.errors import ArtifactError, BlemishError, BudgetExceeded, CalibrationError
 from blemish.features.backbone import open_backbone
-from blemish.features.cache import default_folder, image_key
 from blemish.features.device import find_device
 from blemish.features.stream import FeatureStream
 from blemish.files import replacing
 from blemish.golden import golden_members
-from blemish.images import Recipe, find_window
+from blemish.images import Recipe
 from blemish.inspector import Inspector
+from blemish.planning import DEFAULT_DETECTOR as DEFAULT_DETECTOR
+from blemish.planning import Plan as Plan
+from blemish.planning import make_recipe
 from blemish.scoring import learn_view_scales, need_views, score_images
-from blemish.threads import default_threads
+from blemish.taught import (
+    MOST_BYTES,
+    MOST_OF_A_PART,
+    MOST_PARTS,
+    Taught,
+    keep,
+    members,
+    not_extracted,
+)
 from blemish.time_budget import Fits, seconds_to_score
 
 log = logging.getLogger("blemish")
 
-DEFAULT_DETECTOR = "duet"
 LATENCY_IMAGES = 20
-_BAD_INPUT = (DatasetError, ImageError, CalibrationError)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a training is asked for.
-
-    `size` is the side of the model's square input in pixels (None: the detector's usual one);
-    `crop` the side of the centre that is cut out of such a square, and is then the model's input;
-    `tile` the side of a tile in original pixels (None: the detector's usual one, if it has any);
-    `hold_out` the share of good parts kept for the threshold (None: as many as the promise needs,
-    if that is at most half of them, and never less than a fifth); `cross_fit` the number of folds
-    for an estimated threshold instead, or 0; `view_scales` asks for the scale of each view's
-    scores, at the cost of two fits to a half of the parts; `cache` the folder for features.
-    """
-
-    detector: str = DEFAULT_DETECTOR
-    preset: str | None = None
-    settings: dict[str, str] = field(default_factory=dict)
-    size: int | None = None
-    resize: str | None = None
-    crop: int | None = None
-    tile: int | None = None
-    promise: Promise = field(default_factory=Promise)
-    hold_out: float | None = None
-    cross_fit: int = 0
-    view_scales: bool = False
-    seed: int = 0
-    cache: Path | None = field(default_factory=default_folder)
 
 
 @dataclass(frozen=True)
@@ -104,6 +78,11 @@ class Trained:
         return self.calibration.provisional or any(entry["provisional"] for entry in entries)
 
     @property
+    def comparison(self) -> dict[str, Any] | None:
+        """Before and after, where the training went on from a model."""
+        return self.card.get("comparison")
+
+    @property
     def unfinished(self) -> str | None:
         """How far a training came that the budget cut short, in words; else None."""
         fit = self.card["fit"]
@@ -117,44 +96,53 @@ def train(
     path: Path,
     plan: Plan,
     *,
+    start: Start | None = None,
     budget: float | None = None,
     resume: bool = False,
     progress: ShowProgress | None = None,
 ) -> Trained:
     """Learn from the good parts of `data`, set the threshold on held-out ones, write the model.
 
+    From `start` on, whose plan it must be, it goes on with a model that learns from defects, and
+    compares the two on the test parts that neither has learnt from.
+
     When `budget` seconds are over, a network that is trained in steps is taken as far as it came;
     anything else raises BudgetExceeded. What was done stays in the folder `PATH.resume`, and the
     same call with `resume` ends at the model of an undisturbed one. Raises DatasetError for data
     that cannot be trained on.
     """
-    if path.is_dir():
-        raise ArtifactError(f"{path} is a folder; name a file for the model, with -o MODEL.blemish")
+    _check_place(path, start)
     clock = Clock(budget)
-    detector = open_detector(plan.detector, plan.settings, preset=plan.preset)
+    if start is None:
+        detector = open_detector(plan.detector, plan.settings, preset=plan.preset)
+    else:
+        detector = start.detector_for(plan)
     check_categories(data, plan.detector)
     ensure_sound(data, allow_defects=learns_from_defects(plan.detector))
-    rows, held_rows = divide(
-        data, plan.promise, share=plan.hold_out, cross_fit=plan.cross_fit, seed=plan.seed
-    )
+    usable, taken_out = (data, []) if start is None else start.without_taught(data)
+    rows, held_rows = _divide(usable, plan, start)
     if plan.view_scales:
         need_views(rows, plan.cross_fit)
-    refuse_tested(data, plan.detector)
-    recipe = make_recipe(data, plan)
-    with _checkpoint(path, _key(data, detector, plan), resume) as checkpoint:
+    refuse_tested(usable, plan.detector)
+    recipe = make_recipe(data, plan) if start is None else start.recipe
+    if start is not None:
+        start.check(data, open_backbone(detector.backbone))
+    with _checkpoint(path, _key(data, detector, plan, start), resume) as checkpoint:
         clock.check("reading the data set")
-        is_network = hasattr(detector, "steps")
-        features = FeatureStream(
-            open_backbone(detector.backbone),
-            detector.layers,
-            recipe,
-            folder=plan.cache,
-            device=find_device() if is_network else "cpu",
-        )
+        features = _features(detector, recipe, plan)
+        if start is not None:
+            usable = start.with_taught(usable, checkpoint / "taught")
+        learnt = with_defects(usable, rows, plan.detector)
+        newly = not_extracted(learnt.real(), checkpoint / "taught")
+        kept = _kept(start, newly, recipe)
+        tested = usable.split("test") if start is not None else usable.take([])
+
         fits = Fits(clock, 1 + plan.cross_fit + 2 * plan.view_scales)
-        if is_network and budget is not None:
-            fits.reserve = seconds_to_score(features, held_rows.images, LATENCY_IMAGES)
-        fitted, held, views = _fit(data, detector, features, rows, plan, fits, checkpoint, progress)
+        if hasattr(detector, "steps") and budget is not None:
+            more = LATENCY_IMAGES + 2 * len(tested)
+            fits.reserve = seconds_to_score(features, held_rows.images, more)
+        course = _Course(usable, detector, features, plan, fits, checkpoint, start, progress)
+        fitted, held, views = course.fit(rows)
         inspector = Inspector(fitted.graph, {"recipe": recipe.to_json()})
         if not plan.cross_fit:
             held += score_images(inspector, held_rows, fits.clock, progress)
@@ -162,60 +150,117 @@ def train(
         calibration, details = calibrate_parts(held, plan.promise, method)
         latency, shape = _try_out(inspector, rows)
         golden, expected = golden_members(inspector, shape)
+        files, entries = members(kept)
         card = {
-            **_learnt(detector, features, plan),
-            "data": _describe(data, rows, held_rows, plan),
+            **made_with(detector, features, plan),
+            "data": describe(data, learnt, held_rows, plan),
             "calibration": {**calibration.to_json(), **details},
             **({} if views is None else {"views": views.to_json()}),
+            **({"defects": entries} if entries else {}),
             "fit": fitted.facts,
             "latency_ms": latency,
             "golden_score": expected,
         }
-        write_artifact(path, fitted.graph, card, golden)
+        if start is not None:
+            compared = compare(
+                Inspector.of(start.artifact), Inspector(fitted.graph, card), tested, progress
+            )
+            card = start.carried_on(card, newly, {**compared, "taken_out": taken_out})
+        write_artifact(path, fitted.graph, card, {**golden, **files})
         if fits.finished:
             shutil.rmtree(checkpoint)
     return Trained(path, calibration, card, clock.elapsed)
 
 
-def _fit(
-    data: Dataset,
-    detector: Detector,
-    features: FeatureStream,
-    rows: Dataset,
-    plan: Plan,
-    fits: Fits,
-    checkpoint: Path,
-    progress: ShowProgress | None,
-) -> tuple[FittedDetector, list[HeldOut], ViewScales | None]:
-    """The detector fitted to the good `rows`, and what fits to some of their parts tell of others.
-
-    These are for cross-fitting and for the scales of the views; without either there are none.
-    """
-
-    def fit(rows: Dataset, name: str) -> FittedDetector:
-        fitted = detector.fit(
-            with_defects(data, rows, plan.detector),
-            features=features,
-            seed=plan.seed,
-            budget=fits.budget(),
-            progress=progress,
-            checkpoint=checkpoint / name,
+def _check_place(path: Path, start: Start | None) -> None:
+    if path.is_dir():
+        raise ArtifactError(f"{path} is a folder; name a file for the model, with -o MODEL.blemish")
+    if start is not None and path.exists() and path.samefile(start.artifact.path):
+        raise ArtifactError(
+            f"{path} is the model to go on from, which is still needed; write the new one to "
+            "another file, with -o"
         )
-        fits.made(fitted)
+
+
+def _divide(data: Dataset, plan: Plan, start: Start | None) -> tuple[Dataset, Dataset]:
+    """The good rows to learn from, and those that set the threshold."""
+    if start is not None:
+        return start.divide(data, plan)
+    return divide(data, plan.promise, share=plan.hold_out, cross_fit=plan.cross_fit, seed=plan.seed)
+
+
+def _features(detector: Detector, recipe: Recipe, plan: Plan) -> FeatureStream:
+    return FeatureStream(
+        open_backbone(detector.backbone),
+        detector.layers,
+        recipe,
+        folder=plan.cache,
+        device=find_device() if hasattr(detector, "steps") else "cpu",
+    )
+
+
+def _kept(start: Start | None, newly: Dataset, recipe: Recipe) -> list[Taught]:
+    """The pictures of defects that the model keeps. Reads the new ones, before any work is done."""
+    kept, left_out = keep([] if start is None else start.kept, newly, recipe)
+    if left_out:
+        log.warning(
+            "%d pictures of defects are learnt but not kept in the model, which holds at most %d "
+            "of a part, %d parts and %d MiB: keep their files to teach them again",
+            left_out,
+            MOST_OF_A_PART,
+            MOST_PARTS,
+            MOST_BYTES >> 20,
+        )
+    return kept
+
+
+@dataclass(frozen=True, eq=False)
+class _Course:
+    """The fits of one training, and what they have in common."""
+
+    data: Dataset
+    detector: Detector
+    features: FeatureStream
+    plan: Plan
+    fits: Fits
+    checkpoint: Path
+    start: Start | None
+    progress: ShowProgress | None
+
+    def fit(self, rows: Dataset) -> tuple[FittedDetector, list[HeldOut], ViewScales | None]:
+        """The detector fitted to the good `rows`, and what fits to some of their parts tell.
+
+        These are for cross-fitting and for the scales of the views; without either there are none.
+        """
+        plan = self.plan
+        held: list[HeldOut] = []
+        if plan.cross_fit:
+            for number, (others, left_out) in enumerate(folds(rows, plan.cross_fit, plan.seed)):
+                held += self._score_unseen(others, left_out, f"fold{number}")
+        views = None
+        if plan.view_scales:
+            views = learn_view_scales(rows, plan.seed, self.checkpoint, self._score_unseen)
+        return self._fit(rows, "fit"), held, views
+
+    def _fit(self, rows: Dataset, name: str) -> FittedDetector:
+        # Only a detector that learns from defects can go on from a model.
+        fit: Any = self.detector.fit
+        fitted: FittedDetector = fit(
+            with_defects(self.data, rows, self.plan.detector),
+            features=self.features,
+            seed=self.plan.seed,
+            budget=self.fits.budget(),
+            progress=self.progress,
+            checkpoint=self.checkpoint / name,
+            **({} if self.start is None else {"start": self.start.artifact.model}),
+        )
+        self.fits.made(fitted)
         return fitted
 
-    def score_unseen(others: Dataset, left_out: Dataset, name: str) -> Iterator[HeldOut]:
-        fold = Inspector(fit(others, name).graph, {"recipe": features.recipe.to_json()})
-        return score_images(fold, left_out, fits.clock, progress)
-
-    held: list[HeldOut] = []
-    if plan.cross_fit:
-        for number, (others, left_out) in enumerate(folds(rows, plan.cross_fit, plan.seed)):
-            held += score_unseen(others, left_out, f"fold{number}")
-    views = None
-    if plan.view_scales:
-        views = learn_view_scales(rows, plan.seed, checkpoint, score_unseen)
-    return fit(rows, "fit"), held, views
+    def _score_unseen(self, others: Dataset, left_out: Dataset, name: str) -> Iterator[HeldOut]:
+        recipe = self.features.recipe.to_json()
+        fold = Inspector(self._fit(others, name).graph, {"recipe": recipe})
+        return score_images(fold, left_out, self.fits.clock, self.progress)
 
 
 def recalibrate(
@@ -233,9 +278,9 @@ def recalibrate(
     """
     clock = Clock(None)
     artifact = open_artifact(model)
-    if seen := _seen(artifact.card["data"], good):
+    if known := seen(artifact.card["data"], good):
         raise CalibrationError(
-            f"{name_some(seen)} of {good.root} were used to train {model}; "
+            f"{name_some(known)} of {good.root} were used to train {model}; "
             "the threshold needs good parts that the model has not seen"
         )
     if lacking := set(artifact.card["calibration"].get("categories", ())) - set(good.categories):
@@ -252,52 +297,15 @@ def recalibrate(
             "say which images are one part with --parts or --part-pattern"
         )
     card = {
-        **artifact.card,
+        **{key: value for key, value in artifact.card.items() if key != "comparison"},
         "calibration": {**calibration.to_json(), **details},
-        "data": {**artifact.card["data"], "held_out": _counts(good), "recalibrated_on": good.name},
+        "data": {**artifact.card["data"], "held_out": counts(good), "recalibrated_on": good.name},
     }
-    write_artifact(out, artifact.model, card, artifact.golden)
+    write_artifact(out, artifact.model, card, artifact.members)
     return Trained(out, calibration, card, clock.elapsed)
 
 
-def _seen(trained: dict[str, Any], good: Dataset) -> list[str]:
-    """The parts of `good` that were trained on: by the part's own name, or by the picture."""
-    parts, pictures = set(trained["trained_parts"]), set(trained.get("trained_images", ()))
-    named = good.table["part"] != good.table["image"]  # else the name is but the path
-    return sorted(
-        {
-            row.part
-            for row, is_named in zip(good.rows(), named, strict=True)
-            if (is_named and row.part in parts) or _picture(row.image) in pictures
-        }
-    )
-
-
-def _picture(path: Path) -> str:
-    """What a picture is known by, whatever its name and place."""
-    return image_key(path)[:8].hex()
-
-
-def make_recipe(data: Dataset, plan: Plan) -> Recipe:
-    """The preprocessing of all good images of `data`, with one window for 16-bit data."""
-    multiple = 32
-    size = usual_size(plan.detector) if plan.size is None else plan.size
-    if size < multiple or size % multiple or size > 2048:
-        raise BlemishError(f"--size {size} must be a multiple of {multiple}, at most 2048")
-    side = size if plan.crop is None else plan.crop
-    if side < multiple or side % multiple or side > size:
-        raise BlemishError(
-            f"--crop {side} must be a multiple of {multiple}, at most the size, {size}"
-        )
-    margin = (size - side) // 2
-    tile = plan.tile if plan.tile is not None or margin else usual_tile(plan.detector, side)
-    resize = plan.resize or usual_resize(plan.detector)
-    recipe = Recipe(side, side, resize, tile=tile, margin=margin)
-    known = data.split("train").images + data.split("validation").images
-    return dataclasses.replace(recipe, window=find_window(known))
-
-
-def _key(data: Dataset, detector: Detector, plan: Plan) -> str:
+def _key(data: Dataset, detector: Detector, plan: Plan, start: Start | None) -> str:
     """What a resumed training must have in common with the one that it goes on with."""
     values = [
         blemish.__version__,
@@ -305,13 +313,17 @@ def _key(data: Dataset, detector: Detector, plan: Plan) -> str:
         plan.detector,
         dataclasses.asdict(detector),
         {**dataclasses.asdict(plan), "cache": None},
+        *([] if start is None else start.key),
     ]
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 @contextlib.contextmanager
 def _checkpoint(path: Path, key: str, resume: bool) -> Iterator[Path]:
-    """The folder for what a fit leaves, emptied unless resumed; it goes where nothing can be."""
+    """The folder for what a fit leaves behind, emptied unless it is to be resumed.
+
+    It goes when bad input ends the training: then nothing can be resumed.
+    """
     folder = path.with_name(path.name + ".resume")
     note = folder / "key"
     if folder.exists() and not resume:
@@ -326,59 +338,11 @@ def _checkpoint(path: Path, key: str, resume: bool) -> Iterator[Path]:
         file.write(key.encode())
     try:
         yield folder
-    except BlemishError as error:
-        if isinstance(error, _BAD_INPUT) or list(folder.iterdir()) == [note]:
-            shutil.rmtree(folder, ignore_errors=True)
+    except (BudgetExceeded, ArtifactError):  # more time, or more room, and it goes on
         raise
-
-
-def _learnt(detector: Detector, features: FeatureStream, plan: Plan) -> dict[str, Any]:
-    """With what a model was made, for its card."""
-    return {
-        "detector": {"name": plan.detector, "settings": dataclasses.asdict(detector)},
-        "backbone": {"name": features.backbone.name, "sha256": features.backbone.sha256},
-        "device": features.device,
-        "recipe": features.recipe.to_json(),
-        "machine": _machine(),
-        "versions": _versions(),
-    }
-
-
-def _counts(rows: Dataset) -> dict[str, Any]:
-    counts: dict[str, Any] = {"images": len(rows), "parts": len(rows.parts)}
-    if len(rows.categories) > 1:
-        counts["categories"] = {name: _counts(rows.category(name)) for name in rows.categories}
-    return counts
-
-
-def _describe(data: Dataset, rows: Dataset, held: Dataset, plan: Plan) -> dict[str, Any]:
-    learnt = with_defects(data, rows, plan.detector)
-    defects = learnt.defective()
-    return {
-        "name": data.name,
-        "layout": data.layout,
-        "fingerprint": data.fingerprint(),
-        "terms": data.terms,
-        "trained_on": _counts(rows),
-        **({"taught": {**_counts(defects), "defects": _kinds(defects)}} if len(defects) else {}),
-        "held_out": _counts(held),
-        "held_out_by": _held_out_by(data, plan),
-        "trained_parts": learnt.parts,
-        "trained_images": sorted(_picture(image) for image in learnt.images),
-        "seed": plan.seed,
-    }
-
-
-def _kinds(defects: Dataset) -> dict[str, int]:
-    """The parts of each kind of defect that was taught."""
-    counts = defects.table.group_by("defect").agg(pl.col("part").n_unique()).sort("defect")
-    return {kind or "unknown": parts for kind, parts in counts.iter_rows()}
-
-
-def _held_out_by(data: Dataset, plan: Plan) -> str:
-    if plan.cross_fit:
-        return f"cross-fitting in {plan.cross_fit} folds"
-    return "validation split" if len(data.split("validation")) else "seeded hold-out"
+    except BlemishError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _try_out(inspector: Inspector, rows: Dataset) -> tuple[dict[str, float], tuple[int, int]]:
@@ -389,16 +353,3 @@ def _try_out(inspector: Inspector, rows: Dataset) -> tuple[dict[str, float], tup
         shape = inspector.look(image).shape
         times.append(1000 * (time.perf_counter() - start))
     return {"p50": float(np.median(times)), "max": float(np.max(times))}, shape
-
-
-def _machine() -> str:
-    return f"{platform.system()} {platform.machine()}, {default_threads()} threads"
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "blemish": blemish.__version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "onnxruntime": onnxruntime.__version__,
-    }

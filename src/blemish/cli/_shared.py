@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from blemish.progress import Progress
     from blemish.training import Trained
 
+MAX_FPR, CONFIDENCE = "1%", "95%"
+
 
 def add_data(parser: argparse.ArgumentParser, name: str = "DATA") -> None:
     """Add the data argument and what says how to read it."""
@@ -42,8 +44,8 @@ def add_parts(parser: argparse.ArgumentParser) -> None:
 
 def add_promise(parser: argparse.ArgumentParser) -> None:
     """Add the promise on the false-reject rate."""
-    parser.add_argument("--max-fpr", metavar="P", default="1%", help="default: 1%%")
-    parser.add_argument("--confidence", metavar="P", default="95%", help="default: 95%%")
+    parser.add_argument("--max-fpr", metavar="P", default=MAX_FPR, help="default: 1%%")
+    parser.add_argument("--confidence", metavar="P", default=CONFIDENCE, help="default: 95%%")
     parser.add_argument(
         "--strict", action="store_true", help="exit 1 when the good parts cannot prove the promise"
     )

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from blemish.cli import _shared as shared
+from blemish.errors import BlemishError
+
+if TYPE_CHECKING:
+    from blemish.continuing import Start
+    from blemish.planning import Plan
+    from blemish.training import Trained
 
 HELP = "learn a part from pictures of good ones and write a model"
 STOPPED = "--resume goes on where it stopped"
@@ -32,6 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--tile", metavar="N", type=int, help="learn from overlapping N x N tiles of large images"
     )
     shared.add_promise(parser)
+    parser.set_defaults(max_fpr=None, confidence=None)
     parser.add_argument(
         "--hold-out", metavar="P", help="share of the good parts kept for the threshold"
     )
@@ -47,7 +55,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="learn the scale of each view's scores too, for `evaluate` (twice the time)",
     )
-    parser.add_argument("--seed", metavar="N", type=int, default=0)
+    parser.add_argument("--seed", metavar="N", type=int, help="default: 0")
+    parser.add_argument(
+        "--from",
+        dest="model",
+        metavar="MODEL",
+        type=Path,
+        help="go on from this model, with its detector, settings, seed and promise",
+    )
+    parser.add_argument(
+        "--defects",
+        metavar="NEW",
+        type=Path,
+        help="pictures of real defects to teach MODEL: a folder, with or without one folder for "
+        "each kind, masks in ground_truth; or any layout. Several pictures of one scratch are one "
+        "part: say so in NEW/parts.csv, or by --part-pattern",
+    )
     parser.add_argument("--budget", metavar="TIME", help="stop after 90s, 10m or 1h; see --resume")
     parser.add_argument("--resume", action="store_true", help="go on with an unfinished training")
     parser.add_argument("--cache", metavar="DIR", type=Path, help="folder for features")
@@ -56,33 +79,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train; 1 when --strict and the promise is not proven."""
-    from blemish.calibration.promise import from_text
-    from blemish.features.cache import default_folder
-    from blemish.training import Plan, train
+    from blemish.training import train
 
-    given = {
-        "detector": options.detector,
-        "size": options.size,
-        "resize": options.resize,
-        "crop": options.crop,
-        "tile": options.tile,
-        "hold_out": None if options.hold_out is None else from_text(options.hold_out),
-    }
-    plan = Plan(
-        preset=options.preset,
-        settings=shared.settings(options),
-        promise=shared.promise(options),
-        cross_fit=options.cross_fit,
-        view_scales=options.view_scales,
-        seed=options.seed,
-        cache=options.cache or default_folder(),
-        **{key: value for key, value in given.items() if value is not None},
-    )
+    start, plan = _going_on(options) if options.model or options.defects else (None, _plan(options))
     progress = shared.ProgressLine(options)
     trained = train(
         shared.open_data(options),
         options.out,
         plan,
+        start=start,
         budget=None if options.budget is None else shared.duration(options.budget),
         resume=options.resume,
         progress=progress,
@@ -90,12 +95,107 @@ def run(options: argparse.Namespace) -> int:
     progress.end()
     shared.write_json(trained.card, options.json)
     if options.json != "-":
-        data = trained.card["data"]["trained_on"]
-        print(
-            f"{trained.path}: learnt from {data['images']} images of {data['parts']} good parts "
-            f"in {trained.seconds:.0f} s."
-        )
-        if trained.unfinished:
-            print(f"The budget ended its training after {trained.unfinished}: --resume goes on.")
-        print("\n".join(shared.promises(trained)))
+        print("\n".join(_said(trained, options, 0 if start is None else start.already)))
     return int(options.strict and trained.provisional)
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    from blemish.features.cache import default_folder
+    from blemish.training import Plan
+
+    options.max_fpr = options.max_fpr or shared.MAX_FPR
+    options.confidence = options.confidence or shared.CONFIDENCE
+    given = {
+        "detector": options.detector,
+        "size": options.size,
+        "resize": options.resize,
+        "crop": options.crop,
+        "tile": options.tile,
+        "hold_out": _share(options.hold_out),
+        "seed": options.seed,
+    }
+    return Plan(
+        preset=options.preset,
+        settings=shared.settings(options),
+        promise=shared.promise(options),
+        cross_fit=options.cross_fit,
+        view_scales=options.view_scales,
+        cache=options.cache or default_folder(),
+        **{key: value for key, value in given.items() if value is not None},
+    )
+
+
+def _going_on(options: argparse.Namespace) -> tuple[Start, Plan]:
+    """The model to go on from, and its plan."""
+    if options.model is None or options.defects is None:
+        alone, lacking = ("--from", "--defects") if options.model else ("--defects", "--from")
+        raise BlemishError(
+            f"{alone} needs {lacking}: a model, and pictures of real defects to teach it"
+        )
+    from blemish.continuing import open_start, plan_of
+    from blemish.dataset.defective import open_defects
+    from blemish.features.cache import default_folder
+
+    defects = open_defects(
+        options.defects, part_pattern=options.part_pattern, category=options.category
+    )
+    start = open_start(options.model, defects)
+    given: dict[str, Any] = {
+        f"--{name.replace('_', '-')}": getattr(options, name)
+        for name in ("detector", "size", "resize", "crop", "tile", "seed")
+    }
+    given |= {
+        "--max-fpr": _share(options.max_fpr),
+        "--confidence": _share(options.confidence),
+        "--cross-fit": options.cross_fit,
+        "--view-scales": options.view_scales,
+    }
+    plan = plan_of(
+        start,
+        given,
+        settings=shared.settings(options),
+        preset=options.preset,
+        hold_out=_share(options.hold_out),
+        cache=options.cache or default_folder(),
+    )
+    return start, plan
+
+
+def _share(text: str | None) -> float | None:
+    from blemish.calibration.promise import from_text
+
+    return None if text is None else from_text(text)
+
+
+def _said(trained: Trained, options: argparse.Namespace, already: int) -> list[str]:
+    """What the training came to, for a person."""
+    from blemish.before_and_after import sentences
+
+    data, path = trained.card["data"], trained.path
+    lines = [
+        f"{path}: learnt from {data['trained_on']['images']} images of "
+        f"{data['trained_on']['parts']} good parts in {trained.seconds:.0f} s."
+    ]
+    if trained.unfinished:
+        lines.append(f"The budget ended its training after {trained.unfinished}: --resume goes on.")
+    if trained.comparison is not None:
+        taught = trained.card["continued_from"]
+        each = ", ".join(f"{parts} {kind}" for kind, parts in taught["defects"].items())
+        if sum(taught["defects"].values()) > taught["taught"]:
+            each += ": some show several kinds"
+        more = f"It learnt {_parts(taught['taught'])} more than {options.model} ({each})"
+        skipped = f"; {already} pictures of {options.defects} were taught before" * bool(already)
+        lines.append(f"{more}{skipped}.")
+        out = trained.comparison["taken_out"]
+        lines += sentences(trained.comparison, out, options.data)
+    if kept := trained.card.get("defects"):
+        parts = len({entry["part"] for entry in kept})
+        lines.append(
+            f"The model keeps {len(kept)} pictures of {_parts(parts)}, to be taught more later: "
+            "whoever gets the file gets them."
+        )
+    return lines + shared.promises(trained)
+
+
+def _parts(number: int) -> str:
+    return f"{number} defective part{'s' * (number != 1)}"

@@ -54,6 +54,11 @@ def image_key(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
+def picture_name(path: Path) -> str:
+    """The first 16 hex digits of its key: what a picture is known by in a model's card."""
+    return image_key(path)[:8].hex()
+
+
 @dataclass(frozen=True)
 class Entry:
     """Where the row of one crop lies, and how many crops its image has."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from blemish.errors import DatasetError
+from blemish.metrics.bounds import binomial_cdf
 from blemish.metrics.decision import Confusion
 from blemish.metrics.image import auroc, checked, influence, redrawn
 
@@ -130,6 +131,16 @@ def paired_bootstrap_of_decisions(
     false, true = redrawn_rejections(~defective), redrawn_rejections(defective)
     drawn = [rates(fp, tp) for fp, tp in zip(false, true, strict=True)]
     return _bootstrapped(seen, drawn, len(pair[0]))
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """The two-sided p of McNemar's (1947) test of paired decisions, exact by the binomial.
+
+    The counts are of the items on which the two disagree: the first right and the second wrong, and
+    the other way round. 1 where they never disagree.
+    """
+    n = only_first + only_second
+    return min(1.0, 2 * binomial_cdf(min(only_first, only_second), n, 0.5))
 
 
 def mean_comparison(comparisons: Sequence[Comparison]) -> Comparison:

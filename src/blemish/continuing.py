@@ -1,0 +1,265 @@
+"""Going on from a model with new real defects, so that it forgets none of the earlier ones."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import polars as pl
+
+from blemish.artifact import Artifact, open_artifact
+from blemish.calibration.promise import Promise
+from blemish.card import kinds, seen
+from blemish.dataset import Dataset
+from blemish.dataset.words import name_some
+from blemish.detectors import detector_names, learns_from_defects, open_detector
+from blemish.detectors.base import Detector
+from blemish.dividing import divide_again
+from blemish.errors import ArtifactError, BlemishError, DatasetError
+from blemish.features.backbone import Backbone
+from blemish.features.cache import picture_name
+from blemish.images import Recipe
+from blemish.planning import Plan
+from blemish.settings import with_settings
+from blemish.taught import Taught, as_training, extract, kept_in, named
+
+log = logging.getLogger("blemish")
+
+CARD = {"detector", "backbone", "recipe", "data", "calibration"}  # what must be known of a model
+FREE = "steps"  # the one setting that may change from training to training
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """A model to go on from, the pictures of defects that it keeps, and those that are `new`.
+
+    `already` counts pictures that it was taught before, or that came twice. Of these, `new` has the
+    ones that the model does not keep.
+    """
+
+    artifact: Artifact
+    kept: Sequence[Taught]
+    new: Dataset
+    already: int
+
+    @property
+    def key(self) -> list[str]:
+        """What the trained model depends on."""
+        return [self.artifact.sha256, self.new.fingerprint()]
+
+    @property
+    def recipe(self) -> Recipe:
+        """The model's preprocessing, which stays."""
+        return Recipe.from_json(self.artifact.card["recipe"])
+
+    @property
+    def detector(self) -> Detector:
+        """The model's detector with its settings. Raises BlemishError for those of a newer one."""
+        name, values = (self.artifact.card["detector"][key] for key in ("name", "settings"))
+        known = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        detector: Any = open_detector(name)
+        if odd := sorted(known.keys() - {field.name for field in fields(detector)}):
+            raise BlemishError(
+                f"{self.artifact.path} was trained with settings that this version of {name} does "
+                f"not know ({name_some(odd)}); use the version of blemish that wrote it"
+            )
+        return cast("Detector", replace(detector, **known))
+
+    @cached_property
+    def learnt_from(self) -> dict[str, list[str]]:
+        """The parts and pictures that the next model will have learnt from, as a card has them."""
+        card = self.artifact.card["data"]
+        pictures = [picture_name(image) for image in self.new.images]
+        return {
+            "trained_parts": [*card["trained_parts"], *self.new.parts],
+            "trained_images": [*card["trained_images"], *pictures],
+        }
+
+    def detector_for(self, plan: Plan) -> Detector:
+        """The detector that goes on."""
+        return with_settings(f"detector {plan.detector}", self.detector, plan.settings)
+
+    def check(self, data: Dataset, backbone: Backbone) -> None:
+        """Refuse data that calls a new defect good, and another backbone; warn of other data."""
+        if backbone.sha256 != self.artifact.card["backbone"]["sha256"]:
+            raise BlemishError(
+                f"{self.artifact.path} was trained on another file of the backbone "
+                f"{backbone.name}; import that one again, with `blemish backbone import`"
+            )
+        good = data.where(pl.col("split") != "test").good()
+        names = {picture_name(image): name for image, name in _named_images(good)}
+        if both := sorted(names.keys() & {picture_name(image) for image in self.new.images}):
+            raise DatasetError(
+                f"{data.root} calls pictures good that are to be learnt as defective: "
+                f"{name_some([names[key] for key in both])}; take them out of one of the two"
+            )
+        if not names.keys() & set(self.artifact.card["data"]["trained_images"]):
+            log.warning(
+                "%s learnt from none of the good pictures of %s: is it the same product?",
+                self.artifact.path,
+                data.root,
+            )
+
+    def without_taught(self, data: Dataset) -> tuple[Dataset, list[str]]:
+        """`data` without what is taught, or was learnt from, outside of training; the test parts.
+
+        Whole parts go, for a part that was learnt from tests no model any more.
+        """
+        rest = data.where((pl.col("split") == "test") | _is_set_aside())
+        known = seen(self.learnt_from, rest)
+        out = pl.col("part").is_in(known) & ((pl.col("split") == "test") | _is_set_aside())
+        tested = set(data.split("test").parts)
+        return data.where(~out), [part for part in known if part in tested]
+
+    def divide(self, data: Dataset, plan: Plan) -> tuple[Dataset, Dataset]:
+        """The good rows to learn from, and those of unseen parts that set the threshold."""
+        good = data.where(pl.col("split") != "test").good()
+        before = {entry["part"] for entry in self.artifact.card["calibration"]["scores"]}
+        known = seen(self.learnt_from, good)
+        return divide_again(
+            data, plan.promise, seen=known, before=before, share=plan.hold_out, seed=plan.seed
+        )
+
+    def with_taught(self, data: Dataset, folder: Path) -> Dataset:
+        """`data` with the kept defects, which are written into `folder`, and with the new ones.
+
+        A picture that is among its own training defects too is there once.
+        """
+        known = {one.name for one in self.kept} | set(map(picture_name, self.new.images))
+        own = data.split("train").real()
+        twice = [name for image, name in _named_images(own) if picture_name(image) in known]
+        category = data.categories[0]
+        new = self.new.table.with_columns(
+            image=_absolute(self.new.images), mask=_absolute(self.new.masks)
+        )
+        tables = [
+            data.where(~pl.col("image").is_in(twice)).table,
+            extract(self.kept, folder, category),
+            as_training(new.drop("view"), category),
+        ]
+        return data.with_table(pl.concat(tables))
+
+    def carried_on(
+        self, card: Mapping[str, Any], newly: Dataset, comparison: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The next model's card: what the earlier ones learnt from is part of it."""
+        data = dict(card["data"])
+        known = pictures_taught(self.artifact)
+        names = [picture_name(image) for image in newly.images]
+        more = newly.take([i for i, name in enumerate(names) if name not in known])
+        data["taught"] = {**data["taught"], "pictures": sorted({*known, *names})}
+        for key, earlier in self.learnt_from.items():
+            data[key] = sorted({*earlier, *data[key]})
+        taught = {"taught": len(more.parts), "defects": kinds(more)}
+        before = {"sha256": self.artifact.sha256, **taught}
+        return {**card, "data": data, "continued_from": before, "comparison": comparison}
+
+
+def open_start(model: Path, defects: Dataset) -> Start:
+    """The model at `model`, to be taught `defects`, real ones that its data need not hold.
+
+    Raises BlemishError for a model whose detector does not learn from defects, and DatasetError
+    where all of them are taught already.
+    """
+    artifact = open_artifact(model)
+    if lacking := sorted(CARD - artifact.card.keys()):
+        raise ArtifactError(f"{model}: its card lacks {name_some(lacking)}; train it anew")
+    name = artifact.card["detector"]["name"]
+    if name not in detector_names() or not learns_from_defects(name):
+        able = [other for other in detector_names() if learns_from_defects(other)]
+        raise BlemishError(
+            f"{model} is a model of {name}, which does not learn from defects; train one of "
+            f"{', '.join(able)} first, with --detector"
+        )
+    kept = kept_in(artifact)
+    names = [picture_name(image) for image in defects.images]
+    if not (more := set(names) - pictures_taught(artifact)):
+        raise DatasetError(
+            f"{defects.root} holds nothing new: all {len(defects)} pictures are taught to {model} "
+            "already"
+        )
+    known = {one.name for one in kept}
+    places = [i for i, name in enumerate(names) if name not in known and name not in names[:i]]
+    return Start(artifact, kept, named(defects.take(places)), len(defects) - len(more))
+
+
+def pictures_taught(artifact: Artifact) -> set[str]:
+    """The pictures of defects that a model was taught, those among them that it does not keep."""
+    return set(artifact.card["data"].get("taught", {}).get("pictures", ()))
+
+
+def plan_of(
+    start: Start,
+    given: Mapping[str, Any],
+    *,
+    settings: Mapping[str, str],
+    preset: str | None = None,
+    hold_out: float | None = None,
+    cache: Path | None = None,
+) -> Plan:
+    """What the model was trained by; `given` are options by name, None where they are left out.
+
+    Raises BlemishError for an option, a setting or a preset that contradicts the model.
+    """
+    card, recipe, path = start.artifact.card, start.recipe, start.artifact.path
+    own = {
+        "--detector": card["detector"]["name"],
+        "--size": recipe.height + 2 * recipe.margin,
+        "--crop": recipe.height,
+        "--resize": recipe.resize,
+        "--tile": recipe.tile,
+        "--max-fpr": card["calibration"]["max_fpr"],
+        "--confidence": card["calibration"]["confidence"],
+        "--seed": card["data"]["seed"],
+        "--cross-fit": 0,
+        "--view-scales": False,
+    }
+    for option, value in given.items():
+        if value is not None and value != own[option]:
+            raise BlemishError(
+                f"{option} {value} contradicts --from {path}, which goes on with {own[option]}; "
+                f"leave out {option}"
+            )
+    _refuse_other_settings(start, settings, preset)
+    return Plan(
+        detector=own["--detector"],
+        settings={FREE: settings[FREE]} if FREE in settings else {},
+        size=own["--size"],
+        resize=recipe.resize,
+        crop=recipe.height,
+        tile=recipe.tile,
+        promise=Promise(own["--max-fpr"], own["--confidence"]),
+        hold_out=hold_out,
+        seed=own["--seed"],
+        cache=cache,
+    )
+
+
+def _refuse_other_settings(start: Start, settings: Mapping[str, str], preset: str | None) -> None:
+    name, own = start.artifact.card["detector"]["name"], start.detector
+    asked = open_detector(name, settings, preset=preset)
+    keys = settings if preset is None else [field.name for field in fields(own)]
+    for key in keys:
+        if key != FREE and (value := getattr(own, key)) != getattr(asked, key):
+            option = "--set" if key in settings else f"--preset {preset}:"
+            raise BlemishError(
+                f"{option} {key}={getattr(asked, key)} contradicts --from {start.artifact.path}, "
+                f"which was trained with {key}={value}; of its settings {FREE} alone may change"
+            )
+
+
+def _named_images(rows: Dataset) -> list[tuple[Path, str]]:
+    return list(zip(rows.images, rows.table["image"], strict=True))
+
+
+def _is_set_aside() -> pl.Expr:
+    """True for defects of the validation split, which nothing learns from."""
+    return (pl.col("split") == "validation") & (pl.col("label") == "defective")
+
+
+def _absolute(paths: Sequence[Path | None]) -> pl.Series:
+    return pl.Series([path and path.as_posix() for path in paths], dtype=pl.String)

@@ -1,0 +1,63 @@
+"""What a training is asked for, and the preprocessing that follows from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from blemish.calibration.promise import Promise
+from blemish.dataset import Dataset
+from blemish.detectors import usual_resize, usual_size, usual_tile
+from blemish.errors import BlemishError
+from blemish.features.cache import default_folder
+from blemish.images import Recipe, find_window
+
+DEFAULT_DETECTOR = "duet"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training is asked for.
+
+    `size` is the side of the model's square input in pixels (None: the detector's usual one);
+    `crop` the side of the centre that is cut out of such a square, and is then the model's input;
+    `tile` the side of a tile in original pixels (None: the detector's usual one, if it has any);
+    `hold_out` the share of good parts kept for the threshold (None: as many as the promise needs,
+    if that is at most half of them, and never less than a fifth); `cross_fit` the number of folds
+    for an estimated threshold instead, or 0; `view_scales` asks for the scale of each view's
+    scores, at the cost of two fits to a half of the parts; `cache` the folder for features.
+    """
+
+    detector: str = DEFAULT_DETECTOR
+    preset: str | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+    size: int | None = None
+    resize: str | None = None
+    crop: int | None = None
+    tile: int | None = None
+    promise: Promise = field(default_factory=Promise)
+    hold_out: float | None = None
+    cross_fit: int = 0
+    view_scales: bool = False
+    seed: int = 0
+    cache: Path | None = field(default_factory=default_folder)
+
+
+def make_recipe(data: Dataset, plan: Plan) -> Recipe:
+    """The preprocessing of all good images of `data`, with one window for 16-bit data."""
+    multiple = 32
+    size = usual_size(plan.detector) if plan.size is None else plan.size
+    if size < multiple or size % multiple or size > 2048:
+        raise BlemishError(f"--size {size} must be a multiple of {multiple}, at most 2048")
+    side = size if plan.crop is None else plan.crop
+    if side < multiple or side % multiple or side > size:
+        raise BlemishError(
+            f"--crop {side} must be a multiple of {multiple}, at most the size, {size}"
+        )
+    margin = (size - side) // 2
+    tile = plan.tile if plan.tile is not None or margin else usual_tile(plan.detector, side)
+    resize = plan.resize or usual_resize(plan.detector)
+    recipe = Recipe(side, side, resize, tile=tile, margin=margin)
+    known = data.split("train").images + data.split("validation").images
+    return dataclasses.replace(recipe, window=find_window(known))
