@@ -26,7 +26,7 @@ from blemish.calibration.promise import Calibration, Method, Promise
 from blemish.calibration.views import ViewScales
 from blemish.dataset import Dataset, ensure_sound, folds
 from blemish.dataset.words import name_some
-from blemish.detectors import open_detector, usual_size, usual_tile
+from blemish.detectors import learns_from_defects, open_detector, usual_size, usual_tile
 from blemish.detectors.base import Clock, Detector, FittedDetector, ShowProgress
 from blemish.dividing import check_categories, divide, refuse_tested, with_defects
 from blemish.errors import ArtifactError, BlemishError, CalibrationError, DatasetError, ImageError
@@ -126,7 +126,7 @@ def train(
     clock = Clock(budget)
     detector = open_detector(plan.detector, plan.settings, preset=plan.preset)
     check_categories(data, plan.detector)
-    ensure_sound(data)
+    ensure_sound(data, allow_defects=learns_from_defects(plan.detector))
     rows, held_rows = divide(
         data, plan.promise, share=plan.hold_out, cross_fit=plan.cross_fit, seed=plan.seed
     )

@@ -16,11 +16,17 @@ from blemish.errors import DatasetError
 
 @dataclass(frozen=True)
 class KFold:
-    """`k` folds, of which `fold` (1 to k) tests; `defects`: those of the others train, labelled."""
+    """`k` folds, of which `fold` (1 to k) tests; `defects`: those of the others train, labelled.
+
+    `taught`: only so many defective parts of the others train, the first in an order that the seed
+    draws, so that fewer are among more; with `group` only such that show that kind.
+    """
 
     k: int = 5
     fold: int = 1
     defects: bool = False
+    taught: int | None = None
+    group: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse numbers that are none."""
@@ -28,6 +34,8 @@ class KFold:
             raise DatasetError(f"k={self.k} must be at least 2.")
         if not 1 <= self.fold <= self.k:
             raise DatasetError(f"fold={self.fold} must lie between 1 and k={self.k}.")
+        if self.taught is not None and self.taught < 0:
+            raise DatasetError(f"taught={self.taught} must be 0 or more.")
 
     def assign(self, parts: pl.DataFrame) -> pl.DataFrame:
         """Every k-th good and defective part tests; of the others the good ones train."""
@@ -35,6 +43,20 @@ class KFold:
         if good.height < self.k:
             raise DatasetError(f"has {good.height} good parts, fewer than k={self.k}")
         held = pl.int_range(pl.len()) % self.k == self.fold - 1
-        train = [good.filter(~held), *([defective.filter(~held)] if self.defects else [])]
+        train = [good.filter(~held), *([self._taught(defective.filter(~held))] * self.defects)]
         test = [good.filter(held), defective.filter(held)]
         return sides(train=pl.concat(train), test=pl.concat(test))
+
+    def _taught(self, others: pl.DataFrame) -> pl.DataFrame:
+        """The defective parts of the other folds that train."""
+        if self.group is not None:
+            others = others.filter(pl.col("defects").list.contains(self.group))
+        if self.taught is None:
+            return others
+        if self.taught > others.height:
+            of_group = f" of the group {self.group}" if self.group else ""
+            raise DatasetError(
+                f"has {others.height} defective parts{of_group} outside of fold {self.fold}, fewer "
+                f"than taught={self.taught}"
+            )
+        return others.head(self.taught)
