@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from blemish.benchmark.store import Result
-from blemish.errors import DatasetError
 from blemish.metrics.bounds import clopper_pearson
 from blemish.metrics.decision import Confusion
 from blemish.metrics.sample import sample_scores
@@ -62,15 +61,22 @@ class Decisions:
         """Defective parts rejected, as a mean over draws, and how many there are."""
         return _mean_sum(self.rejected[:, self.defective]), int(self.defective.sum())
 
+    def false_rejects(self) -> tuple[float, int]:
+        """Good parts rejected, as a mean over draws, and how many there are."""
+        return _mean_sum(self.rejected[:, ~self.defective]), int((~self.defective).sum())
+
+    def recall(self) -> float | None:
+        """The mean over draws; None without a defective part."""
+        caught, parts = self.caught()
+        return caught / parts if parts else None
+
     def recall_interval(self) -> Interval | None:
         """95 % for the recall; None without a defective part."""
         return share_interval(*self.caught())
 
     def fpr_interval(self) -> Interval | None:
         """95 % for the share of good parts that are rejected; None without any."""
-        return share_interval(
-            _mean_sum(self.rejected[:, ~self.defective]), int((~self.defective).sum())
-        )
+        return share_interval(*self.false_rejects())
 
     def mcc_interval(self) -> Interval | None:
         """95 % for the MCC, of good and of defective parts drawn again; None without both."""
@@ -92,25 +98,24 @@ class Decisions:
 def decisions_of(draws: Sequence[Sequence[Result]]) -> Decisions:
     """The decisions of the results of each draw, one result per fold, on parts tested once.
 
-    Raises DatasetError for scores that cannot be read, and for draws that tested other parts.
+    Only parts that all draws tested count. Raises DatasetError for scores that cannot be read.
     """
-    rows, oracle = [], []
-    names, labels = np.empty(0, np.str_), np.empty(0, bool)
-    incomplete = 0
-    for number, results in enumerate(draws):
-        found = [_decisions(result) for result in results]
-        parts, defective, rejected = (np.concatenate(each) for each in zip(*found, strict=True))
-        order = np.argsort(parts, kind="stable")
-        if number and not np.array_equal(parts[order], names):
-            raise DatasetError("two draws tested other parts, and cannot be pooled; start anew")
-        names, labels = parts[order], defective[order]
-        rows.append(rejected[order])
-        oracle.append(_sum([(result.figures or {}).get("oracle_f1") for result in results]))
-        decided = [(result.figures or {}).get("decision") or {} for result in results]
-        incomplete = max(incomplete, sum(int(one.get("incomplete", 0)) for one in decided))
+    tests = [_of_draw(results) for results in draws]
+    shared = set.intersection(*(set(test) for test in tests))
+    names = sorted(shared)
+    oracle = [_sum([_figures(result, "oracle_f1") for result in results]) for results in draws]
     known = [counts for counts in oracle if counts is not None]
-    whole = tuple(known) if len(known) == len(oracle) else None
-    return Decisions(tuple(names.tolist()), labels, np.stack(rows), whole, incomplete)
+    incomplete = [
+        sum(int(_figures(result, "decision").get("incomplete", 0)) for result in results)
+        for results in draws
+    ]
+    return Decisions(
+        tuple(names),
+        np.array([tests[0][name][0] for name in names], bool),
+        np.array([[test[name][1] for name in names] for test in tests], bool),
+        tuple(known) if len(known) == len(oracle) else None,
+        max(incomplete),
+    )
 
 
 def share_interval(hits: float, n: int) -> Interval | None:
@@ -135,11 +140,20 @@ def means(draws: Sequence[Confusion]) -> dict[str, float | None]:
     return found
 
 
-def _decisions(result: Result) -> tuple[npt.NDArray[np.str_], Flags, Flags]:
-    scores = result.scores()
-    samples = sample_scores(scores.score, scores.part, scores.label)
-    threshold = (result.figures or {})["decision"]["threshold"]
-    return samples.parts, samples.labels, samples.scores > threshold
+def _of_draw(results: Sequence[Result]) -> dict[str, tuple[bool, bool]]:
+    """Of each part that was tested: whether it is defective, and whether it was rejected."""
+    found: dict[str, tuple[bool, bool]] = {}
+    for result in results:
+        scores = result.scores()
+        samples = sample_scores(scores.score, scores.part, scores.label)
+        rejected = samples.scores > _figures(result, "decision")["threshold"]
+        labels = zip(samples.labels.tolist(), rejected.tolist(), strict=True)
+        found |= dict(zip(samples.parts.tolist(), labels, strict=True))
+    return found
+
+
+def _figures(result: Result, group: str) -> dict[str, Any]:
+    return (result.figures or {}).get(group) or {}
 
 
 def _sum(counts: Sequence[Any]) -> Confusion | None:
