@@ -134,7 +134,7 @@ def test_the_curve_finds_what_was_planted(tmp_path: Path) -> None:
     assert curve.conclusion().startswith(
         "From 0 to 10 real defective parts: recall rises from 0 % (0 to"
     )
-    assert "no change of FPR that these parts can prove" in curve.conclusion()
+    assert curve.conclusion().endswith(", part by part.")  # nothing changes for the good ones
 
 
 def test_two_parts_prove_nothing_however_much_they_change(tmp_path: Path) -> None:
@@ -199,6 +199,17 @@ def test_many_draws_of_a_part_are_one_witness() -> None:
     often = outcome([1, 1, 1, 1], *[[1, 1, 0, 0]] * 50)
     assert once.recall_interval() == often.recall_interval()
     assert once.fpr_interval() is None
+
+
+def test_an_unproven_change_is_told_with_its_interval() -> None:
+    labels = [0] * 50
+    before = outcome(labels, [1] * 2 + [0] * 48)
+    after = outcome(labels, [0] * 2 + [1] * 3 + [0] * 45)
+    found = change(before, after, "fpr")
+    assert found is not None
+    said = in_words(found, before.fpr_interval(), after.fpr_interval())
+    start = "no change of FPR that these parts can prove (4 % (0.5 to 14) to 6 % (1.3 to 17); "
+    assert said.startswith(f"{start}difference -")
 
 
 # results that stay

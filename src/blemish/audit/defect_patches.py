@@ -88,6 +88,7 @@ def marked(picture: Picture) -> list[Patch]:
         return []
     spot = max(picture.spots, key=len)
     middle = (spot.min(axis=0) + spot.max(axis=0) + 1) // 2
+    middle = spot[((spot - middle) ** 2).sum(axis=1).argmin()]  # of a ring, on the ring
     top, left = (
         int(min(max(0, place - SIDE // 2), side - SIDE))
         for place, side in zip(middle, picture.pixels.shape[:2], strict=True)

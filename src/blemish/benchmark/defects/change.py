@@ -76,6 +76,8 @@ def in_words(found: Change, before: Interval | None, after: Interval | None) -> 
     values = f"{_rate(found.before, before)} to {_rate(found.after, after)}"
     if found.proven:
         return f"{name} {'rises' if found.after > found.before else 'falls'} from {values}"
+    if found.low == found.high == 0:
+        return f"{name} stays at {_rate(found.after, after)}, part by part"
     low, high = (_points(value) for value in (found.low, found.high))
     return (
         f"no change of {name} that these parts can prove ({values}; difference {low} to {high} "

@@ -21,6 +21,7 @@ from blemish.benchmark.execute import Outcome, execute
 from blemish.benchmark.runner import Made, Standing, run_bench
 from blemish.benchmark.runs import Job
 from blemish.benchmark.store import Result
+from blemish.report.words import percentage
 
 RUNS = "runs"  # folder of the results, below that of the curve
 
@@ -113,6 +114,7 @@ def curve_of(subject: Subject, plan: Plan, results: Sequence[Result]) -> Curve:
     done = {result.key: result for result in results if result.status == "done"}
     kinds = kinds_of(subject.data)
     points, missing = [], []
+    asked = {job.run.key for job in plan.in_order()}
     for step in plan.steps:
         draws = [[job.run.key for job in jobs] for jobs in plan.jobs[step]]
         whole = [[done[key] for key in keys] for keys in draws if all(key in done for key in keys)]
@@ -120,7 +122,9 @@ def curve_of(subject: Subject, plan: Plan, results: Sequence[Result]) -> Curve:
             missing.append(step.name)
         else:
             points.append(_point(step, decisions_of(whole), kinds))
-    return Curve(subject, plan, tuple(points), tuple(_notes(subject, plan, points, missing)))
+    notes = _notes(subject, plan, points, missing)
+    notes += _promises([result for key, result in done.items() if key in asked])
+    return Curve(subject, plan, tuple(points), tuple(notes))
 
 
 def by_kind(found: Decisions, kinds: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[float, int]]:
@@ -161,6 +165,21 @@ def _notes(
     if missing:
         notes.append(f"Not there yet, or failed: {', '.join(missing)}.")
     return [*notes, *(note[:1].upper() + note[1:] + "." for note in plan.notes)]
+
+
+def _promises(results: Sequence[Result]) -> list[str]:
+    """How many good parts set the thresholds, where they cannot prove what is promised."""
+    told = [((result.figures or {}).get("decision") or {}).get("promise") for result in results]
+    short = [promise for promise in told if promise and promise["provisional"]]
+    if not short:
+        return []
+    least = min(promise["good_parts"] for promise in short)
+    promise = short[0]
+    return [
+        f"Thresholds are set by as few as {least} held-out good parts; to prove an FPR of at most "
+        f"{percentage(promise['max_fpr'])} % takes {promise['parts_needed']}. With more of them "
+        "the FPR comes nearer to it."
+    ]
 
 
 def to_json(curve: Curve) -> dict[str, Any]:

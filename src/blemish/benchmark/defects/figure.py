@@ -16,7 +16,7 @@ FEW = 3  # lines whose bands can be told apart
 
 Scale = Callable[[Any], float]
 
-AXIS = "real defective parts learnt from"
+AXIS = "real defective parts learnt from (evenly spaced, whatever their numbers)"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def kinds_figure(curve: Curve) -> str:
             for p in there
         ]
         lines.append(Line(f"{kind} ({parts})", tuple(rates)))
-    return draw(f"{curve.subject.data.name}: recall by kind of defect", lines)
+    return draw(f"{curve.subject.data.name}: recall by kind of defect (tested parts)", lines)
 
 
 def draw(title: str, lines: Sequence[Line]) -> str:
