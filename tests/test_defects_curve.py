@@ -296,12 +296,11 @@ def test_names_from_the_data_are_escaped(tmp_path: Path) -> None:
 
 def quick(root: Path, out: Path, *more: object) -> list[object]:
     settings = [f"--set={text}" for text in ("steps=4", "patch=64", "every=4", "batch=8")]
-    usual = ["--draws", 1, "--folds", 2, "--quiet"]
-    return ["defects", "curve", root, "-o", out, *settings, *usual, *more]
+    return ["defects", "curve", root, "-o", out, *settings, "--draws", 1, "--quiet", *more]
 
 
 def test_the_command_trains_and_goes_on_where_it_was(cli: Cli, tmp_path: Path) -> None:
-    root = save_set(tmp_path / "set", train=6, good=2, dents=4, shape=(64, 64), masks=False)
+    root = defective_set(tmp_path / "set", good=6, kinds={"dent": 4}, learnt=2)
     run = cli(*quick(root, tmp_path / "out", "--numbers", "0,2", "--json", tmp_path / "f.json"))
     assert run.code == 0, run.err
     assert run.out.splitlines()[0].startswith("Defect group  #Real")
@@ -332,7 +331,7 @@ def test_the_command_trains_and_goes_on_where_it_was(cli: Cli, tmp_path: Path) -
 def test_a_bad_wish_is_refused_in_one_sentence(
     cli: Cli, plates: Path, tmp_path: Path, more: list[str], words: list[str]
 ) -> None:
-    run = cli(*quick(plates, tmp_path / "out", *more))
+    run = cli(*quick(plates, tmp_path / "out", "--folds", 2, *more))
     run.refusal(*words)
     assert not (tmp_path / "out").exists()
 

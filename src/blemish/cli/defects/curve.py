@@ -50,7 +50,8 @@ def run(options: argparse.Namespace) -> int:
     planned = plan(subject, numbers, groups=options.groups, folds=options.folds)
     jobs = planned.in_order()
     if not options.quiet:
-        for note in defects.others(options.out / RUNS, {job.run.key for job in jobs}):
+        notes = [f"note: {note}" for note in planned.notes]
+        for note in [*notes, *defects.others(options.out / RUNS, {job.run.key for job in jobs})]:
             print(note, file=sys.stderr)
     show = StandingLine(options)
     try:
