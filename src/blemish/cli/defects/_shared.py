@@ -78,13 +78,13 @@ def closing(made: Made) -> list[str]:
 
 
 def others(folder: Path, keys: set[str]) -> list[str]:
-    """A note on results in a folder that are of other data, settings or code."""
+    """A note on results in a folder that this run does not ask for."""
     from blemish.benchmark.store import read_results
 
     number = sum(result.key not in keys for result in read_results(folder))
     if not number:
         return []
     return [
-        f"note: {number} results in {folder} are of other data, settings or code: they stay, and "
-        "are not mixed with those of this run"
+        f"note: {number} results in {folder} are of other trainings (data, settings, numbers or "
+        "code): they stay, and are not mixed with those of this run"
     ]
