@@ -18,11 +18,18 @@ from blemish.errors import DatasetError
 
 @dataclass(frozen=True)
 class Place:
-    """Where the images of a run lie; those to train on are in `training` unless it is None."""
+    """Where the images of a run lie; those to train on are in `training` unless it is None.
+
+    `parts`, `part_pattern` and `split` say which images are one part, and on which side, where the
+    layout does not, as for `open_dataset`.
+    """
 
     path: str
     layout: str | None = None
     training: str | None = None
+    parts: str | None = None
+    part_pattern: str | None = None
+    split: str | None = None
 
 
 def find_place(data: DataSource, split: SplitChoice, root: Path) -> Place:
@@ -46,7 +53,13 @@ def find_place(data: DataSource, split: SplitChoice, root: Path) -> Place:
 @functools.lru_cache(maxsize=8)
 def open_place(place: Place) -> Dataset:
     """The data set at a place, read once per process."""
-    data = open_dataset(place.path, layout=place.layout)
+    data = open_dataset(
+        place.path,
+        layout=place.layout,
+        parts=place.parts,
+        part_pattern=place.part_pattern,
+        split=place.split,
+    )
     if place.training is None:
         return data
     return with_training(data, open_dataset(place.training))

@@ -62,26 +62,34 @@ def contact_sheet(shown: Iterable[Example], window: Window | None = None) -> RGB
 
     `window` shows 16-bit images.
     """
-    width = len(_HEADS) * (_SIDE + _GAP) + _GAP
-    rows = [_captions(_HEADS, width)]
-    for example in shown:
-        before, after = _rgb(example.before, window), _rgb(example.after.image, window)
-        mask = example.after.mask
-        near = _around(mask)
-        cells = [
-            _fitted(before),
-            _fitted(after),
-            _outlined(after, mask),
-            _fitted(before[near]),
-            _fitted(after[near]),
-        ]
+    return sheet(_HEADS, ((_cells(example, window), example.caption) for example in shown))
+
+
+def sheet(heads: Sequence[str], rows_of_cells: Iterable[tuple[Sequence[RGB], str]]) -> RGB:
+    """Rows of cells, each with its caption below, under the heads of the columns."""
+    width = len(heads) * (_SIDE + _GAP) + _GAP
+    rows = [_captions(heads, width)]
+    for cells, caption in rows_of_cells:
         row = np.full((_SIDE + _GAP, width, 3), _PAPER, np.uint8)
         for number, cell in enumerate(cells):
             top, left = (_SIDE - cell.shape[0]) // 2, (_SIDE - cell.shape[1]) // 2
             left += _GAP + number * (_SIDE + _GAP)
             row[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
-        rows += [row, _captions([example.caption], width)]
+        rows += [row, _captions([caption], width)]
     return np.vstack(rows)
+
+
+def _cells(example: Example, window: Window | None) -> list[RGB]:
+    before, after = _rgb(example.before, window), _rgb(example.after.image, window)
+    mask = example.after.mask
+    near = _around(mask)
+    return [
+        fitted(before),
+        fitted(after),
+        outlined(after, mask),
+        fitted(before[near]),
+        fitted(after[near]),
+    ]
 
 
 def _rgb(image: Pixels, window: Window | None) -> RGB:
@@ -105,18 +113,18 @@ def _around(mask: Mask) -> tuple[slice, slice]:
     return slice(starts[0], starts[0] + side), slice(starts[1], starts[1] + side)
 
 
-def _fitted(rgb: RGB) -> RGB:
-    """Shrunk, or enlarged pixel by pixel, to fit into a cell."""
+def fitted(rgb: RGB) -> RGB:
+    """An image [h, w, 3], shrunk, or enlarged pixel by pixel, to fit into a cell."""
     factor = _SIDE / max(rgb.shape[:2])
     size = (max(1, round(rgb.shape[1] * factor)), max(1, round(rgb.shape[0] * factor)))
     way = cv2.INTER_AREA if factor < 1 else cv2.INTER_NEAREST
     return np.asarray(cv2.resize(np.ascontiguousarray(rgb), size, interpolation=way), np.uint8)
 
 
-def _outlined(rgb: RGB, mask: Mask) -> RGB:
+def outlined(rgb: RGB, mask: Mask) -> RGB:
     """The image in a cell with the mask's outline just outside of it."""
-    cell = _fitted(rgb).copy()
-    small = _fitted(np.repeat(mask.astype(np.uint8)[..., None] * 255, 3, axis=2))[..., 0] > 0
+    cell = fitted(rgb).copy()
+    small = fitted(np.repeat(mask.astype(np.uint8)[..., None] * 255, 3, axis=2))[..., 0] > 0
     grown = cv2.dilate(small.astype(np.uint8), np.ones((5, 5), np.uint8))
     inner = cv2.dilate(small.astype(np.uint8), np.ones((3, 3), np.uint8))
     cell[(grown > 0) & (inner == 0)] = _OUTLINE

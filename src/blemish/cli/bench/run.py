@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blemish.cli import _shared as shared
+from blemish.cli._standing import StandingLine, duration_words
 from blemish.cli.bench._names import listed
 from blemish.cli.bench.list import missing_lines
 from blemish.errors import BlemishError
@@ -17,7 +18,7 @@ from blemish.threads import default_threads
 if TYPE_CHECKING:
     from blemish.benchmark.cluster import Cluster
     from blemish.benchmark.protocol import Protocol
-    from blemish.benchmark.runner import Made, Standing
+    from blemish.benchmark.runner import Made
     from blemish.benchmark.runs import Matrix
 
 HELP = "make the runs of a protocol; stopped at any moment, the same command goes on"
@@ -106,7 +107,7 @@ def _made(
     """What the bench came to; None when it was stopped from the keyboard."""
     from blemish.benchmark.runner import run_bench
 
-    show = _Show(options)
+    show = StandingLine(options)
     try:
         return run_bench(
             matrix.jobs,
@@ -187,7 +188,7 @@ def _dry_run(options: argparse.Namespace, matrix: Matrix, folder: Path) -> int:
     if options.json != "-":
         cost = "nobody knows how long"
         if expected.seconds is not None:
-            cost = f"about {_time(expected.seconds)}, one after the other"
+            cost = f"about {duration_words(expected.seconds)}, one after the other"
         print(f"{len(left)} of {len(matrix.jobs)} runs are to be made: {cost}")
         print(f"({expected.source})")
     return 0
@@ -219,40 +220,4 @@ def _closing(made: Made, folder: Path) -> list[str]:
     if made.left:
         lines.append(f"{made.left} runs are left; the same command goes on with them")
     again = f", {made.earlier} were there before" if made.earlier else ""
-    return [*lines, f"{folder}: {made.runs} runs made in {_time(made.seconds)}{again}"]
-
-
-def _time(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-class _Show:
-    """One line that is written over on a terminal; elsewhere one for each run that has ended."""
-
-    def __init__(self, options: argparse.Namespace) -> None:
-        self.quiet, self.terminal = options.quiet, sys.stderr.isatty()
-        self.shown = False
-
-    def __call__(self, standing: Standing) -> None:
-        """Show how far the bench has come."""
-        if self.quiet:
-            return
-        ended = f"{standing.done + standing.failed} of {standing.total} runs"
-        left = standing.seconds_left
-        ahead = "" if left is None else f", {_time(left)} left"
-        if self.terminal:
-            now = f"; {'; '.join(standing.running)}" if standing.running else ""
-            print(f"\r{ended + ahead + now:<100.100}", end="", file=sys.stderr, flush=True)
-            self.shown = True
-        elif standing.last is not None:
-            took = standing.last.seconds
-            what = "failed" if took is None else f"{took:.1f} s"
-            words = f"{ended}{ahead}: {standing.last.run.words()}: {what}"
-            print(words, file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        """Finish the line."""
-        if self.shown:
-            print(file=sys.stderr)
+    return [*lines, f"{folder}: {made.runs} runs made in {duration_words(made.seconds)}{again}"]

@@ -21,15 +21,17 @@ class KFold:
     """`k` folds, of which `fold` (1 to k) tests; `defects`: those of the others train, labelled.
 
     `taught`: so many defective parts of the others train, and the rest is not used (none: all
-    train). Fewer are among more; whatever the number, the same parts test.
+    train); with `group` only such that show that kind. Fewer are among more; whatever the number,
+    the same parts test.
     """
 
-    teaching: ClassVar[Mapping[str, str]] = {"defects": "no", "taught": "none"}
+    teaching: ClassVar[Mapping[str, str]] = {"defects": "no", "taught": "none", "group": "none"}
 
     k: int = 5
     fold: int = 1
     defects: bool = False
     taught: int | None = None
+    group: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse numbers that are none."""
@@ -58,3 +60,18 @@ class KFold:
         train = [good.filter(~held), others.head(taught)]
         test = [good.filter(held), defective.filter(held)]
         return sides(train=pl.concat(train), test=pl.concat(test))
+
+    def _taught(self, others: pl.DataFrame) -> pl.DataFrame:
+        """The defective parts of the other folds that train."""
+        if not self.defects:
+            return others.clear()
+        if self.group is not None:
+            others = others.filter(pl.col("defects").list.contains(self.group))
+        number = others.height if self.taught is None else self.taught
+        if number > others.height:
+            of_group = f" of the group {self.group}" if self.group else ""
+            raise DatasetError(
+                f"has {others.height} defective parts{of_group} outside of fold {self.fold}, fewer "
+                f"than taught={self.taught}"
+            )
+        return others.head(number)

@@ -1,0 +1,208 @@
+"""Which real defects no synthetic one resembles, by features of a frozen backbone.
+
+Patches of 128 pixels around each defect, as the file holds them; the features of the cells below
+the mask are averaged, in units of how good cells vary, and the direction of what is left tells what
+kind of departure it is, however strong. Without a mask, the cell that departs most from good ones
+stands for the defect, with its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from blemish.audit.defect_patches import (
+    BATCH,
+    SIDE,
+    Cells,
+    Mask,
+    Patch,
+    anywhere,
+    covering,
+    cut,
+    marked,
+    spoilt,
+    spot_mask,
+)
+from blemish.audit.patches import cells_marked
+from blemish.audit.resemblance import (
+    Floats,
+    Resemblance,
+    Units,
+    directions,
+    nearest_of,
+    pooled,
+    resemblance,
+)
+from blemish.dataset import Dataset
+from blemish.detectors._pictures import Picture, Pictures
+from blemish.errors import DatasetError
+from blemish.images import Recipe, find_window
+from blemish.progress import Progress, ShowProgress
+from blemish.synthesis import Generator
+
+DRAWN = 400  # synthetic defects
+FEWEST = 20  # synthetic defects that tell how far they are from each other
+UNNAMED = "(no kind)"
+
+
+@dataclass(frozen=True, eq=False)
+class RealDefect:
+    """A defective part, by its picture of that kind that is nearest to a synthetic defect.
+
+    `ratio`: its distance to the nearest synthetic one over what is usual between these, at most 1
+    for one that is like a synthetic one; `like_good`: a good patch is still nearer.
+    """
+
+    part: str
+    kind: str
+    image: str
+    ratio: float
+    like_good: bool
+    shown: Patch
+    nearest: Patch
+
+    @property
+    def like_synthetic(self) -> bool:
+        """Whether a synthetic one resembles it."""
+        return self.ratio <= 1
+
+
+@dataclass(frozen=True)
+class KindOfDefect:
+    """Defective parts of a kind, those like a synthetic one, those nearer to a good patch."""
+
+    kind: str
+    parts: int
+    like_synthetic: int
+    like_good: int
+    ratio: float
+
+    @property
+    def share(self) -> float:
+        """Of the parts that are like a synthetic one."""
+        return self.like_synthetic / self.parts
+
+
+def real_and_synthetic(
+    data: Dataset,
+    generator: Generator | None,
+    backbone: str,
+    *,
+    count: int = DRAWN,
+    seed: int = 0,
+    progress: ShowProgress | None = None,
+) -> list[RealDefect]:
+    """Every real defective part beside `count` synthetic defects, the least resembled first.
+
+    These are drawn by `generator` on good patches, or come from the data where it is None. Raises
+    DatasetError where too few can be had, ImageError for a picture that cannot be read.
+    """
+    recipe = Recipe(SIDE, SIDE, window=find_window(data.images), tile=SIDE)
+    rng, cells = np.random.default_rng(seed), Cells(backbone)
+    good = Pictures(_some(data.good(), count, rng), recipe, SIDE)
+    if generator is None:
+        rows = _some(data.synthetic(), count, rng)
+        drawn = [patch for picture in _all(rows, recipe) for patch in marked(picture)]
+        plain = [anywhere(good[number % len(good)], rng) for number in range(len(drawn))]
+    else:
+        drawn, plain = spoilt(good, generator, count, rng, progress)
+    if len(drawn) < FEWEST:
+        raise DatasetError(
+            f"{data.root}: {len(drawn)} synthetic defects that can be seen are too few to compare "
+            "real ones with; choose a generator whose defects show on these images"
+        )
+    of_plain = cells(plain)
+    units = Units.of(of_plain.reshape(-1, of_plain.shape[-1]))
+    known = np.stack([_vector(units, c, p) for c, p in zip(cells(drawn), drawn, strict=True)])
+    masks = [Patch(p.pixels, d.mask) for p, d in zip(plain, drawn, strict=True)]
+    usual = np.stack([_vector(units, c, p) for c, p in zip(of_plain, masks, strict=True)])
+    real = data.real()
+    shown: list[Patch] = []
+    vectors: list[Floats] = []
+    for row, picture in enumerate(_all(real, recipe)):
+        patch, vector = _most_departing(picture, cells, units)
+        shown.append(patch)
+        vectors.append(vector)
+        if progress:
+            progress(Progress("looking at real defects", row + 1, len(real)))
+    found = resemblance(directions(np.stack(vectors)), directions(known))
+    to_good, _ = nearest_of(directions(np.stack(vectors)), directions(usual))
+    return _by_part(real, shown, drawn, found, to_good < found.distance)
+
+
+def _by_part(
+    real: Dataset,
+    shown: Sequence[Patch],
+    drawn: Sequence[Patch],
+    found: Resemblance,
+    like_good: Mask,
+) -> list[RealDefect]:
+    """The nearest picture of each part, for each kind that it shows."""
+    names = list(real.table.select("part", pl.col("defect").fill_null(UNNAMED)).iter_rows())
+    best: dict[tuple[str, str], int] = {}
+    for row, name in enumerate(names):
+        if name not in best or found.ratio[row] < found.ratio[best[name]]:
+            best[name] = row
+    defects = [
+        RealDefect(
+            *(part, kind, real.table["image"][row]),
+            *(float(found.ratio[row]), bool(like_good[row])),
+            *(shown[row], drawn[int(found.nearest[row])]),
+        )
+        for (part, kind), row in best.items()
+    ]
+    return sorted(defects, key=lambda defect: (-defect.ratio, defect.part, defect.kind))
+
+
+def _some(rows: Dataset, count: int, rng: np.random.Generator) -> Dataset:
+    """At most so many rows, drawn."""
+    return rows.take(np.sort(rng.permutation(len(rows))[:count]))
+
+
+def _all(rows: Dataset, recipe: Recipe) -> Iterator[Picture]:
+    pictures = Pictures(rows, recipe, SIDE)
+    return (pictures[number] for number in range(len(pictures)))
+
+
+def _most_departing(picture: Picture, cells: Cells, units: Units) -> tuple[Patch, Floats]:
+    """The defect's patch and vector; without a mask, where the picture departs most from good."""
+    for patch in marked(picture):
+        return patch, _vector(units, cells([patch])[0], patch)
+    high, wide = picture.pixels.shape[:2]
+    starts = [(top, left) for top in covering(high) for left in covering(wide)]
+    best, departure = cut(picture, 0, 0), -np.inf
+    for group in (starts[i : i + BATCH] for i in range(0, len(starts), BATCH)):
+        patches = [cut(picture, top, left) for top, left in group]
+        for patch, found in zip(patches, cells(patches), strict=True):
+            away = (units.apply(found) ** 2).sum(axis=-1)
+            if away.max() > departure:
+                departure = float(away.max())
+                row, column = np.unravel_index(int(away.argmax()), away.shape)
+                best = Patch(patch.pixels, spot_mask(int(row), int(column), SIDE // away.shape[0]))
+    return best, _vector(units, cells([best])[0], best)
+
+
+def _vector(units: Units, found: npt.NDArray[np.float32], patch: Patch) -> Floats:
+    return units.apply(pooled(found, cells_marked(patch.mask, found.shape[0])))
+
+
+def by_kind(defects: Sequence[RealDefect]) -> list[KindOfDefect]:
+    """The kinds, that of which the smallest share is like a synthetic defect first."""
+    found = []
+    for name in sorted({defect.kind for defect in defects}):
+        of_kind = [defect for defect in defects if defect.kind == name]
+        found.append(
+            KindOfDefect(
+                name,
+                len(of_kind),
+                sum(one.like_synthetic for one in of_kind),
+                sum(one.like_good for one in of_kind),
+                float(np.median([one.ratio for one in of_kind])),
+            )
+        )
+    return sorted(found, key=lambda kind: (kind.share, -kind.ratio, kind.kind))

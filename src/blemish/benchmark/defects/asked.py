@@ -1,0 +1,117 @@
+"""What to train on which data: a detector that learns from defects, and how often."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from blemish.benchmark.runs import Job, Pairs, Run
+from blemish.benchmark.sources import Place, open_category, open_place
+from blemish.dataset import Dataset
+from blemish.dataset.words import name_some
+from blemish.detectors import detector_names, learns_from_defects, open_detector
+from blemish.errors import BlemishError, DatasetError
+
+K_FOLD = "k_fold"
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A detector that learns from defects, with its settings as `KEY=VALUE` texts."""
+
+    detector: str
+    preset: str | None = None
+    settings: Pairs = ()
+
+    def check(self) -> None:
+        """Raise BlemishError for one that learns from good parts alone, or does not exist."""
+        if self.detector in detector_names() and not learns_from_defects(self.detector):
+            able = ", ".join(name for name in detector_names() if learns_from_defects(name))
+            raise BlemishError(
+                f"{self.detector} does not learn from defects, so that their number makes no "
+                f"difference to it; these do: {able}"
+            )
+        open_detector(self.detector, dict(self.settings), preset=self.preset)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The data of one category, where they lie, and who is to learn them.
+
+    Each of the `draws` has a seed of its own, from `seed` on, which draws folds and real defects
+    and trains with it.
+    """
+
+    data: Dataset
+    place: Place
+    learner: Learner
+    draws: int = 3
+    seed: int = 0
+
+    @property
+    def seeds(self) -> range:
+        """The seed of each draw."""
+        return range(self.seed, self.seed + self.draws)
+
+    def job(self, name: str, split: str, settings: Pairs, seed: int) -> Job:
+        """One training and its test; `name` is what the split is called."""
+        category, learner = self.data.categories[0], self.learner
+        run = Run(
+            protocol="defects",
+            data=self.data.name,
+            category=category,
+            variant=name,
+            split=split,
+            split_settings=tuple(sorted(settings)),
+            detector=learner.detector,
+            preset=learner.preset,
+            settings=learner.settings,
+            size=None,
+            resize="squash",
+            tile=None,
+            seed=seed,
+            fingerprint=open_category(self.place, category)[1],
+        )
+        return Job(run, self.place)
+
+    def folds(self, name: str, k: int, settings: Pairs, seed: int) -> list[Job]:
+        """A job for each of `k` folds, so that every part is tested once."""
+        return [
+            self.job(name, K_FOLD, (("k", str(k)), ("fold", str(fold)), *settings), seed)
+            for fold in range(1, k + 1)
+        ]
+
+
+def subject_of(
+    place: Place, category: str | None, learner: Learner, *, draws: int = 3, seed: int = 0
+) -> Subject:
+    """The data at a place, of one category, and who is to learn them.
+
+    Raises BlemishError for a detector that does not learn from defects, and DatasetError for
+    several categories and for data without good parts or without real defective ones.
+    """
+    learner.check()
+    if draws < 1:
+        raise BlemishError(f"--draws {draws} must be 1 or more")
+    data = open_place(place)
+    if category is None and len(data.categories) > 1:
+        raise DatasetError(
+            f"{data.root} holds {len(data.categories)} categories ({name_some(data.categories)}): "
+            "choose one with --category"
+        )
+    data = open_category(place, category or data.categories[0])[0] if len(data) else data
+    for label, rows in (("good", data.good()), ("defective", data.real())):
+        if not len(rows):
+            also = "; synthetic ones do not count" * (label == "defective")
+            raise DatasetError(
+                f"{data.root} has no {label} part: what real defects are worth is told by good and "
+                f"defective parts that are tested{also}"
+            )
+    return Subject(data, place, learner, draws, seed)
+
+
+def kinds_of(data: Dataset) -> dict[str, tuple[str, ...]]:
+    """The kinds of real defect that each defective part shows, in sorted order."""
+    rows = data.real().table.group_by("part").agg(pl.col("defect").drop_nulls().unique().sort())
+    return {part: tuple(kinds) for part, kinds in rows.sort("part").iter_rows()}

@@ -1,0 +1,94 @@
+"""Whether more real defects changed a rate: paired by part, and said so that it cannot mislead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Literal
+
+import numpy as np
+
+from blemish.benchmark.defects.decisions import Decisions, Interval
+from blemish.metrics.bounds import binomial_cdf
+from blemish.metrics.paired import paired_bootstrap_of_decisions
+from blemish.report.words import percentage
+
+Rate = Literal["recall", "fpr"]
+
+SIGNIFICANT = 0.05
+_SIGMAS = 1.96  # on either side of a normal distribution's middle hold 95 %
+
+
+@dataclass(frozen=True)
+class Change:
+    """A rate after, less the same rate before, on the same parts.
+
+    `low` to `high`: the 95 % interval of parts drawn again and of what the draws differ by. `p`:
+    the exact two-sided sign test over parts (McNemar's for one draw), which few parts cannot fool.
+    """
+
+    rate: Rate
+    before: float
+    after: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def proven(self) -> bool:
+        """Whether the interval leaves 0 out, and the sign test agrees."""
+        return not self.low <= 0 <= self.high and self.p < SIGNIFICANT
+
+
+def change(before: Decisions, after: Decisions, rate: Rate) -> Change | None:
+    """The change of a rate on parts that both tested; None where there are none of its label."""
+    shared = sorted(set(before.parts) & set(after.parts))
+    first, second = before.of(shared), after.of(shared)
+    asked = first.defective if rate == "recall" else ~first.defective
+    if not asked.any():
+        return None
+    found = paired_bootstrap_of_decisions(
+        attrgetter(rate), second.rejected, first.rejected, first.defective
+    )
+    if found is None:
+        return None
+    shares = [one.rejected[:, asked].mean(axis=0) for one in (first, second)]
+    gains, losses = (int((a > b).sum()) for a, b in ((shares[1], shares[0]), shares))
+    half = _SIGMAS * found.error
+    return Change(
+        rate,
+        float(np.mean(shares[0])),
+        float(np.mean(shares[1])),
+        found.difference - half,
+        found.difference + half,
+        sign_test(gains, losses),
+    )
+
+
+def sign_test(gains: int, losses: int) -> float:
+    """The exact two-sided p of so many pairs that changed one way, and so many the other."""
+    return min(1.0, 2 * binomial_cdf(min(gains, losses), gains + losses, 0.5))
+
+
+def in_words(found: Change, before: Interval | None, after: Interval | None) -> str:
+    """What became of the rate, such as "recall rises from 41 % (33 to 49) to 72 % (64 to 79)"."""
+    name = "recall" if found.rate == "recall" else "FPR"
+    values = f"{_rate(found.before, before)} to {_rate(found.after, after)}"
+    if found.proven:
+        return f"{name} {'rises' if found.after > found.before else 'falls'} from {values}"
+    if found.low == found.high == 0:
+        return f"{name} stays at {_rate(found.after, after)}, part by part"
+    low, high = (_points(value) for value in (found.low, found.high))
+    return (
+        f"no change of {name} that these parts can prove ({values}; difference {low} to {high} "
+        "points)"
+    )
+
+
+def _rate(value: float, interval: Interval | None) -> str:
+    within = "" if interval is None else " ({} to {})".format(*map(percentage, interval))
+    return f"{percentage(value)} %{within}"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.0f}" if abs(share) >= 0.1 else f"{100 * share:+.1f}"

@@ -1,0 +1,145 @@
+"""Which numbers of real defective parts are learnt from, and the runs that this takes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from blemish.benchmark.defects.asked import Subject, kinds_of
+from blemish.benchmark.runs import Job
+from blemish.dataset.splits import divide, open_protocol
+from blemish.dataset.words import name_some
+from blemish.errors import BlemishError, DatasetError
+
+SHARES = (16, 8, 4, 2, 1)  # of which one is learnt from, as in the tables of ISP-AD
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Step:
+    """So many real defective parts are learnt from: of any kind, or of that `group` only."""
+
+    number: int
+    group: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What the table calls it."""
+        of = "none" if not self.number else "mixed" if self.group is None else self.group
+        return f"{self.number} ({of})"
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The steps of a curve, and the jobs of each by draw: `jobs[step][draw]` is a job per fold.
+
+    `folds` None: the splits on disk. `pool`: the real defective parts that can be learnt from.
+    """
+
+    steps: tuple[Step, ...]
+    jobs: dict[Step, list[list[Job]]]
+    folds: int | None
+    pool: int
+    notes: tuple[str, ...]
+
+    def in_order(self) -> list[Job]:
+        """All jobs, draw by draw, so that what is there early is a whole curve."""
+        draws = len(self.jobs[self.steps[0]])
+        return [job for d in range(draws) for step in self.steps for job in self.jobs[step][d]]
+
+
+def plan(
+    subject: Subject,
+    numbers: Sequence[int] | None = None,
+    *,
+    groups: bool = False,
+    folds: int | None = None,
+) -> Plan:
+    """The curve over `numbers`, or over 0 and the fractions of ISP-AD; with `groups` also by kind.
+
+    The splits on disk are kept where real defects lie in training, and good and defective parts in
+    the test; else, and where `folds` are asked for, every part is tested once, in so many folds
+    (usually five). Raises BlemishError for numbers that the data cannot give.
+    """
+    if folds is None and not _trains_and_tests(subject):
+        folds = FOLDS
+    of_group = _pools(subject, folds)
+    pool = of_group.pop(None)
+    chosen = sorted({0, *(pool // share for share in SHARES)} if numbers is None else set(numbers))
+    _check(subject, chosen, pool, folds)
+    steps = [Step(number) for number in chosen]
+    notes: list[str] = []
+    if groups:
+        made, notes = _group_steps(chosen, of_group)
+        steps += made
+    jobs = {step: [_jobs(subject, step, pool, folds, s) for s in subject.seeds] for step in steps}
+    return Plan(tuple(steps), jobs, folds, pool, tuple(notes))
+
+
+def _trains_and_tests(subject: Subject) -> bool:
+    train, test = subject.data.split("train"), subject.data.split("test")
+    return bool(len(train.real()) and len(train.good()) and len(test.real()) and len(test.good()))
+
+
+def _pools(subject: Subject, folds: int | None) -> dict[str | None, int]:
+    """The real defective parts that every draw and fold can learn from, by kind and in all."""
+    found: dict[str | None, int] = {}
+    kinds = kinds_of(subject.data)
+    every = {kind for of_part in kinds.values() for kind in of_part}
+    for number, job in enumerate(_widest(subject, folds)):
+        run = job.run
+        data = divide(subject.data, str(run.split), run.seed, dict(run.split_settings)).data
+        taught = data.split("train").real().parts
+        counts: Counter[str | None] = Counter(k for part in taught for k in kinds.get(part, ()))
+        counts[None] = len(taught)
+        for kind in (None, *every):
+            least = counts[kind] if not number else min(found[kind], counts[kind])
+            found[kind] = least
+    return found
+
+
+def _widest(subject: Subject, folds: int | None) -> list[Job]:
+    """The jobs with all the real defects that there are; the splits on disk are one for all."""
+    if folds is None:
+        return [subject.job("", "fractions", (("fraction", "1"),), subject.seed)]
+    open_protocol("k_fold", {"k": str(folds)})
+    all_taught = (("defects", "true"),)
+    return [job for seed in subject.seeds for job in subject.folds("", folds, all_taught, seed)]
+
+
+def _check(subject: Subject, numbers: Sequence[int], pool: int, folds: int | None) -> None:
+    if not numbers or numbers[0] < 0:
+        raise BlemishError("--numbers are numbers of defective parts, such as 0,5,10,20")
+    if numbers[-1] > pool:
+        parts = len(kinds_of(subject.data))
+        where = "in training" if folds is None else f"outside of the largest of {folds} folds"
+        raise DatasetError(
+            f"{subject.data.root} has {parts} real defective parts, {pool} of them {where} to be "
+            f"learnt from, fewer than the {numbers[-1]} asked for; ask for {pool} at most"
+        )
+
+
+def _group_steps(
+    numbers: Sequence[int], pools: dict[str | None, int]
+) -> tuple[list[Step], list[str]]:
+    """Each kind at the numbers that it can give, and what is left out."""
+    steps, short = [], []
+    least = min((n for n in numbers if n), default=0)
+    for kind, parts in sorted((str(kind), parts) for kind, parts in pools.items()):
+        steps += [Step(number, kind) for number in numbers if 0 < number <= parts]
+        if least > parts:
+            short.append(f"{kind} ({parts})")
+    notes = [f"too few parts for a group of their own: {name_some(short, 10)}"] if short else []
+    if not pools:
+        notes = ["the data tell no kinds of defect, so that there are no groups to compare"]
+    return steps, notes
+
+
+def _jobs(subject: Subject, step: Step, pool: int, folds: int | None, seed: int) -> list[Job]:
+    group = () if step.group is None else (("group", step.group),)
+    if folds is None:
+        fraction = ("fraction", f"{step.number}/{pool}")
+        return [subject.job(step.name, "fractions", (fraction, *group), seed)]
+    taught = (("defects", "true"), ("taught", str(step.number)))
+    return subject.folds(step.name, folds, (*taught, *group), seed)

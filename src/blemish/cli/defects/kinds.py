@@ -1,0 +1,157 @@
+"""`blemish defects kinds`: which kinds of real defect to collect, as synthetic ones do not do."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from blemish.cli import _shared as shared
+from blemish.cli._standing import StandingLine
+from blemish.cli.defects import _shared as defects
+
+if TYPE_CHECKING:
+    from blemish.audit.unlike import KindOfDefect, RealDefect
+    from blemish.benchmark.defects.asked import Subject
+    from blemish.benchmark.defects.unseen import Unseen
+    from blemish.benchmark.runner import Made
+
+HELP = "which kinds of real defect to collect: unlike synthetic ones, and missed when unseen"
+STOPPED = "the same command goes on where it stopped"
+PICTURE = "unlike.png"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    shared.add_data(parser)
+    parser.add_argument(
+        "-o", "--out", metavar="DIR", type=Path, required=True, help="folder of results and picture"
+    )
+    parser.add_argument(
+        "--no-training",
+        action="store_true",
+        help="only compare pictures with synthetic defects; train nothing",
+    )
+    parser.add_argument(
+        "--folds", metavar="K", type=int, default=5, help="in which all kinds are seen; default: 5"
+    )
+    defects.add_runs(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compare, write the picture, train with each kind left out; 1 where trainings failed."""
+    from blemish.audit.unlike import by_kind
+    from blemish.benchmark.defects import unseen
+
+    subject = defects.subject(options)
+    asked = None if options.no_training else unseen.plan(subject, options.folds)
+    real = _compared(options, subject)
+    kinds = by_kind(real)
+    lines = [*_kind_lines(kinds), f"{options.out / PICTURE}: the real defects least resembled"]
+    told: dict[str, Any] = {
+        "kinds": [vars(kind) for kind in kinds],
+        "parts": [
+            {"part": one.part, "kind": one.kind, "image": one.image, "ratio": one.ratio}
+            | {"like_synthetic": one.like_synthetic, "like_good": one.like_good}
+            for one in real
+        ],
+    }
+    if options.json != "-":
+        print("\n".join(lines), flush=True)
+    failed = 0
+    if asked is not None:
+        found, made = _trained(options, subject, asked)
+        told |= {"unseen": [one.to_json() for one in found], "left": made.left}
+        failed = len(made.failed)
+        if options.json != "-":
+            print("\n".join(["", *_unseen_lines(found), *defects.closing(made)]))
+    shared.write_json(told, str(options.out / "kinds.json"))
+    shared.write_json(told, options.json)
+    return int(failed > 0)
+
+
+def _compared(options: argparse.Namespace, subject: Subject) -> list[RealDefect]:
+    from blemish.audit.unlike import real_and_synthetic
+    from blemish.audit.unlike_sheet import write_sheet
+    from blemish.detectors import open_detector
+    from blemish.features.backbone import BUNDLED
+    from blemish.synthesis import of_same_product, open_generator
+
+    learner = subject.learner
+    detector = open_detector(learner.detector, dict(learner.settings), preset=learner.preset)
+    name, preset = (getattr(detector, field, None) for field in ("generator", "generator_preset"))
+    generator = None
+    if name is not None:
+        sources = subject.data.good().images if of_same_product(name) else ()
+        generator = open_generator(name, preset=preset, sources=sources)
+    line = shared.ProgressLine(options)
+    real = real_and_synthetic(subject.data, generator, BUNDLED, seed=subject.seed, progress=line)
+    line.end()
+    write_sheet(real, options.out / PICTURE)
+    return real
+
+
+def _trained(
+    options: argparse.Namespace, subject: Subject, asked: Any
+) -> tuple[list[Unseen], Made]:
+    from blemish.benchmark.defects.curve import RUNS
+    from blemish.benchmark.defects.unseen import make_unseen
+
+    if not options.quiet:
+        keys = {job.run.key for job in asked.in_order()}
+        for note in defects.others(options.out / RUNS, keys):
+            print(note, file=sys.stderr)
+    show = StandingLine(options)
+    try:
+        return make_unseen(subject, asked, options.out, **defects.bench(options, show))
+    finally:
+        show.end()
+
+
+def _kind_lines(kinds: Sequence[KindOfDefect]) -> list[str]:
+    """Each kind by how many of its parts resemble a synthetic defect, and a sentence."""
+    from blemish.benchmark.defects.columns import aligned, share
+
+    heads = ["kind", "parts", "like a synthetic one", "nearer to good", "distance, median"]
+    rows = [
+        [
+            *(kind.kind, str(kind.parts), f"{kind.like_synthetic} ({share(kind.share)})"),
+            *(str(kind.like_good), f"{kind.ratio:.2f}"),
+        ]
+        for kind in kinds
+    ]
+    first = [kind.kind for kind in kinds if kind.share < 0.5]
+    said = "Most parts of every kind are like some synthetic defect."
+    if first:
+        said = (
+            f"Collect these first, which are mostly unlike any synthetic one: {', '.join(first)}."
+        )
+    return [*aligned([heads, *rows], left=1), said]
+
+
+def _unseen_lines(found: Sequence[Unseen]) -> list[str]:
+    from blemish.benchmark.defects.columns import NONE, aligned, count, share, within
+
+    heads = ["kind", "parts", "caught unseen", "95 %", "caught seen", "95 %", "FPR unseen", "seen"]
+    rows = []
+    for one in found:
+        row = [one.kind, str(one.unseen.caught()[1])]
+        for rates in (one.unseen, one.seen):
+            if rates is None:
+                row += [NONE, NONE]
+                continue
+            caught, _ = rates.caught()
+            row += [f"{count(caught)} ({share(rates.recall())})", within(rates.recall_interval())]
+        for rates in (one.unseen, one.seen):
+            rejected, good = (0.0, 0) if rates is None else rates.false_rejects()
+            row.append(share(rejected / good) if good else NONE)
+        rows.append(row)
+    if not rows:
+        return ["No kind has been left out yet."]
+    proven = [one.kind for one in found if (c := one.change) and c.proven and c.after > c.before]
+    said = "For no kind can these parts prove that seeing it raises its recall."
+    if proven:
+        said = f"Seeing the kind raises its recall, as these parts prove: {', '.join(proven)}."
+    return [*aligned([heads, *rows], left=1), said]
