@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from defect_runs import defective_set, ease, execute, fails, results
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from plates import VIEW_PATTERN, save_set, save_views
 from running import Cli
 
 from blemish.benchmark.defects import columns
 from blemish.benchmark.defects.asked import Learner, Subject, subject_of
-from blemish.benchmark.defects.change import change, in_words, sign_test
+from blemish.benchmark.defects.change import change, in_words
 from blemish.benchmark.defects.curve import Curve, curve_of, make_curve, to_json
 from blemish.benchmark.defects.decisions import Decisions, share_interval
 from blemish.benchmark.defects.figure import kinds_figure, rates_figure
@@ -168,16 +168,6 @@ def test_a_fall_is_called_a_fall() -> None:
     assert fpr is not None
     assert in_words(recall, None, None) == "recall falls from 100 % to 0 %"
     assert in_words(fpr, None, None) == "FPR falls from 67 % to 0 %"
-
-
-@settings(deadline=None)
-@given(st.integers(0, 60), st.integers(0, 60))
-def test_the_sign_test_is_exact(gains: int, losses: int) -> None:
-    stats = pytest.importorskip("scipy.stats")
-    p = sign_test(gains, losses)
-    assert p == sign_test(losses, gains)
-    expected = stats.binomtest(gains, gains + losses).pvalue if gains + losses else 1.0
-    assert p == pytest.approx(expected)
 
 
 @given(st.integers(1, 40), st.floats(0, 1))

@@ -9,8 +9,7 @@ from typing import Literal
 import numpy as np
 
 from blemish.benchmark.defects.decisions import Decisions, Interval
-from blemish.metrics.bounds import binomial_cdf
-from blemish.metrics.paired import paired_bootstrap_of_decisions
+from blemish.metrics.paired import mcnemar, paired_bootstrap_of_decisions
 from blemish.report.words import percentage
 
 Rate = Literal["recall", "fpr"]
@@ -61,13 +60,8 @@ def change(before: Decisions, after: Decisions, rate: Rate) -> Change | None:
         float(np.mean(shares[1])),
         found.difference - half,
         found.difference + half,
-        sign_test(gains, losses),
+        mcnemar(gains, losses),
     )
-
-
-def sign_test(gains: int, losses: int) -> float:
-    """The exact two-sided p of so many pairs that changed one way, and so many the other."""
-    return min(1.0, 2 * binomial_cdf(min(gains, losses), gains + losses, 0.5))
 
 
 def in_words(found: Change, before: Interval | None, after: Interval | None) -> str:
