@@ -15,6 +15,7 @@ from blemish.benchmark.execute import Outcome, execute
 from blemish.benchmark.runner import Made, Standing, run_bench
 from blemish.benchmark.runs import Job
 from blemish.benchmark.store import Result
+from blemish.dataset.splits import open_protocol
 from blemish.errors import DatasetError
 
 LEAVE_OUT = "leave_one_defect_out"
@@ -70,6 +71,7 @@ def plan(subject: Subject, folds: int = 5) -> Plan:
 
     Raises DatasetError for data that tell no kinds, and for fewer parts than folds.
     """
+    open_protocol("k_fold", {"k": str(folds)})  # refuses a number that is none
     kinds = sorted({kind for of_part in kinds_of(subject.data).values() for kind in of_part})
     if not kinds:
         raise DatasetError(
