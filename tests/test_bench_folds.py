@@ -42,7 +42,7 @@ SMALL = Protocol(
     metrics=METRICS,
     splits=(NONE, FIVE),
 )
-SHARED = {"defects": "no", "taught": "none"}
+SHARED = {"defects": "no", "taught": "none", "group": "none"}
 
 
 def leave_folds(
