@@ -50,14 +50,7 @@ class KFold:
         if good.height < self.k:
             raise DatasetError(f"has {good.height} good parts, fewer than k={self.k}")
         held = pl.int_range(pl.len()) % self.k == self.fold - 1
-        others = defective.filter(~held)
-        taught = (others.height if self.taught is None else self.taught) if self.defects else 0
-        if taught > others.height:
-            raise DatasetError(
-                f"has {others.height} defective parts outside of fold {self.fold}, fewer than "
-                f"taught={taught}"
-            )
-        train = [good.filter(~held), others.head(taught)]
+        train = [good.filter(~held), self._taught(defective.filter(~held))]
         test = [good.filter(held), defective.filter(held)]
         return sides(train=pl.concat(train), test=pl.concat(test))
 
