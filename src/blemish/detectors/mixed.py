@@ -43,6 +43,7 @@ from blemish.graph import blocks
 from blemish.graph.builder import Graph
 from blemish.graph.join import join
 from blemish.images import Recipe
+from blemish.metrics.image import auroc
 from blemish.prepare.recipe import Augmentation
 from blemish.synthesis import of_same_product, open_generator
 
@@ -168,8 +169,12 @@ class Mixed:
             checked = shown.of(held, seed).batch(0, CHECKED * self.batch)
             known = source(checked.patches)
             if 0 < checked.labels.mean() < 1:
-                measure = lambda: float(self._loss(network.in_pieces(known), checked))  # noqa: E731
-                stopping = Stopping(network, measure, self.every, self.patience)
+                stopping = Stopping(
+                    network,
+                    lambda: self._misranked(network.in_pieces(known), checked),
+                    self.every,
+                    self.patience,
+                )
         trained = [weights for weights in network.parameters() if weights.requires_grad]
         sgd = torch.optim.SGD(
             trained, self.rate, self.momentum, weight_decay=self.decay, nesterov=True
@@ -222,12 +227,23 @@ class Mixed:
         mix = (self.synthetic, self.real, generator, turned)
         return Presentations(data, recipe, self.patch, seed, *mix)
 
+    def _whole(self, logits: Tensor, batch: Shown) -> Tensor:
+        """The logit of each presentation: of its patch, or the largest of its patches."""
+        patches = logits.amax((1, 2)) if self.pooling == "peak" else logits.mean((1, 2))
+        least = torch.full((len(batch.labels),), -torch.inf, device=DEVICE)
+        return least.scatter_reduce(0, torch.from_numpy(batch.owner).to(DEVICE), patches, "amax")
+
+    def _misranked(self, logits: Tensor, batch: Shown) -> float:
+        """The share of pairs, one good and one defective, that are ranked wrongly: 1 - AUROC.
+
+        Unlike the loss, it does not rise where a network merely becomes too sure of itself.
+        """
+        return 1 - (auroc(self._whole(logits, batch).cpu().numpy(), batch.labels) or 0.0)
+
     def _loss(self, logits: Tensor, batch: Shown) -> Tensor:
         """Cross-entropy of presentations, and of their cells where a mask tells what they show."""
-        owner, labels = (torch.from_numpy(x).to(DEVICE) for x in (batch.owner, batch.labels))
-        patches = logits.amax((1, 2)) if self.pooling == "peak" else logits.mean((1, 2))
-        least = torch.full_like(labels, -torch.inf)
-        whole = least.scatter_reduce(0, owner, patches, "amax")
+        labels = torch.from_numpy(batch.labels).to(DEVICE)
+        whole = self._whole(logits, batch)
         total = functional.binary_cross_entropy_with_logits(whole, labels)
         if self.cells == 0 or not batch.known.any():
             return total
