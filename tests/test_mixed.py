@@ -24,9 +24,10 @@ from blemish.artifact import open_artifact  # noqa: E402
 from blemish.dataset import Dataset  # noqa: E402
 from blemish.detectors import open_detector, usual_tile  # noqa: E402
 from blemish.detectors._exposure import Exposure  # noqa: E402
+from blemish.detectors._held_parts import parts_held_out  # noqa: E402
 from blemish.detectors._patch_classifier import PatchClassifier, Source, Stages  # noqa: E402
 from blemish.detectors.base import FittedDetector  # noqa: E402
-from blemish.detectors.mixed import Mixed, parts_held_out  # noqa: E402
+from blemish.detectors.mixed import Mixed  # noqa: E402
 from blemish.dividing import with_defects  # noqa: E402
 from blemish.errors import BlemishError  # noqa: E402
 from blemish.features.backbone import open_backbone  # noqa: E402

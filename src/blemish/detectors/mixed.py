@@ -20,20 +20,20 @@ is a real defect.
 from __future__ import annotations
 
 import math
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
-import polars as pl
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from blemish.dataset import Dataset, hold_out
+from blemish.dataset import Dataset
+from blemish.detectors._ahead import Ahead
 from blemish.detectors._exposure import Exposure
+from blemish.detectors._held_parts import parts_held_out
 from blemish.detectors._network import DEVICE, Stopping, Training, add_network, seeded
-from blemish.detectors._patch_classifier import Known, PatchClassifier, Source, Stages
+from blemish.detectors._patch_classifier import PatchClassifier, Source, Stages
 from blemish.detectors._presentations import Presentations, Shown
 from blemish.detectors.base import Clock, FittedDetector, ShowProgress, need_images
 from blemish.errors import BlemishError
@@ -53,7 +53,6 @@ FIRST = 8  # batches whose features set the units of the head
 CHECKED = 12  # batches of held-out parts that end the training
 MULTIPLE = 32  # pixels: the stride of the coarsest layer
 POOLINGS = ("peak", "mean")
-LEAST_PARTS = 5  # of which some can be held out
 CLIP = 1.0  # largest norm of the gradient
 LAST_SECONDS = 2.0  # after the last step
 
@@ -281,54 +280,6 @@ class Mixed:
             before=None if exposure.does_nothing else exposure.add,
             weights=None if network.stage is None else network.stage.weights(),
         )
-
-
-class Ahead:
-    """Draws the presentations of the next step, and computes their layers, while one is taken."""
-
-    def __init__(self, shown: Presentations, source: Source, batch: int) -> None:
-        self._shown, self._source, self._batch = shown, source, batch
-        self._pool = ThreadPoolExecutor(1)
-        self._next: tuple[int, Future[tuple[Shown, Known]]] | None = None
-
-    def __enter__(self) -> Self:
-        """Nothing is drawn before it is asked for."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Drop what is not needed any more."""
-        self._pool.shutdown(cancel_futures=True)
-
-    def take(self, step: int) -> tuple[Shown, Known]:
-        """What step `step` presents, and what the trained part reads of it."""
-        if self._next is not None and self._next[0] == step:
-            future = self._next[1]
-        else:
-            future = self._pool.submit(self._make, step)
-        self._next = (step + 1, self._pool.submit(self._make, step + 1))
-        return future.result()
-
-    def _make(self, step: int) -> tuple[Shown, Known]:
-        shown = self._shown.batch(step * self._batch, self._batch)
-        return shown, self._source(shown.patches)
-
-
-def parts_held_out(data: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset | None]:
-    """Rows to learn from, and rows of other parts to end the training by, both kinds of parts.
-
-    None, and all rows, where there are too few good parts or `share` is 0. Of the parts with real
-    defects some are held out only where there are enough of them, and so of those with drawn ones.
-    """
-    good = data.good().parts
-    if share == 0 or len(good) < LEAST_PARTS:
-        return data, None
-    held = set(hold_out(data.good(), share, seed)[1].parts)
-    for defects in (data.real(), data.synthetic()):
-        alone = defects.where(~pl.col("part").is_in(good))
-        if len(alone.parts) >= LEAST_PARTS:
-            held |= set(hold_out(alone, share, seed)[1].parts)
-    inside = pl.col("part").is_in(list(held))
-    return data.where(~inside), data.where(inside)
 
 
 def _augmentation(modality: str) -> Augmentation:
