@@ -336,6 +336,7 @@ def test_known_defects_teach_through_the_command_line(
     model, maps = tmp_path / "m.blemish", tmp_path / "maps"
     run = cli("train", dents, "-o", model, *QUICK, "--set", "real=0.3")
     assert run.code == 0, run.err
+    assert "good parts and 6 defective parts in" in run.out
     card = open_artifact(model).card
     assert card["recipe"]["tile"] == 64  # nothing is resized
     taught = card["data"]["taught"]

@@ -174,7 +174,8 @@ def _said(trained: Trained, options: argparse.Namespace, already: int) -> list[s
     data, path = trained.card["data"], trained.path
     lines = [
         f"{path}: learnt from {data['trained_on']['images']} images of "
-        f"{data['trained_on']['parts']} good parts in {trained.seconds:.0f} s."
+        f"{data['trained_on']['parts']} good parts{_and_taught(trained)} "
+        f"in {trained.seconds:.0f} s."
     ]
     if trained.unfinished:
         lines.append(f"The budget ended its training after {trained.unfinished}: --resume goes on.")
@@ -195,6 +196,16 @@ def _said(trained: Trained, options: argparse.Namespace, already: int) -> list[s
             "whoever gets the file gets them."
         )
     return lines + shared.promises(trained)
+
+
+def _and_taught(trained: Trained) -> str:
+    """The defective parts that the data set itself taught; those of `--defects` are told apart."""
+    taught = trained.card["data"].get("taught")
+    return (
+        ""
+        if taught is None or trained.comparison is not None
+        else f" and {_parts(taught['parts'])}"
+    )
 
 
 def _parts(number: int) -> str:

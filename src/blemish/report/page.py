@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -167,7 +167,7 @@ def _split(evaluation: Evaluation, calibration: Calibration) -> str:
     defective = len(evaluation.parts) - good
     held = data.get("held_out_by")
     rows = [
-        ("Learnt from", _images_and_parts(data.get("trained_on")), "good"),
+        ("Learnt from", _images_and_parts(data.get("trained_on")), "good" + _taught(data)),
         (
             "Threshold set on",
             counted(calibration.good_parts, "good part"),
@@ -192,6 +192,12 @@ def _split(evaluation: Evaluation, calibration: Calibration) -> str:
         for what, amount, how in rows
         if amount
     )
+
+
+def _taught(data: Mapping[str, Any]) -> str:
+    """What was learnt beside good parts, if anything."""
+    taught = data.get("taught") or {}
+    return f"; and {_images_and_parts(taught)} with defects" if taught.get("images") else ""
 
 
 def _images_and_parts(entry: Any) -> str:
