@@ -12,6 +12,7 @@ import numpy.typing as npt
 from blemish.detectors._pictures import Picture, Pictures
 from blemish.features.backbone import open_backbone
 from blemish.features.session import open_session
+from blemish.graph.join import trunk
 from blemish.progress import Progress, ShowProgress
 from blemish.synthesis import Generator
 
@@ -43,7 +44,7 @@ class Cells:
     def _run(self) -> Callable[[Pixels], npt.NDArray[np.float32]]:
         backbone = open_backbone(self.backbone)
         backbone.layer(LAYER)
-        session = open_session(backbone.path)
+        session = open_session(trunk(backbone.path, [LAYER]))
         return lambda images: session.run([LAYER], {"image": images})[0]
 
     def __call__(self, patches: Sequence[Patch]) -> npt.NDArray[np.float32]:

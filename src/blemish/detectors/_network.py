@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from blemish.dataset import Dataset
+from blemish.detectors._order import epoch_order
 from blemish.detectors.base import Clock, Progress, ShowProgress
 from blemish.errors import BlemishError
 from blemish.features.device import find_device
@@ -72,8 +73,7 @@ def shuffled(count: int, size: int, step: int, seed: int) -> npt.NDArray[np.int6
     """
     size = min(size, count)
     epoch, batch = divmod(step, count // size)
-    order = np.random.default_rng((seed, epoch)).permutation(count)
-    return order[batch * size : (batch + 1) * size]
+    return epoch_order(count, epoch, seed)[batch * size : (batch + 1) * size]
 
 
 def spread_out(count: int, most: int) -> npt.NDArray[np.int64]:

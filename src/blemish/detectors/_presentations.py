@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from blemish.dataset import Dataset
+from blemish.detectors._order import epoch_order
 from blemish.detectors._pictures import (
     Mask,
     Picture,
@@ -266,9 +267,4 @@ def _mask_of(item: Presentation) -> Mask:
 def _place(count: int, number: int, seed: int) -> int:
     """Which of so many pictures is shown at that number: each once, then each once in new order."""
     epoch, place = divmod(number, count)
-    return int(_order(count, epoch, seed)[place])
-
-
-@lru_cache(maxsize=8)
-def _order(count: int, epoch: int, seed: int) -> npt.NDArray[np.int64]:
-    return np.random.default_rng((seed, epoch)).permutation(count)
+    return int(epoch_order(count, epoch, seed)[place])

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from blemish.cli import _shared as shared
+from blemish.cli._standing import StandingLine
 from blemish.errors import BlemishError
 
 if TYPE_CHECKING:
@@ -13,6 +17,7 @@ if TYPE_CHECKING:
 
     from blemish.benchmark.defects.asked import Subject
     from blemish.benchmark.runner import Made
+    from blemish.benchmark.runs import Job
 
 
 def add_runs(parser: argparse.ArgumentParser) -> None:
@@ -62,10 +67,20 @@ def subject(options: argparse.Namespace) -> Subject:
     return subject_of(where, options.category, learner, draws=options.draws, seed=options.seed)
 
 
-def bench(options: argparse.Namespace, show: Any) -> dict[str, Any]:
-    """How the trainings are to be run."""
+@contextlib.contextmanager
+def running(options: argparse.Namespace, jobs: Sequence[Job]) -> Iterator[dict[str, Any]]:
+    """How the trainings are to be run, with a line that shows where they stand."""
+    from blemish.benchmark.defects.curve import RUNS
+
+    if not options.quiet:
+        for note in _others(options.out / RUNS, {job.run.key for job in jobs}):
+            print(note, file=sys.stderr)
     budget = None if options.budget is None else shared.duration(options.budget)
-    return {"workers": options.workers, "budget": budget, "show": show}
+    show = StandingLine(options)
+    try:
+        yield {"workers": options.workers, "budget": budget, "show": show}
+    finally:
+        show.end()
 
 
 def closing(made: Made) -> list[str]:
@@ -77,7 +92,7 @@ def closing(made: Made) -> list[str]:
     return lines
 
 
-def others(folder: Path, keys: set[str]) -> list[str]:
+def _others(folder: Path, keys: set[str]) -> list[str]:
     """A note on results in a folder that this run does not ask for."""
     from blemish.benchmark.store import read_results
 

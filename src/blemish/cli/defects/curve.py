@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from blemish.cli import _shared as shared
-from blemish.cli._standing import StandingLine
 from blemish.cli.defects import _shared as defects
 from blemish.errors import BlemishError
 
@@ -41,23 +40,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train what is not trained yet, print the table and the conclusion; 1 where runs failed."""
     from blemish.benchmark.defects import columns
-    from blemish.benchmark.defects.curve import RUNS, make_curve, to_json
+    from blemish.benchmark.defects.curve import make_curve, to_json
     from blemish.benchmark.defects.page import write_curve
     from blemish.benchmark.defects.plan import plan
 
     numbers = None if options.numbers is None else _numbers(options.numbers)
     subject = defects.subject(options)
     planned = plan(subject, numbers, groups=options.groups, folds=options.folds)
-    jobs = planned.in_order()
     if not options.quiet:
-        notes = [f"note: {note}" for note in planned.notes]
-        for note in [*notes, *defects.others(options.out / RUNS, {job.run.key for job in jobs})]:
-            print(note, file=sys.stderr)
-    show = StandingLine(options)
-    try:
-        curve, made = make_curve(subject, planned, options.out, **defects.bench(options, show))
-    finally:
-        show.end()
+        for note in planned.notes:
+            print(f"note: {note}", file=sys.stderr)
+    with defects.running(options, planned.in_order()) as how:
+        curve, made = make_curve(subject, planned, options.out, **how)
     written = write_curve(curve, options.out)
     figures = {**to_json(curve), "failed": len(made.failed), "left": made.left}
     shared.write_json(figures, options.json)

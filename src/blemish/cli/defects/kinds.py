@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blemish.cli import _shared as shared
-from blemish.cli._standing import StandingLine
 from blemish.cli.defects import _shared as defects
 
 if TYPE_CHECKING:
@@ -96,18 +94,10 @@ def _compared(options: argparse.Namespace, subject: Subject) -> list[RealDefect]
 def _trained(
     options: argparse.Namespace, subject: Subject, asked: Any
 ) -> tuple[list[Unseen], Made]:
-    from blemish.benchmark.defects.curve import RUNS
     from blemish.benchmark.defects.unseen import make_unseen
 
-    if not options.quiet:
-        keys = {job.run.key for job in asked.in_order()}
-        for note in defects.others(options.out / RUNS, keys):
-            print(note, file=sys.stderr)
-    show = StandingLine(options)
-    try:
-        return make_unseen(subject, asked, options.out, **defects.bench(options, show))
-    finally:
-        show.end()
+    with defects.running(options, asked.in_order()) as how:
+        return make_unseen(subject, asked, options.out, **how)
 
 
 def _kind_lines(kinds: Sequence[KindOfDefect]) -> list[str]:
