@@ -85,7 +85,7 @@ MISTAKES = {
     ("--layout", "magic"): ("'magic'", "the layouts are", "mvtec"),
     ("--category", "magic"): ("'magic'", "it has plates"),
     ("--size", "65"): ("--size 65", "multiple of 32"),
-    ("--tile", "0"): ("0 pixels",),
+    ("--tile", "-1"): ("-1 pixels",),
     ("--cross-fit", "1"): ("1 folds", "at least two"),
     ("--cross-fit", "50"): ("50 folds", "20 parts"),
     ("--parts", "none.csv"): ("none.csv", "cannot be read"),

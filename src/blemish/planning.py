@@ -22,7 +22,8 @@ class Plan:
 
     `size` is the side of the model's square input in pixels (None: the detector's usual one);
     `crop` the side of the centre that is cut out of such a square, and is then the model's input;
-    `tile` the side of a tile in original pixels (None: the detector's usual one, if it has any);
+    `tile` the side of a tile in original pixels (None: the detector's usual one, if it has any; 0:
+    whole pictures);
     `hold_out` the share of good parts kept for the threshold (None: as many as the promise needs,
     if that is at most half of them, and never less than a fifth); `cross_fit` the number of folds
     for an estimated threshold instead, or 0; `view_scales` asks for the scale of each view's
@@ -56,7 +57,9 @@ def make_recipe(data: Dataset, plan: Plan) -> Recipe:
             f"--crop {side} must be a multiple of {multiple}, at most the size, {size}"
         )
     margin = (size - side) // 2
-    tile = plan.tile if plan.tile is not None or margin else usual_tile(plan.detector, side)
+    tile = plan.tile or None
+    if plan.tile is None and not margin:
+        tile = usual_tile(plan.detector, side)
     resize = plan.resize or usual_resize(plan.detector)
     recipe = Recipe(side, side, resize, tile=tile, margin=margin)
     known = data.split("train").images + data.split("validation").images

@@ -68,7 +68,8 @@ class SplitChoice:
 class Contestant:
     """A detector as it takes part; `label` is its name in the table.
 
-    `size` None is the detector's usual one; `crop` is the centre that a paper cuts out, in pixels.
+    `size` None is the detector's usual one, `tile` None that of the data, 0 whole pictures; `crop`
+    is the centre that a paper cuts out, in pixels.
     `budget` is what a training may take, in seconds ("2m" in the file), None without an end.
     `splits` are the names of those that it takes part in (none named: all of them). Without
     `published` no figure of the paper is its.
@@ -81,6 +82,7 @@ class Contestant:
     size: int | None = None
     resize: str = "squash"
     crop: int | None = None
+    tile: int | None = None
     budget: float | None = None
     splits: tuple[str, ...] = ()
     published: bool = True

@@ -192,7 +192,7 @@ def _runs(
         settings=pairs(detector.settings),
         size=detector.size,
         resize=detector.resize,
-        tile=data.tile,
+        tile=data.tile if detector.tile is None else detector.tile,
         seed=0,
         fingerprint=fingerprint,
         crop=detector.crop,

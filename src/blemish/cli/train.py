@@ -36,7 +36,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="of the --size, see only the centre of N x N; a defect at the rim is then missed",
     )
     parser.add_argument(
-        "--tile", metavar="N", type=int, help="learn from overlapping N x N tiles of large images"
+        "--tile",
+        metavar="N",
+        type=int,
+        help="learn from overlapping N x N tiles of large images; 0: from whole ones, resized",
     )
     shared.add_promise(parser)
     parser.set_defaults(max_fpr=None, confidence=None)

@@ -1,21 +1,28 @@
-"""The presentations of a training, drawn while the step before is taken."""
+"""The presentations of a training, drawn while the step before is taken, and shown again.
+
+To draw a patch and to run a frozen backbone on it costs several times what a step of the head does.
+So a block of batches is drawn, and gone through `shows` times before the next one is.
+"""
 
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
+from blemish.detectors._order import epoch_order
 from blemish.detectors._patch_classifier import Known, Source
 from blemish.detectors._presentations import Presentations, Shown
+
+BLOCK = 16  # batches: 180 MB of layers for 32 patches of 256 pixels
 
 
 class Ahead:
     """Draws the presentations of the next step, and computes their layers, while one is taken."""
 
-    def __init__(self, shown: Presentations, source: Source, batch: int) -> None:
-        self._shown, self._source, self._batch = shown, source, batch
+    def __init__(self, shown: Presentations, source: Source, batch: int, shows: int) -> None:
+        self._shown, self._source, self._batch, self._shows = shown, source, batch, shows
         self._pool = ThreadPoolExecutor(1)
-        self._next: tuple[int, Future[tuple[Shown, Known]]] | None = None
+        self._drawn: dict[int, Future[tuple[Shown, Known]]] = {}
 
     def __enter__(self) -> Self:
         """Nothing is drawn before it is asked for."""
@@ -27,13 +34,26 @@ class Ahead:
 
     def take(self, step: int) -> tuple[Shown, Known]:
         """What step `step` presents, and what the trained part reads of it."""
-        if self._next is not None and self._next[0] == step:
-            future = self._next[1]
-        else:
-            future = self._pool.submit(self._make, step)
-        self._next = (step + 1, self._pool.submit(self._make, step + 1))
-        return future.result()
+        now, then = self.number(step), self.number(step + 1)
+        for number in (now, then):
+            if number not in self._drawn:
+                self._drawn[number] = self._pool.submit(self._make, number)
+        drawn = self._drawn[now]
+        block = then // BLOCK
+        self._drawn = {n: batch for n, batch in self._drawn.items() if self._needed(n, then, block)}
+        return drawn.result()
 
-    def _make(self, step: int) -> tuple[Shown, Known]:
-        shown = self._shown.batch(step * self._batch, self._batch)
-        return shown, self._source(shown.patches)
+    def number(self, step: int) -> int:
+        """Which of the batches that are drawn a step takes; in every pass in another order."""
+        block, place = divmod(step, BLOCK * self._shows)
+        turn, place = divmod(place, BLOCK)
+        if turn:
+            place = int(epoch_order(BLOCK, block * self._shows + turn, self._shown.seed)[place])
+        return block * BLOCK + place
+
+    def _needed(self, number: int, then: int, block: int) -> bool:
+        return number == then or (self._shows > 1 and number // BLOCK == block)
+
+    def _make(self, number: int) -> tuple[Shown, Known]:
+        shown = self._shown.batch(number * self._batch, self._batch)
+        return shown.without_patches(), self._source(shown.patches)

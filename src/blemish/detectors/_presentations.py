@@ -7,7 +7,7 @@ presentation is replaced, with a small probability, by an augmented patch of a r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -72,6 +72,10 @@ class Shown:
             np.concatenate([_mask_of(item) for item in items]),
             np.repeat([item.masks is not None for item in items], counts),
         )
+
+    def without_patches(self) -> Shown:
+        """The same without the pixels, where their layers are known."""
+        return replace(self, patches=self.patches[:0])
 
 
 @dataclass(frozen=True, eq=False)

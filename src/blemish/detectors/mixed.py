@@ -11,10 +11,10 @@ cells learn from them too. Real defects without a mask teach by all patches of t
 the largest logit counts. Training ends by good and defective parts held out of it; the paper ended
 on its test set, and no preset here does. Brightness and smoothing are nodes of the model.
 
-The preset `cpu` departs further. The backbone up to the layer `frozen` stays as it is and is run by
-ONNX Runtime; what follows it and a head of one hidden layer, on three scales, are trained, at a
-higher rate, which falls to zero once, and for far fewer steps, of which every tenth presentation
-is a real defect.
+The presets `cpu` and `full` depart further: a head of one hidden layer reads three scales, the rate
+is higher and falls to zero once, steps are far fewer, and every third presentation is a real
+defect. `full` trains the backbone too. In `cpu` it stays as it is up to the layer `frozen` and is
+run by ONNX Runtime; that costs more than the head, so what was drawn is shown several times.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ LAST_SECONDS = 2.0  # after the last step
 
 PRESETS: dict[str, dict[str, object]] = {
     "cpu": {},  # the defaults
+    "full": {"frozen": None, "patch": 128, "shows": 1, "steps": 938, "rate": 0.01},
     "paper": {
         "backbone": "resnet18.tv_in1k",
         "layers": ("layer4",),
@@ -66,6 +67,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "hidden": None,
         "pooling": "mean",
         "real": 1 / 32,
+        "shows": 1,
         "cells": 0.0,
         "blur": 1.0,
         "steps": 156_260,  # 20 cycles of 7,813
@@ -84,12 +86,13 @@ class Mixed:
     """Settings; lengths in pixels of the model's input.
 
     `layers` of the backbone feed the head; up to `frozen` (none: nothing is) they are not trained.
-    `patch`: side of what is presented; `hidden`: channels of the head's hidden layer (none: the
-    head is linear); `pooling`: how cells make a patch's logit, `peak` or `mean`; `cells`: weight of
-    the loss of single cells. `generator` with its `generator_preset` draws defects (none: only
-    those of the data count), on the share `synthetic`; `real`: probability of a real defect.
-    `modality`: augmentation of ISP-AD's Table 8 (none: flips). `brightness`: a gain; `blur`: sigma
-    of the smoothing, or 0. SGD takes `steps` of `batch` presentations at `rate` with the weight
+    `patch`: side of what is presented (none: that of the input); `hidden`: channels of the head's
+    hidden layer (none: the head is linear); `pooling`: how cells make a patch's logit, `peak` or
+    `mean`; `cells`: weight of the loss of single cells. `generator` with its `generator_preset`
+    draws defects (none: only those of the data count), on the share `synthetic`; `real`:
+    probability of a real defect; `shows`: how often what was drawn is shown. `modality`:
+    augmentation of ISP-AD's Table 8 (none: flips). `brightness`: a gain; `blur`: sigma of the
+    smoothing, or 0. SGD takes `steps` of `batch` presentations at `rate` with the weight
     decay `decay`; the rate falls as a cosine over `cycle` steps (none: all of them), then over
     `growth` times as many. `held_out`: share of the parts that are not learnt from, on which the
     loss is measured `every` so many steps; after `patience` times without a lower one it ends.
@@ -99,21 +102,22 @@ class Mixed:
 
     backbone: str = BUNDLED
     layers: tuple[str, ...] = ("block4", "block10", "block14", "block15")
-    frozen: str | None = "block14"
-    patch: int = 128
+    frozen: str | None = "block15"
+    patch: int | None = None
     hidden: int | None = 64
     pooling: str = "peak"
     cells: float = 1.0
     generator: str | None = "random_walk"
     generator_preset: str | None = None
     synthetic: float = 0.5
-    real: float = 0.1
+    real: float = 1 / 3
+    shows: int = 4
     modality: str | None = None
     brightness: float = 1.0
     blur: float = 0.0
-    steps: int = 600
+    steps: int = 400
     batch: int = 32
-    rate: float = 0.01
+    rate: float = 0.1
     momentum: float = 0.9
     decay: float = 1e-4
     cycle: int | None = None
@@ -149,10 +153,10 @@ class Mixed:
         begins with.
         """
         need_images(data.good())
-        self._refuse_patch(features.recipe)
+        side = self._side(features.recipe)
         clock = Clock(budget)
         learnt, held = parts_held_out(data, self.held_out, seed)
-        shown = self._presentations(learnt, features.recipe, seed)
+        shown = self._presentations(learnt, features.recipe, side, seed)
         shown.refuse_one_label()
         stages = Stages.of(features.backbone, self.layers, self.frozen)
         source = Source(features.backbone, stages, self._exposure)
@@ -184,7 +188,7 @@ class Mixed:
             batch, known = ahead.take(step)
             return self._loss(network(known), batch)
 
-        with Ahead(shown, source, self.batch) as ahead:
+        with Ahead(shown, source, self.batch, self.shows) as ahead:
             facts = training.run(
                 network, [sgd], loss, rate=self.rate_at, clip=CLIP, stopping=stopping
             )
@@ -192,17 +196,20 @@ class Mixed:
             facts["best_step"] = stopping.best_step
         facts |= shown.counts()
         size = (features.recipe.height, features.recipe.width)
-        return FittedDetector(self._graph(network, features.backbone, size), *size, facts=facts)
+        graph = self._graph(network, features.backbone, size, side)
+        return FittedDetector(graph, *size, facts=facts)
 
-    def _refuse_patch(self, recipe: Recipe) -> None:
-        """A patch has whole cells of every layer, and is a piece of what the model sees."""
+    def _side(self, recipe: Recipe) -> int:
+        """The side of a patch, which has whole cells of every layer and is a piece of the input."""
         largest = min(recipe.height, recipe.width)
-        if self.patch % MULTIPLE or self.patch > largest:
+        side = largest if self.patch is None else self.patch
+        if side % MULTIPLE or side > largest:
             raise BlemishError(
-                f"setting patch={self.patch} of detector mixed must be a multiple of {MULTIPLE}, "
+                f"setting patch={side} of detector mixed must be a multiple of {MULTIPLE}, "
                 f"at most the {largest} pixels of the model's input; set patch={largest}, or "
                 "another --size"
             )
+        return side
 
     def rate_at(self, step: int) -> float:
         """The factor of the rate at a step: a cosine that falls to zero, and begins anew."""
@@ -215,7 +222,7 @@ class Mixed:
     def _exposure(self) -> Exposure:
         return Exposure(self.brightness, self.blur)
 
-    def _presentations(self, data: Dataset, recipe: Recipe, seed: int) -> Presentations:
+    def _presentations(self, data: Dataset, recipe: Recipe, side: int, seed: int) -> Presentations:
         generator = None
         if self.generator is not None and self.synthetic > 0:
             sources = data.good().images if of_same_product(self.generator) else ()
@@ -224,7 +231,7 @@ class Mixed:
             )
         turned = Augmentation() if self.modality is None else _augmentation(self.modality)
         mix = (self.synthetic, self.real, generator, turned)
-        return Presentations(data, recipe, self.patch, seed, *mix)
+        return Presentations(data, recipe, side, seed, *mix)
 
     def _whole(self, logits: Tensor, batch: Shown) -> Tensor:
         """The logit of each presentation: of its patch, or the largest of its patches."""
@@ -255,7 +262,9 @@ class Mixed:
         parts = [each[shown == value].mean() for value in (0, 1) if (shown == value).any()]
         return total + self.cells * torch.stack(parts).mean()
 
-    def _graph(self, network: PatchClassifier, backbone: Backbone, size: tuple[int, int]) -> bytes:
+    def _graph(
+        self, network: PatchClassifier, backbone: Backbone, size: tuple[int, int], side: int
+    ) -> bytes:
         height, width = size
         stride = network.head.stride
         grid = (height // stride, width // stride)
@@ -268,7 +277,7 @@ class Mixed:
             (cells,) = add_network(graph, network.head, inputs)
             pooled, counts = cells, blocks.inside(graph, "valid", grid, size)
             if self.pooling == "mean":
-                pooled, counts = blocks.mean_over(graph, cells, counts, self.patch // stride)
+                pooled, counts = blocks.mean_over(graph, cells, counts, side // stride)
             return blocks.smooth(graph, cells, self.sigma), blocks.peak(graph, pooled, counts)
 
         exposure = self._exposure
