@@ -17,7 +17,7 @@ from running import Cli
 from blemish.benchmark.figures import METRICS, draw_figures, figure_names
 from blemish.benchmark.figures._svg import spread, ticks
 from blemish.benchmark.figures.critical_difference import Ranking, critical_difference, rank
-from blemish.benchmark.figures.noise_curves import Curve, Point, curves, noise_curves
+from blemish.benchmark.figures.curves import TAUGHT, Curve, Point, curves, svg_curves
 from blemish.benchmark.outline import Block, Outline
 from blemish.benchmark.protocol import Metric
 from blemish.benchmark.selection import Selection, select
@@ -134,9 +134,7 @@ def test_a_point_is_the_mean_over_categories_of_each_seed(tmp_path: Path) -> Non
     lines, missing = curves(selected(noisy(tmp_path)), "parts", AUROC)
     assert missing == []
     assert [curve.detector for curve in lines] == ["padim", "patchcore"]
-    values = {
-        (curve.detector, point.alpha): point.values for curve in lines for point in curve.points
-    }
+    values = {(curve.detector, point.at): point.values for curve in lines for point in curve.points}
     assert {place: pytest.approx(v) for place, v in values.items()} == {
         ("padim", 0.0): (0.9, 0.91),
         ("padim", 0.1): (0.85, 0.86),
@@ -160,7 +158,7 @@ def test_a_missing_category_withholds_the_mean_and_is_named(tmp_path: Path) -> N
 
 
 def test_a_better_value_is_drawn_higher_and_more_noise_further_right() -> None:
-    svg = noise_curves(
+    svg = svg_curves(
         [
             Curve("low", (Point(0, (0.6, 0.7)), Point(0.4, (0.5,)))),
             Curve("high", (Point(0, (0.9,)), Point(0.4, (0.8,)))),
@@ -178,6 +176,17 @@ def test_a_better_value_is_drawn_higher_and_more_noise_further_right() -> None:
     assert lowest - upper == pytest.approx((lower - low) / 0.15 * 0.1, abs=0.2)
 
 
+def test_a_curve_over_taught_parts_says_so_and_may_begin_later() -> None:
+    both = [
+        Curve("Mixed", (Point(0, (0.6,)), Point(40, (0.9,)))),
+        Curve("Real defects only", (Point(5, (0.5,)), Point(40, (0.8,)))),
+    ]
+    svg = svg_curves(both, "parts", "recall", axis=TAUGHT)
+    first, last, _, later, end, _ = marks(svg)
+    assert first[0] < later[0] < last[0] == end[0]
+    assert {"0", "5", "40", "real defective parts that are learnt from"} <= set(said(svg))
+
+
 def marks(svg: str) -> list[tuple[float, float]]:
     """Where the marks stand: those of each curve, and then the one of its label."""
     drawn = [path for path in parsed(svg).iter(f"{SVG}path") if path.get("class") == "mark"]
@@ -187,7 +196,7 @@ def marks(svg: str) -> list[tuple[float, float]]:
 
 def test_nine_curves_are_told_apart_by_marks_and_colours_and_their_labels_do_not_meet() -> None:
     nine = [Curve(f"detector {n}", (Point(0, (0.9, 0.91)), Point(0.4, (0.8,)))) for n in range(9)]
-    svg = noise_curves(nine, "parts", "image AUROC")
+    svg = svg_curves(nine, "parts", "image AUROC")
     looks = {
         (path.attrib["d"], path.attrib["fill"])
         for path in parsed(svg).iter(f"{SVG}path")
@@ -207,7 +216,7 @@ def test_nine_curves_are_told_apart_by_marks_and_colours_and_their_labels_do_not
 
 def test_one_seed_claims_no_spread_and_names_are_escaped() -> None:
     curve = Curve("<best> & co", (Point(0, (0.9,)), Point(0.1, (0.9,))))
-    svg = noise_curves([curve], "a\x0bb", "image AUROC")
+    svg = svg_curves([curve], "a\x0bb", "image AUROC")
     assert "<best> & co" in said(svg)
     assert "One seed: no spread is known." in prose(svg)
 
@@ -319,7 +328,7 @@ def test_a_curve_over_some_categories_of_a_protocol_says_so(tmp_path: Path) -> N
 
 
 def test_figures_are_found_by_their_files() -> None:
-    assert figure_names() == ["critical_difference", "gallery", "noise_curves"]
+    assert figure_names() == ["critical_difference", "curves", "gallery"]
 
 
 def one_alpha(folder: Path, **changed: Any) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""`blemish bench figures`: noise curves, critical differences and galleries of results."""
+"""`blemish bench figures`: curves, critical differences and galleries of results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from blemish.cli.bench.table import results_of
 
 log = logging.getLogger("blemish")
 
-HELP = "draw noise curves, critical differences and galleries"
+HELP = "draw curves over the defects in training, critical differences and galleries"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,9 +54,9 @@ def run(options: argparse.Namespace) -> int:
         written.append(path.as_posix())
     if not written:
         raise DatasetError(
-            f"{folder} holds nothing to draw yet: curves need two shares of noise, ranks two "
-            "detectors in two categories, a gallery a run that kept maps; or no run has "
-            f"{', '.join(options.metric or METRICS)}"
+            f"{folder} holds nothing to draw yet: curves need two shares of noise or "
+            "two numbers of taught parts, ranks two detectors in two categories, a gallery a run "
+            f"that kept maps; or no run has {', '.join(options.metric or METRICS)}"
         )
     shared.write_json({"figures": written}, options.json)
     if options.json != "-":

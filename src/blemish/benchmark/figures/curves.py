@@ -1,4 +1,7 @@
-"""How a figure falls as defects creep into the good training images: one line per detector."""
+"""How a figure changes with the defects that are learnt from: one line per detector.
+
+Defects that creep into the good training images, and real ones that are taught.
+"""
 
 from __future__ import annotations
 
@@ -21,32 +24,47 @@ HIGHER = 120
 
 
 @dataclass(frozen=True)
-class Point:
-    """The mean over categories at one share of noise, once per seed."""
+class Axis:
+    """A setting of splits whose values lie along the foot of a figure, and its words there."""
 
-    alpha: float
+    setting: str
+    name: str
+    words: str
+
+
+NOISE = Axis("alpha", "noise", "share of the training parts that are defective (alpha)")
+TAUGHT = Axis("taught", "taught", "real defective parts that are learnt from")
+AXES = (NOISE, TAUGHT)
+
+
+@dataclass(frozen=True)
+class Point:
+    """The mean over categories at one value of the axis, once per seed."""
+
+    at: float
     values: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The points of one detector, by rising share of noise."""
+    """The points of one detector, by their place on the axis."""
 
     detector: str
     points: tuple[Point, ...]
 
 
 def draw(selection: Selection, metrics: Sequence[Metric]) -> Iterator[tuple[str, str]]:
-    """A figure for each data set with several shares of noise, and each metric."""
-    noisy = [block for block in selection.blocks if _alpha(block) is not None]
-    for data in sorted({block.data for block in noisy}):
-        blocks = [block for block in noisy if block.data == data]
-        absent = _absent(blocks, selection)
-        for metric in metrics:
-            lines, missing = curves(selection, data, metric)
-            if len({point.alpha for curve in lines for point in curve.points}) > 1:
-                drawn = noise_curves(lines, data, title(metric), missing, absent)
-                yield file_name("noise", data, metric.path), drawn
+    """A figure for each data set with several values on an axis, and each metric."""
+    for axis in AXES:
+        there = [block for block in selection.blocks if _at(block, axis) is not None]
+        for data in sorted({block.data for block in there}):
+            blocks = [block for block in there if block.data == data]
+            absent = _absent(blocks, selection)
+            for metric in metrics:
+                lines, missing = curves(selection, data, metric, axis)
+                if len({point.at for curve in lines for point in curve.points}) > 1:
+                    drawn = svg_curves(lines, data, title(metric), missing, absent, axis)
+                    yield file_name(axis.name, data, metric.path), drawn
 
 
 def _absent(blocks: Sequence[Block], selection: Selection) -> list[str]:
@@ -55,7 +73,9 @@ def _absent(blocks: Sequence[Block], selection: Selection) -> list[str]:
     return [name for name in blocks[0].categories if name not in there]
 
 
-def curves(selection: Selection, data: str, metric: Metric) -> tuple[list[Curve], list[str]]:
+def curves(
+    selection: Selection, data: str, metric: Metric, axis: Axis = NOISE
+) -> tuple[list[Curve], list[str]]:
     """The curves of one data set, and the means withheld because a category is missing.
 
     A mean counts only when every category that occurs in the results has its value.
@@ -63,32 +83,33 @@ def curves(selection: Selection, data: str, metric: Metric) -> tuple[list[Curve]
     found: dict[tuple[str, float, int], dict[str, float]] = defaultdict(dict)
     for place in places(selection):
         block, category = place
-        alpha = _alpha(block)
-        if block.data != data or alpha is None:
+        at = _at(block, axis)
+        if block.data != data or at is None:
             continue
         for label, of_label in by_seed(selection, place, metric).items():
             for seed, measured in of_label.items():
-                found[label, alpha, seed][category] = measured
+                found[label, at, seed][category] = measured
     categories = {category for values in found.values() for category in values}
     means: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     withheld = []
-    for (detector, alpha, seed), values in sorted(found.items()):
+    for (detector, at, seed), values in sorted(found.items()):
         if categories - values.keys():
-            withheld.append(f"{detector} at {alpha:g}, seed {seed}")
+            withheld.append(f"{detector} at {at:g}, seed {seed}")
         else:
-            means[detector][alpha].append(fmean(values.values()))
+            means[detector][at].append(fmean(values.values()))
     return [
-        Curve(detector, tuple(Point(alpha, tuple(v)) for alpha, v in sorted(points.items())))
+        Curve(detector, tuple(Point(at, tuple(v)) for at, v in sorted(points.items())))
         for detector, points in means.items()
     ], withheld
 
 
-def noise_curves(
+def svg_curves(
     lines: Sequence[Curve],
     data: str,
     metric: str,
     missing: Sequence[str] = (),
     absent: Sequence[str] = (),
+    axis: Axis = NOISE,
 ) -> str:
     """The curves as SVG: the mean over the seeds, and from the lowest to the highest seed.
 
@@ -96,13 +117,13 @@ def noise_curves(
     `absent` the categories of the protocol that none of them is over.
     """
     values = [each for curve in lines for point in curve.points for each in point.values]
-    alphas = sorted({point.alpha for curve in lines for point in curve.points})
+    ticks = sorted({point.at for curve in lines for point in curve.points})
     levels = svg.ticks(min(values), max(values))
     height = HEIGHT + HIGHER * (len(lines) > FEW)
     base, right = height - FOOT, WIDTH - RIGHT
 
-    def x(alpha: float) -> float:
-        return LEFT + (right - LEFT) * (alpha - alphas[0]) / ((alphas[-1] - alphas[0]) or 1)
+    def x(at: float) -> float:
+        return LEFT + (right - LEFT) * (at - ticks[0]) / ((ticks[-1] - ticks[0]) or 1)
 
     def y(measured: float) -> float:
         return base - (base - TOP) * (measured - levels[0]) / (levels[-1] - levels[0])
@@ -111,16 +132,14 @@ def noise_curves(
     for level in levels:
         body.append(svg.line(LEFT, y(level), right, y(level)))
         body.append(svg.words(LEFT - 8, y(level) + 4, f"{level:g}", "soft", "end"))
-    body += [svg.words(x(alpha), base + 18, f"{alpha:g}", "soft", "middle") for alpha in alphas]
+    body += [svg.words(x(at), base + 18, f"{at:g}", "soft", "middle") for at in ticks]
     middle = (LEFT + right) / 2
-    axis = "share of the training parts that are defective (alpha)"
-    body.append(svg.words(middle, base + 38, axis, "soft", "middle"))
+    body.append(svg.words(middle, base + 38, axis.words, "soft", "middle"))
     ends = [(y(fmean(curve.points[-1].values)), curve) for curve in lines]
     labels = svg.spread([end for end, _ in ends], svg.LINE, TOP, base)
     for place, ((end, curve), label) in enumerate(zip(ends, labels, strict=True)):
         places = [
-            (x(p.alpha), y(fmean(p.values)), y(max(p.values)), y(min(p.values)))
-            for p in curve.points
+            (x(p.at), y(fmean(p.values)), y(max(p.values)), y(min(p.values))) for p in curve.points
         ]
         body.append(_curve(places, place, band=len(lines) <= FEW))
         last = places[-1][0]
@@ -128,7 +147,7 @@ def noise_curves(
         body.append(svg.mark(right + 36, label, place))
         body.append(svg.words(right + 46, label + 4, curve.detector))
     note, bottom = svg.paragraph(LEFT, height + 10, _note(lines, missing, absent), WIDTH - 2 * LEFT)
-    return svg.page(WIDTH, bottom, f"{data}: {metric} over noise", "".join(body) + note)
+    return svg.page(WIDTH, bottom, f"{data}: {metric} over {axis.words}", "".join(body) + note)
 
 
 def _curve(places: Sequence[tuple[float, float, float, float]], number: int, *, band: bool) -> str:
@@ -163,6 +182,6 @@ def _note(lines: Sequence[Curve], missing: Sequence[str], absent: Sequence[str])
     return said
 
 
-def _alpha(block: Block) -> float | None:
-    alpha = dict(block.split_settings).get("alpha")
-    return None if alpha is None else float(alpha)
+def _at(block: Block, axis: Axis) -> float | None:
+    value = dict(block.split_settings).get(axis.setting)
+    return None if value is None else float(value)
