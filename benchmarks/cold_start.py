@@ -60,7 +60,7 @@ def deal_out(data: Path, folder: Path) -> None:
 def commands(steps: int | None) -> list[str]:
     """Those of the page; `steps` shortens every training."""
     short = "" if steps is None else f" --set steps={steps}"
-    found = [f"blemish train tiles -o start.blemish --detector mixed --max-fpr 10%{short}"]
+    found = [f"blemish train tiles -o start.blemish --detector mixed --tile 0 --max-fpr 10%{short}"]
     before = "start"
     for month in MONTHS:
         found.append(

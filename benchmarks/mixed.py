@@ -1,11 +1,13 @@
 """Mixed supervision: patches a second in training, against bare steps, and a line scan's seconds.
 
-Prints one line of JSON. `cpu` trains the detector's defaults at 128 pixels on a folder of PNG
-patches of 256 pixels, from the first step's end to the last one's: reading, augmentation, synthesis
-and early stopping are in it. `parts_ms` are milliseconds a patch of each part of that, one after
-the other. `everything` trains the whole of a backbone, without early stopping, in turn with bare
-steps (forward, loss, backward, SGD) on random pixels of the same shape in the same process.
-`line_scan` are seconds from the file of a picture of 4096 x 256 to its map.
+Prints one line of JSON. `cpu` trains on a folder of PNG patches of 256 pixels, from the first
+step's end to the last one's: reading, augmentation, synthesis and early stopping are in it. Patches
+have 128 pixels and each is drawn for one showing: the head alone, and with the last stage. `shown`
+are presentations a second of the defaults, 256 pixels, each shown four times. `parts_ms` are
+milliseconds a patch of each part of the first, one after the other. `everything` trains the whole
+of a backbone, without early stopping, in turn with bare steps (forward, loss, backward, SGD) on
+random pixels of the same shape in the same process. `line_scan` are seconds from the file of a
+picture of 4096 x 256 to its map.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ from pictures import write_plates
 
 RESNET = "resnet18-random"
 SCAN = (256, 4096)
+SIDE = 128  # of a patch
 RECIPE = Recipe(TILE, TILE, "squash", tile=TILE)
 
 
@@ -84,7 +87,7 @@ def bare_per_second(detector: Mixed, steps: int) -> float:
     network = PatchClassifier(backbone, stages, detector.hidden).to(DEVICE).train()
     trained = [weights for weights in network.parameters() if weights.requires_grad]
     sgd = torch.optim.SGD(trained, detector.rate, detector.momentum, nesterov=True)
-    shape = (detector.batch, detector.patch, detector.patch, 3)
+    shape = (detector.batch, SIDE, SIDE, 3)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     labels = (torch.arange(detector.batch, device=DEVICE) % 2).float()
     torch.set_num_threads(default_threads())
@@ -101,8 +104,8 @@ def bare_per_second(detector: Mixed, steps: int) -> float:
 def everything(data: Dataset, name: str, layer: str, steps: int, rounds: int) -> dict[str, float]:
     """Patches a second of both, medians of so many rounds in turn, and their ratio."""
     detector = Mixed(
-        backbone=name, layers=(layer,), frozen=None, hidden=None, cells=0.0, steps=steps,
-        held_out=0.0, batch=16,
+        backbone=name, layers=(layer,), frozen=None, patch=SIDE, hidden=None, cells=0.0,
+        steps=steps, shows=1, held_out=0.0, batch=16, rate=0.01,
     )  # fmt: skip
     pairs = [(per_second(data, detector), bare_per_second(detector, steps)) for _ in range(rounds)]
     ours, bare = (statistics.median(column) for column in zip(*pairs, strict=True))
@@ -112,14 +115,14 @@ def everything(data: Dataset, name: str, layer: str, steps: int, rounds: int) ->
 
 def parts_ms(data: Dataset, count: int) -> dict[str, float]:
     """Milliseconds a patch of what a training does, each alone; a step has 32 patches."""
-    detector = Mixed()
+    detector = Mixed(patch=SIDE)
     backbone = open_backbone(detector.backbone)
     stages = Stages.of(backbone, detector.layers, detector.frozen)
     plain, drawn = (
-        Presentations(data, RECIPE, detector.patch, 0, share, 0.0, open_generator("random_walk"))
+        Presentations(data, RECIPE, SIDE, 0, share, 0.0, open_generator("random_walk"))
         for share in (0.0, detector.synthetic)
     )
-    still = Presentations(data, RECIPE, detector.patch, 0, 0.0, 0.0, None, Augmentation(0.0))
+    still = Presentations(data, RECIPE, SIDE, 0, 0.0, 0.0, None, Augmentation(0.0))
     plain.batch(0, len(data)), drawn.batch(0, len(data)), still.batch(0, len(data))
     source = Source(backbone, stages, Exposure())
     network = PatchClassifier(backbone, stages, detector.hidden).to(DEVICE).train()
@@ -187,7 +190,14 @@ def main() -> None:
         few = max(2, steps // 10)
         figures = {
             "threads": default_threads(),
-            "cpu": {"per_second": round(per_second(data, Mixed(steps=steps)), 1)},
+            "cpu": {
+                what: round(per_second(data, detector), 1)
+                for what, detector in (
+                    ("per_second", Mixed(steps=steps, patch=SIDE, shows=1)),
+                    ("last_stage", Mixed(steps=steps, patch=SIDE, shows=1, frozen="block14")),
+                    ("shown", Mixed(steps=2 * steps)),
+                )
+            },
             "parts_ms": parts_ms(data, 8 * steps),
             "everything": {
                 network: everything(data, backbone, layer, few, rounds)
