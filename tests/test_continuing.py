@@ -335,6 +335,19 @@ def test_an_option_that_contradicts_the_model(
     refusal(cli, line, *words).refusal(*said)
 
 
+def test_a_model_of_whole_pictures_goes_on_with_whole_pictures(
+    cli: Cli, line: Line, tmp_path: Path
+) -> None:
+    start, model = tmp_path / "whole.blemish", tmp_path / "next.blemish"
+    assert cli("train", line.data, "-o", start, *QUICK, "--tile", 0).code == 0
+    goes_on = ["--from", start, "--defects", line.new]
+    assert cli("train", line.data, "-o", model, *goes_on, "--tile", 0).code == 0
+    for path in (start, model):
+        assert open_artifact(path).card["recipe"]["tile"] is None
+    refused = cli("train", line.data, "-o", model, *goes_on, "--tile", 64)
+    refused.refusal("--tile 64 contradicts", "goes on with 0")
+
+
 def test_an_option_that_says_the_same_is_taken(line: Line) -> None:
     start = open_start(line.model, open_defects(line.new))
     plan = plan_of(start, {"--size": 64, "--seed": 0}, settings={"steps": "7", "batch": "4"})

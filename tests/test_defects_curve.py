@@ -344,6 +344,13 @@ def test_several_categories_are_refused_with_the_way_out(tmp_path: Path) -> None
     assert one.data.categories == ["nut"]
 
 
+def test_a_detector_of_tiles_may_see_whole_pictures(tmp_path: Path) -> None:
+    place = Place(str(defective_set(tmp_path / "set")))
+    for tile in (None, 0, 128):
+        asked = subject_of(place, None, Learner("mixed", tile=tile))
+        assert asked.job("", "k_fold", (), seed=0).run.tile == tile
+
+
 def test_the_views_of_a_part_stay_together(tmp_path: Path) -> None:
     root = tmp_path / "set"
     save_views(root / "train/good", range(6))

@@ -394,6 +394,7 @@ def test_whatever_the_size_nothing_is_resized(
     assert usual_tile("mixed") == 256
     assert make_recipe(surfaces, Plan(detector="mixed", size=size)).tile == tile
     assert make_recipe(surfaces, Plan(detector="mixed", size=size, tile=100)).tile == 100
+    assert make_recipe(surfaces, Plan(detector="mixed", size=size, tile=0)).tile is None
     assert make_recipe(surfaces, Plan(detector="padim", size=size)).tile is None
 
 

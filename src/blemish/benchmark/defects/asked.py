@@ -18,11 +18,15 @@ K_FOLD = "k_fold"
 
 @dataclass(frozen=True)
 class Learner:
-    """A detector that learns from defects, with its settings as `KEY=VALUE` texts."""
+    """A detector that learns from defects, with its settings as `KEY=VALUE` texts.
+
+    `tile` is the side of its tiles in original pixels (None: its usual one; 0: whole pictures).
+    """
 
     detector: str
     preset: str | None = None
     settings: Pairs = ()
+    tile: int | None = None
 
     def check(self) -> None:
         """Raise BlemishError for one that learns from good parts alone, or does not exist."""
@@ -69,7 +73,7 @@ class Subject:
             settings=learner.settings,
             size=None,
             resize="squash",
-            tile=None,
+            tile=learner.tile,
             seed=seed,
             fingerprint=open_category(self.place, category)[1],
         )

@@ -34,6 +34,9 @@ def add_runs(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--preset", metavar="NAME", help="the detector's settings by name")
     shared.add_settings(parser, "detector")
+    parser.add_argument(
+        "--tile", metavar="N", type=int, help="its tiles; 0: it sees whole pictures, resized"
+    )
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the first draw")
     parser.add_argument("--budget", metavar="TIME", help="start no training after 90s, 10m or 1h")
     parser.add_argument(
@@ -63,7 +66,7 @@ def subject(options: argparse.Namespace) -> Subject:
         split=place(options.split),
     )
     settings = tuple(sorted(shared.settings(options).items()))
-    learner = Learner(options.detector, options.preset, settings)
+    learner = Learner(options.detector, options.preset, settings, options.tile)
     return subject_of(where, options.category, learner, draws=options.draws, seed=options.seed)
 
 
