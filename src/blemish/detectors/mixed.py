@@ -91,11 +91,12 @@ class Mixed:
     `mean`; `cells`: weight of the loss of single cells. `generator` with its `generator_preset`
     draws defects (none: only those of the data count), on the share `synthetic`; `real`:
     probability of a real defect; `shows`: how often what was drawn is shown. `modality`:
-    augmentation of ISP-AD's Table 8 (none: flips). `brightness`: a gain; `blur`: sigma of the
-    smoothing, or 0. SGD takes `steps` of `batch` presentations at `rate` with the weight
-    decay `decay`; the rate falls as a cosine over `cycle` steps (none: all of them), then over
-    `growth` times as many. `held_out`: share of the parts that are not learnt from, on which the
-    loss is measured `every` so many steps; after `patience` times without a lower one it ends.
+    augmentation of ISP-AD's Table 8 (none: parts are shown as the line shows them). `brightness`: a
+    gain; `blur`: sigma of the smoothing, or 0. SGD takes `steps` of `batch` presentations at `rate`
+    with the weight decay `decay`; the rate falls as a cosine over `cycle` steps (none: all of
+    them), then over `growth` times as many. `held_out`: share of the parts that are not learnt
+    from, on which AUROC is measured `every` so many steps; after `patience` times without a higher
+    one it ends.
     """
 
     learns_from_defects: ClassVar[bool] = True
@@ -229,9 +230,17 @@ class Mixed:
             generator = open_generator(
                 self.generator, preset=self.generator_preset, sources=sources
             )
-        turned = Augmentation() if self.modality is None else _augmentation(self.modality)
-        mix = (self.synthetic, self.real, generator, turned)
+        mix = (self.synthetic, self.real, generator, self._augmentation)
         return Presentations(data, recipe, side, seed, *mix)
+
+    @property
+    def _augmentation(self) -> Augmentation:
+        if self.modality is None:
+            return Augmentation(share=0.0)
+        try:
+            return Augmentation.published(self.modality)
+        except ValueError as error:
+            raise BlemishError(f"setting modality of detector mixed: {error}") from error
 
     def _whole(self, logits: Tensor, batch: Shown) -> Tensor:
         """The logit of each presentation: of its patch, or the largest of its patches."""
@@ -289,10 +298,3 @@ class Mixed:
             before=None if exposure.does_nothing else exposure.add,
             weights=None if network.stage is None else network.stage.weights(),
         )
-
-
-def _augmentation(modality: str) -> Augmentation:
-    try:
-        return Augmentation.published(modality)
-    except ValueError as error:
-        raise BlemishError(f"setting modality of detector mixed: {error}") from error
