@@ -394,8 +394,15 @@ def test_whatever_the_size_nothing_is_resized(
     assert usual_tile("mixed") == 256
     assert make_recipe(surfaces, Plan(detector="mixed", size=size)).tile == tile
     assert make_recipe(surfaces, Plan(detector="mixed", size=size, tile=100)).tile == 100
-    assert make_recipe(surfaces, Plan(detector="mixed", size=size, tile=0)).tile is None
+    whole = make_recipe(surfaces, Plan(detector="mixed", size=size, tile=0))
+    assert (whole.tile, whole.resize) == (None, "squash")
     assert make_recipe(surfaces, Plan(detector="padim", size=size)).tile is None
+
+
+@pytest.mark.parametrize(("size", "side"), [(64, 64), (256, 256), (512, 256)])
+def test_a_patch_is_as_large_as_the_input_but_no_larger_than_a_tile(size: int, side: int) -> None:
+    assert Mixed()._side(Recipe(size, size, "pad")) == side
+    assert Mixed(patch=32)._side(Recipe(size, size, "pad")) == 32
 
 
 # Bad input: one sentence, and the way out.

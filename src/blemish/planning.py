@@ -60,7 +60,7 @@ def make_recipe(data: Dataset, plan: Plan) -> Recipe:
     tile = plan.tile or None
     if plan.tile is None and not margin:
         tile = usual_tile(plan.detector, side)
-    resize = plan.resize or usual_resize(plan.detector)
+    resize = plan.resize or ("squash" if plan.tile == 0 else usual_resize(plan.detector))
     recipe = Recipe(side, side, resize, tile=tile, margin=margin)
     known = data.split("train").images + data.split("validation").images
     return dataclasses.replace(recipe, window=find_window(known))

@@ -86,11 +86,11 @@ class Mixed:
     """Settings; lengths in pixels of the model's input.
 
     `layers` of the backbone feed the head; up to `frozen` (none: nothing is) they are not trained.
-    `patch`: side of what is presented (none: that of the input); `hidden`: channels of the head's
-    hidden layer (none: the head is linear); `pooling`: how cells make a patch's logit, `peak` or
-    `mean`; `cells`: weight of the loss of single cells. `generator` with its `generator_preset`
-    draws defects (none: only those of the data count), on the share `synthetic`; `real`:
-    probability of a real defect; `shows`: how often what was drawn is shown. `modality`:
+    `patch`: side of what is presented (none: that of the input, at most 256); `hidden`: channels of
+    the head's hidden layer (none: the head is linear); `pooling`: how cells make a patch's logit,
+    `peak` or `mean`; `cells`: weight of the loss of single cells. `generator` with its
+    `generator_preset` draws defects (none: only those of the data count), on the share `synthetic`;
+    `real`: probability of a real defect; `shows`: how often what was drawn is shown. `modality`:
     augmentation of ISP-AD's Table 8 (none: parts are shown as the line shows them). `brightness`: a
     gain; `blur`: sigma of the smoothing, or 0. SGD takes `steps` of `batch` presentations at `rate`
     with the weight decay `decay`; the rate falls as a cosine over `cycle` steps (none: all of
@@ -203,7 +203,7 @@ class Mixed:
     def _side(self, recipe: Recipe) -> int:
         """The side of a patch, which has whole cells of every layer and is a piece of the input."""
         largest = min(recipe.height, recipe.width)
-        side = largest if self.patch is None else self.patch
+        side = min(largest, TILE) if self.patch is None else self.patch
         if side % MULTIPLE or side > largest:
             raise BlemishError(
                 f"setting patch={side} of detector mixed must be a multiple of {MULTIPLE}, "
