@@ -88,13 +88,15 @@ def to_device(values: npt.NDArray[np.float32]) -> torch.Tensor:
 
 @dataclass(eq=False)
 class Stopping:
-    """Ends a training where `measure`, small when good, has not fallen `patience` times in a row.
+    """Ends a training where `measure` has been worse than its best `patience` times in a row.
 
-    It is taken every `every` steps; the weights at its lowest are those that stay.
+    It is small when good, comes with its standard error, and is taken every `every` steps. What
+    lies within that error above the best counts as no worse, and of such weights the latest stay:
+    at a high rate an early one is the best by luck alone.
     """
 
     network: nn.Module
-    measure: Callable[[], float]
+    measure: Callable[[], tuple[float, float]]
     every: int
     patience: int
     best: float = float("inf")
@@ -113,16 +115,17 @@ class Stopping:
             return
         self.network.eval()
         with torch.no_grad():
-            value = self.measure()
+            value, error = self.measure()
         self.network.train()
         self._misses += 1
-        if value < self.best:
-            self.best, self.best_step, self._misses = value, step, 0
+        self.best = min(self.best, value)
+        if value - error <= self.best:
+            self.best_step, self._misses = step, 0
             state = self.network.state_dict()
             self._weights = {name: values.clone() for name, values in state.items()}
 
     def put_back(self) -> None:
-        """Give the network the best weights, if any were measured."""
+        """Give the network the latest weights that were no worse, if any were measured."""
         if self._weights:
             self.network.load_state_dict(self._weights)
 

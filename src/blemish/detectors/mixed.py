@@ -95,8 +95,8 @@ class Mixed:
     gain; `blur`: sigma of the smoothing, or 0. SGD takes `steps` of `batch` presentations at `rate`
     with the weight decay `decay`; the rate falls as a cosine over `cycle` steps (none: all of
     them), then over `growth` times as many. `held_out`: share of the parts that are not learnt
-    from, on which AUROC is measured `every` so many steps; after `patience` times without a higher
-    one it ends.
+    from, on which AUROC is measured `every` so many steps; after `patience` times below the highest
+    one, by more than its standard error, it ends.
     """
 
     learns_from_defects: ClassVar[bool] = True
@@ -248,12 +248,16 @@ class Mixed:
         least = torch.full((len(batch.labels),), -torch.inf, device=DEVICE)
         return least.scatter_reduce(0, torch.from_numpy(batch.owner).to(DEVICE), patches, "amax")
 
-    def _misranked(self, logits: Tensor, batch: Shown) -> float:
+    def _misranked(self, logits: Tensor, batch: Shown) -> tuple[float, float]:
         """The share of pairs, one good and one defective, that are ranked wrongly: 1 - AUROC.
 
-        Unlike the loss, it does not rise where a network merely becomes too sure of itself.
+        And its largest standard error, were every presentation one of another part. Unlike the
+        loss, the share does not rise where a network merely becomes too sure of itself.
         """
-        return 1 - (auroc(self._whole(logits, batch).cpu().numpy(), batch.labels) or 0.0)
+        share = 1 - (auroc(self._whole(logits, batch).cpu().numpy(), batch.labels) or 0.0)
+        defective = int(batch.labels.sum())
+        fewer = min(defective, len(batch.labels) - defective)
+        return share, math.sqrt(share * (1 - share) / fewer)
 
     def _loss(self, logits: Tensor, batch: Shown) -> Tensor:
         """Cross-entropy of presentations, and of their cells where a mask tells what they show."""
