@@ -255,6 +255,16 @@ def test_runs_are_made_for_each_fold_and_once_for_what_splits_share(tmp_path: Pa
     assert jobs[0].run.words() == "mixed, tire, 0 taught, fold 1, seed 0"
 
 
+@pytest.mark.parametrize(("own", "expected"), [(None, 128), (0, 0), (64, 64)])
+def test_a_detector_may_see_other_tiles_than_those_of_the_data(
+    tmp_path: Path, own: int | None, expected: int
+) -> None:
+    tree(tmp_path, "tire/train/good/0.png", "tire/test/good/2.png", "tire/test/dent/3.png")
+    tiled = tuple(replace(data, tile=128) for data in SMALL.data)
+    protocol = replace(SMALL, data=tiled, detectors=(Contestant("mixed", tile=own),))
+    assert {job.run.tile for job in expand(protocol, tmp_path).jobs} == {expected}
+
+
 def test_the_shipped_protocol_makes_sixty_runs(cli: Cli) -> None:
     data = Path(__file__).resolve().parents[2] / "shared" / "data"
     if not data.is_dir():
