@@ -2,12 +2,12 @@
 
 Prints one line of JSON. `cpu` trains on a folder of PNG patches of 256 pixels, from the first
 step's end to the last one's: reading, augmentation, synthesis and early stopping are in it. Patches
-have 128 pixels and each is drawn for one showing: the head alone, and with the last stage. `shown`
-are presentations a second of the defaults, 256 pixels, each shown four times. `parts_ms` are
-milliseconds a patch of each part of the first, one after the other. `everything` trains the whole
-of a backbone, without early stopping, in turn with bare steps (forward, loss, backward, SGD) on
-random pixels of the same shape in the same process. `line_scan` are seconds from the file of a
-picture of 4096 x 256 to its map.
+have 128 pixels, are turned and lit as ISP-AD's ASM, and are drawn for one showing each: the head
+alone, and with the last stage. `shown` are presentations a second of the defaults, 256 pixels, each
+shown four times. `parts_ms` are milliseconds a patch of each part of the first, one after the
+other. `everything` trains the whole of a backbone, without early stopping, in turn with bare steps
+(forward, loss, backward, SGD) on random pixels of the same shape in the same process. `line_scan`
+are seconds from the file of a picture of 4096 x 256 to its map.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ from pictures import write_plates
 RESNET = "resnet18-random"
 SCAN = (256, 4096)
 SIDE = 128  # of a patch
+MODALITY = "ASM"  # whose augmentation is measured too
 RECIPE = Recipe(TILE, TILE, "squash", tile=TILE)
 
 
@@ -115,11 +117,12 @@ def everything(data: Dataset, name: str, layer: str, steps: int, rounds: int) ->
 
 def parts_ms(data: Dataset, count: int) -> dict[str, float]:
     """Milliseconds a patch of what a training does, each alone; a step has 32 patches."""
-    detector = Mixed(patch=SIDE)
+    detector = Mixed(patch=SIDE, modality=MODALITY)
+    turned = Augmentation.published(MODALITY)
     backbone = open_backbone(detector.backbone)
     stages = Stages.of(backbone, detector.layers, detector.frozen)
     plain, drawn = (
-        Presentations(data, RECIPE, SIDE, 0, share, 0.0, open_generator("random_walk"))
+        Presentations(data, RECIPE, SIDE, 0, share, 0.0, open_generator("random_walk"), turned)
         for share in (0.0, detector.synthetic)
     )
     still = Presentations(data, RECIPE, SIDE, 0, 0.0, 0.0, None, Augmentation(0.0))
@@ -188,13 +191,14 @@ def main() -> None:
         import_backbone(RESNET, random=0)
         data = make_set(folder, options.patches)
         few = max(2, steps // 10)
+        anew = Mixed(steps=steps, patch=SIDE, shows=1, modality=MODALITY)
         figures = {
             "threads": default_threads(),
             "cpu": {
                 what: round(per_second(data, detector), 1)
                 for what, detector in (
-                    ("per_second", Mixed(steps=steps, patch=SIDE, shows=1)),
-                    ("last_stage", Mixed(steps=steps, patch=SIDE, shows=1, frozen="block14")),
+                    ("per_second", anew),
+                    ("last_stage", replace(anew, frozen="block14")),
                     ("shown", Mixed(steps=2 * steps)),
                 )
             },

@@ -231,7 +231,7 @@ def plan_of(
         size=own["--size"],
         resize=recipe.resize,
         crop=recipe.height,
-        tile=recipe.tile or 0,
+        tile=own["--tile"],
         promise=Promise(own["--max-fpr"], own["--confidence"]),
         hold_out=hold_out,
         seed=own["--seed"],

@@ -39,20 +39,18 @@ class Ahead:
             if number not in self._drawn:
                 self._drawn[number] = self._pool.submit(self._make, number)
         drawn = self._drawn[now]
-        block = then // BLOCK
-        self._drawn = {n: batch for n, batch in self._drawn.items() if self._needed(n, then, block)}
+        again = {number for number in self._drawn if number // BLOCK == then // BLOCK}
+        needed = again if self._shows > 1 else {then}
+        self._drawn = {number: self._drawn[number] for number in needed}
         return drawn.result()
 
     def number(self, step: int) -> int:
         """Which of the batches that are drawn a step takes; in every pass in another order."""
-        block, place = divmod(step, BLOCK * self._shows)
-        turn, place = divmod(place, BLOCK)
+        block, within = divmod(step, BLOCK * self._shows)
+        turn, place = divmod(within, BLOCK)
         if turn:
             place = int(epoch_order(BLOCK, block * self._shows + turn, self._shown.seed)[place])
         return block * BLOCK + place
-
-    def _needed(self, number: int, then: int, block: int) -> bool:
-        return number == then or (self._shows > 1 and number // BLOCK == block)
 
     def _make(self, number: int) -> tuple[Shown, Known]:
         shown = self._shown.batch(number * self._batch, self._batch)
