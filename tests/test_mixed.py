@@ -174,6 +174,16 @@ def test_the_rate_falls_as_a_cosine_and_begins_anew() -> None:
     assert [equal.rate_at(step) for step in (0, 100, 200)] == [1, 1, 1]
 
 
+@pytest.mark.parametrize(("repeats", "share"), [(None, 0.5), (20, 0.3), (100, 0.5), (0, 0.0)])
+def test_a_picture_of_a_real_defect_is_not_shown_more_than_that_often(
+    surfaces: Dataset, repeats: int | None, share: float
+) -> None:
+    """Of 400 presentations, six pictures."""
+    detector = Mixed(steps=100, batch=4, patch=64, real=0.5, repeats=repeats)
+    shown = detector._presentations(surfaces, Recipe(64, 64, "pad", tile=64), 64, 0)
+    assert shown.real_share == pytest.approx(share)
+
+
 def test_no_part_is_on_both_sides(surfaces: Dataset) -> None:
     learnt, held = parts_held_out(surfaces, 0.25, 3)
     assert held is not None

@@ -440,6 +440,20 @@ def test_a_stream_brings_its_good_its_drawn_and_its_real_patches(tmp_path: Path)
     assert marks.keys() == {True, False}  # of the stream, and drawn just now
 
 
+def test_few_pictures_of_real_defects_are_not_shown_over_and_over(tmp_path: Path) -> None:
+    """The share grows with their number, up to `real`; what is held out is shown as often."""
+    good, real = flat(tmp_path, 8), [defect(tmp_path, str(n), (20, 20, 40, 40)) for n in range(6)]
+    for count, share in ((0, 0.0), (2, 0.1), (6, 0.25)):
+        shown = presentations(
+            tmp_path, [*good, *real[:count]], real=0.25, most_each=0.05, synthetic=0.0
+        )
+        assert shown.real_share == pytest.approx(share)
+        found = np.mean([shown[number].defective for number in range(600)])
+        assert found == pytest.approx(share, abs=0.05)
+        held = shown.of(dataset(tmp_path, [*good, *real[:1]]), 1)
+        assert held.real_share == pytest.approx(share)
+
+
 def test_a_stream_of_larger_patches_is_cropped_around_the_defect(tmp_path: Path) -> None:
     shown = Presentations(stream(tmp_path, 160), TILED, SIZE, 0, augmentation=PLAIN, real=0.0)
     for item in map(shown.__getitem__, range(60)):

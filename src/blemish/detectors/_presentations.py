@@ -84,8 +84,9 @@ class Presentations:
 
     Each is with probability `real` one of a real defect, else with probability `synthetic` one with
     a synthetic defect: of `data` or drawn by `generator`, equally often where there are both. Every
-    defective part is shown as often as any other, however many pictures of it there are. `size` is
-    the side of a patch in the model's pixels.
+    defective part is shown as often as any other, however many pictures of it there are; where
+    there are few pictures of real defects, `most_each` is the largest share of one. `size` is the
+    side of a patch in the model's pixels.
     """
 
     data: Dataset
@@ -94,6 +95,7 @@ class Presentations:
     seed: int
     synthetic: float = 0.5
     real: float = 1 / 32
+    most_each: float = 1.0
     generator: Generator | None = None
     augmentation: Augmentation = field(default_factory=Augmentation)
 
@@ -128,8 +130,13 @@ class Presentations:
 
     def of(self, data: Dataset, seed: int) -> Presentations:
         """The same of other rows, as they are: nothing is turned or lit."""
-        mix = (self.synthetic, self.real, self.generator)
+        mix = (self.synthetic, self.real_share, 1.0, self.generator)
         return Presentations(data, self.recipe, self.size, seed, *mix, Augmentation(share=0.0))
+
+    @cached_property
+    def real_share(self) -> float:
+        """The probability that a presentation is of a real defect."""
+        return min(self.real, self.most_each * len(self._real))
 
     @cached_property
     def _good(self) -> Pictures:
@@ -152,7 +159,7 @@ class Presentations:
     def __getitem__(self, number: int) -> Presentation:
         """The presentation of that number; ImageError for a picture that cannot be read."""
         rng = np.random.default_rng((self.seed, number))
-        if rng.random() < self.real and len(self._real):
+        if rng.random() < self.real_share:
             return self._real_one(rng)
         spoilt = rng.random() < self.synthetic
         if spoilt and len(self._drawn) and (self.generator is None or rng.random() < 0.5):

@@ -13,8 +13,9 @@ on its test set, and no preset here does. Brightness and smoothing are nodes of 
 
 The presets `cpu` and `full` depart further: a head of one hidden layer reads three scales, the rate
 is higher and falls to zero once, steps are far fewer, and every third presentation is a real
-defect. `full` trains the backbone too. In `cpu` it stays as it is up to the layer `frozen` and is
-run by ONNX Runtime; that costs more than the head, so what was drawn is shown several times.
+defect, or fewer where there are few of them. `full` trains the backbone too. In `cpu` it stays as
+it is up to the layer `frozen` and is run by ONNX Runtime; that costs more than the head, so what
+was drawn is shown several times.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "hidden": None,
         "pooling": "mean",
         "real": 1 / 32,
+        "repeats": None,
         "shows": 1,
         "cells": 0.0,
         "blur": 1.0,
@@ -90,7 +92,8 @@ class Mixed:
     the head's hidden layer (none: the head is linear); `pooling`: how cells make a patch's logit,
     `peak` or `mean`; `cells`: weight of the loss of single cells. `generator` with its
     `generator_preset` draws defects (none: only those of the data count), on the share `synthetic`;
-    `real`: probability of a real defect; `shows`: how often what was drawn is shown. `modality`:
+    `real`: probability of a real defect, lowered where each picture of one would be shown more than
+    `repeats` times (none: never); `shows`: how often what was drawn is shown. `modality`:
     augmentation of ISP-AD's Table 8 (none: parts are shown as the line shows them). `brightness`: a
     gain; `blur`: sigma of the smoothing, or 0. SGD takes `steps` of `batch` presentations at `rate`
     with the weight decay `decay`; the rate falls as a cosine over `cycle` steps (none: all of
@@ -112,6 +115,7 @@ class Mixed:
     generator_preset: str | None = None
     synthetic: float = 0.5
     real: float = 1 / 3
+    repeats: int | None = 150
     shows: int = 4
     modality: str | None = None
     brightness: float = 1.0
@@ -230,7 +234,8 @@ class Mixed:
             generator = open_generator(
                 self.generator, preset=self.generator_preset, sources=sources
             )
-        mix = (self.synthetic, self.real, generator, self._augmentation)
+        most_each = 1.0 if self.repeats is None else self.repeats / (self.steps * self.batch)
+        mix = (self.synthetic, self.real, most_each, generator, self._augmentation)
         return Presentations(data, recipe, side, seed, *mix)
 
     @property
