@@ -1,6 +1,7 @@
 """Mixed supervision on simulated plates: what a few real area defects change.
 
     python benchmarks/mixed_plates.py FOLDER --modality bright_field --seeds 0,1,2 --reals 0,20,all
+    python benchmarks/mixed_plates.py FOLDER --preset full
 
 Draws plates (`blemish prepare simulate`) and cuts patches of them (`blemish prepare grid`) into
 FOLDER, where both stay. Thirteen plates train, with patches and with the real defects on them;
@@ -132,9 +133,11 @@ def scores(fitted: Any, images: Sequence[Path]) -> npt.NDArray[np.float64]:
     return np.concatenate(found).astype(np.float64)
 
 
-def measure(data: Dataset, real: str, seed: int, settings: dict[str, str]) -> dict[str, Any]:
+def measure(
+    data: Dataset, real: str, seed: int, settings: dict[str, str], preset: str
+) -> dict[str, Any]:
     """One training, and its figures at both thresholds."""
-    detector = open_detector("mixed", settings)
+    detector = open_detector("mixed", settings, preset=preset)
     features = FeatureStream(
         open_backbone(detector.backbone), detector.layers, Recipe(256, 256, "pad", tile=256)
     )
@@ -157,18 +160,19 @@ def measure(data: Dataset, real: str, seed: int, settings: dict[str, str]) -> di
     return figures
 
 
-def table(folder: Path) -> list[str]:
-    """Means over seeds, and their range where there are several."""
-    runs: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for file in sorted((folder / "results").glob("*.json")):
+def table(results: Path) -> list[str]:
+    """Means over seeds, and their range where there are several; recall and FPR in per cent."""
+    runs: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
+    for file in results.glob("*.json"):
         run = json.loads(file.read_text(encoding="utf-8"))
-        runs[run["modality"], run["real"]].append(run["figures"])
+        trained = " ".join([run["preset"], *(f"`{k}={v}`" for k, v in run["set"].items())])
+        runs[trained, run["modality"], run["real"]].append(run["figures"])
     lines = [
-        "| plates | real defects taught | seeds | AUROC | recall of points | recall of areas | FPR "
-        "| MCC (paper protocol) | training, s |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| preset | plates | real defects taught | seeds | AUROC | points found "
+        "| areas found | FPR | MCC (paper protocol) | training, s |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for (modality, real), found in runs.items():
+    for (trained, modality, real), found in sorted(runs.items()):
 
         def mean(*path: str, found: list[dict[str, Any]] = found, percent: bool = False) -> str:
             values = []
@@ -185,7 +189,7 @@ def table(folder: Path) -> list[str]:
 
         what = {"0": "none", "all": "all"}.get(real, f"{real} area")
         cells = [
-            *(modality, what, str(len(found)), mean("auroc")),
+            *(trained, modality, what, str(len(found)), mean("auroc")),
             *(mean("honest", group, percent=True) for group in ("points", "area", "fpr")),
             *(mean("paper", "mcc"), f"{statistics.fmean(f['fit_s'] for f in found):.0f}"),
         ]
@@ -199,6 +203,7 @@ def main() -> None:
     parser.add_argument("--modality", choices=MODALITIES, action="append")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--reals", default="0,20,all")
+    parser.add_argument("--preset", default="cpu")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[])
     options = parser.parse_args()
     given = dict(text.split("=", 1) for text in options.set)
@@ -211,15 +216,17 @@ def main() -> None:
         settings = {"generator_preset": modality, "steps": str(STEPS), **given}
         for seed in map(int, options.seeds.split(",")):
             for real in options.reals.split(","):
-                name = "-".join([modality, real, str(seed), *map("".join, given.items())])
+                more = ["".join(pair) for pair in given.items()]
+                name = "-".join([options.preset, modality, real, str(seed), *more])
                 file = results / f"{name}.json"
                 if file.exists():
                     continue
-                figures = measure(data, real, seed, settings)
-                told = {"modality": modality, "real": real, "seed": seed, "settings": settings}
-                file.write_text(json.dumps({**told, "figures": figures}), encoding="utf-8")
+                figures = measure(data, real, seed, settings, options.preset)
+                told = {"preset": options.preset, "modality": modality, "real": real, "seed": seed}
+                run = {**told, "set": given, "figures": figures}
+                file.write_text(json.dumps(run), encoding="utf-8")
                 print(name, json.dumps(figures["honest"]), flush=True)
-    print("\n".join(table(options.folder)))
+    print("\n".join(table(results)))
 
 
 if __name__ == "__main__":

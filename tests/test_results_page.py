@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from running import Cli
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-
+BENCHMARKS = DOCS.parent / "benchmarks"
 
 PROTOCOLS = ["dev", "dev-long", "dev-noise"]
 
@@ -43,3 +44,11 @@ def test_the_comparison_is_the_one_of_the_kept_results(cli: Cli) -> None:
     run = cli("bench", "compare", "dev", "--out", folder, "--against", "padim,patchcore")
     assert run.code == 0, run.err
     assert f"```\n{run.out.strip()}\n```" in page
+
+
+def test_the_table_of_plates_is_the_one_of_the_kept_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    table = importlib.import_module("mixed_plates").table
+    page = (DOCS / "results.md").read_text(encoding="utf-8")
+    assert "\n".join(table(DOCS / "results" / "mixed-plates")) in page
