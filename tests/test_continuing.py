@@ -309,6 +309,22 @@ def test_what_is_taught_but_not_kept_is_learnt_again_beside_new_ones(
     assert start.already == 2
 
 
+def test_pictures_that_find_no_room_in_the_model_are_counted(cli: Cli, tmp_path: Path) -> None:
+    """Seven pictures of one scratch, of which a model keeps five."""
+    good = save_good(tmp_path / "good", range(12), SHAPE)
+    lines = ["image,split,label,part"]
+    lines += [f"good/{file.name},train,good," for file in sorted(good.iterdir())]
+    for view in range(7):
+        save(tmp_path / f"{view}.png", dented(320 + view, SHAPE))
+        lines.append(f"{view}.png,train,defective,scratch7")
+    table, model = tmp_path / "data.csv", tmp_path / "m.blemish"
+    table.write_text("\n".join(lines), encoding="utf-8")
+    run = cli("train", table, "-o", model, *QUICK)
+    assert run.code == 0, run.err
+    assert "2 pictures of defects are learnt but not kept in the model" in run.out
+    assert [entry["part"] for entry in open_artifact(model).card["defects"]] == ["scratch7"] * 5
+
+
 def test_a_picture_is_good_or_defective(cli: Cli, line: Line, tmp_path: Path) -> None:
     refusal(cli, line, new=line.data).refusal("calls pictures good", "/good/", str(line.data))
     save(tmp_path / "torn/dent/a.png", plate(3, SHAPE))

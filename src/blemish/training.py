@@ -41,15 +41,7 @@ from blemish.planning import DEFAULT_DETECTOR as DEFAULT_DETECTOR
 from blemish.planning import Plan as Plan
 from blemish.planning import make_recipe
 from blemish.scoring import learn_view_scales, need_views, score_images
-from blemish.taught import (
-    MOST_BYTES,
-    MOST_OF_A_PART,
-    MOST_PARTS,
-    Taught,
-    keep,
-    members,
-    not_extracted,
-)
+from blemish.taught import keep, members, not_extracted
 from blemish.time_budget import Fits, seconds_to_score
 
 log = logging.getLogger("blemish")
@@ -65,6 +57,7 @@ class Trained:
     calibration: Calibration
     card: dict[str, Any]
     seconds: float
+    not_kept: int = 0  # pictures of defects that were learnt and that the model has no room for
 
     @property
     def categories(self) -> dict[str, dict[str, Any]]:
@@ -134,7 +127,7 @@ def train(
             usable = start.with_taught(usable, checkpoint / "taught")
         learnt = with_defects(usable, rows, plan.detector)
         newly = not_extracted(learnt.real(), checkpoint / "taught")
-        kept = _kept(start, newly, recipe)
+        kept, not_kept = keep([] if start is None else start.kept, newly, recipe)
         tested = usable.split("test") if start is not None else usable.take([])
 
         fits = Fits(clock, 1 + plan.cross_fit + 2 * plan.view_scales)
@@ -169,7 +162,7 @@ def train(
         write_artifact(path, fitted.graph, card, {**golden, **files})
         if fits.finished:
             shutil.rmtree(checkpoint)
-    return Trained(path, calibration, card, clock.elapsed)
+    return Trained(path, calibration, card, clock.elapsed, not_kept)
 
 
 def _check_place(path: Path, start: Start | None) -> None:
@@ -197,21 +190,6 @@ def _features(detector: Detector, recipe: Recipe, plan: Plan) -> FeatureStream:
         folder=plan.cache,
         device=find_device() if hasattr(detector, "steps") else "cpu",
     )
-
-
-def _kept(start: Start | None, newly: Dataset, recipe: Recipe) -> list[Taught]:
-    """The pictures of defects that the model keeps. Reads the new ones, before any work is done."""
-    kept, left_out = keep([] if start is None else start.kept, newly, recipe)
-    if left_out:
-        log.warning(
-            "%d pictures of defects are learnt but not kept in the model, which holds at most %d "
-            "of a part, %d parts and %d MiB: keep their files to teach them again",
-            left_out,
-            MOST_OF_A_PART,
-            MOST_PARTS,
-            MOST_BYTES >> 20,
-        )
-    return kept
 
 
 @dataclass(frozen=True, eq=False)

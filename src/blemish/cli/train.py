@@ -198,7 +198,19 @@ def _said(trained: Trained, options: argparse.Namespace, already: int) -> list[s
             f"The model keeps {len(kept)} pictures of {_parts(parts)}, to be taught more later: "
             "whoever gets the file gets them."
         )
+    if trained.not_kept:
+        lines.append(_said_of_no_room(trained.not_kept))
     return lines + shared.promises(trained)
+
+
+def _said_of_no_room(pictures: int) -> str:
+    from blemish.taught import MOST_BYTES, MOST_OF_A_PART, MOST_PARTS
+
+    return (
+        f"{pictures} pictures of defects are learnt but not kept in the model, which holds at most "
+        f"{MOST_OF_A_PART} of a part, {MOST_PARTS} parts and {MOST_BYTES >> 20} MiB: keep their "
+        "files to teach them again."
+    )
 
 
 def _and_taught(trained: Trained) -> str:
