@@ -12,7 +12,7 @@ from running import Cli
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 BENCHMARKS = DOCS.parent / "benchmarks"
 
-PROTOCOLS = ["dev", "dev-long", "dev-noise"]
+PROTOCOLS = ["dev", "dev-long", "dev-mixed", "dev-noise"]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -22,7 +22,7 @@ def test_the_table_is_the_one_of_the_kept_results(cli: Cli, tmp_path: Path, prot
     shutil.copy(DOCS / "results.md", page)
     (tmp_path / "results").symlink_to(DOCS / "results")
     folder = tmp_path / "results" / protocol
-    cost = ["--cost"] * (protocol != "dev-noise")
+    cost = ["--cost"] * (protocol in {"dev", "dev-long"})
     run = cli("bench", "table", protocol, *cost, "--out", folder, "--into", page)
     assert run.code == 0, run.err
     assert page.read_text(encoding="utf-8") == (DOCS / "results.md").read_text(encoding="utf-8")
