@@ -83,6 +83,9 @@ FIGURES = (
     ),
     Figure("a second training's first step, slowest", "detectors", "second_training_s", 2, "s"),
     Figure(
+        "the first step of mixed, which reads no cache", "detectors", "drawn_training_s", unit="s"
+    ),
+    Figure(
         "mixed supervision, 128 x 128, preset cpu",
         "mixed",
         "cpu/per_second",
