@@ -95,15 +95,15 @@ def main() -> None:
         figures["graphs"] = ms
         figures["graph_ms"] = {name: ms[name]["graph"] for name in names if name != "uniad"}
         networks = [name for name in names if hasattr(open_detector(name), "steps")]
-        cached = [name for name in networks if not learns_from_defects(name)]
+        drawn = [name for name in networks if learns_from_defects(name)]
         for training in ("first", "second"):
             figures[f"{training}_training_s"] = {
-                name: seconds_to_first_step(data, name, folder) for name in cached
+                name: seconds_to_first_step(data, name, folder)
+                for name in networks
+                if name not in drawn
             }
         figures["drawn_training_s"] = {
-            name: seconds_to_first_step(data, name, folder)
-            for name in networks
-            if name not in cached
+            name: seconds_to_first_step(data, name, folder) for name in drawn
         }
     print_line("detectors", figures)
 

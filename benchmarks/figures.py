@@ -83,7 +83,10 @@ FIGURES = (
     ),
     Figure("a second training's first step, slowest", "detectors", "second_training_s", 2, "s"),
     Figure(
-        "the first step of mixed, which reads no cache", "detectors", "drawn_training_s", unit="s"
+        "the first step of mixed, which reads no cache",
+        "detectors",
+        "drawn_training_s/mixed",
+        unit="s",
     ),
     Figure(
         "mixed supervision, 128 x 128, preset cpu",

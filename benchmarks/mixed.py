@@ -127,14 +127,20 @@ def everything(data: Dataset, name: str, layer: str, steps: int, rounds: int) ->
 def parts_ms(data: Dataset, count: int) -> dict[str, float]:
     """Milliseconds a patch of what a training does, each alone; a step has 32 patches."""
     detector = Mixed(patch=SIDE, modality=MODALITY)
-    turned = Augmentation.published(MODALITY)
     backbone = open_backbone(detector.backbone)
     stages = Stages.of(backbone, detector.layers, detector.frozen)
-    plain, drawn = (
-        Presentations(data, RECIPE, SIDE, 0, share, 0.0, 1.0, open_generator("random_walk"), turned)
-        for share in (0.0, detector.synthetic)
+    drawn = Presentations(
+        data,
+        RECIPE,
+        SIDE,
+        0,
+        synthetic=detector.synthetic,
+        real=0.0,
+        generator=open_generator("random_walk"),
+        augmentation=Augmentation.published(MODALITY),
     )
-    still = Presentations(data, RECIPE, SIDE, 0, 0.0, 0.0, 1.0, None, Augmentation(0.0))
+    plain = replace(drawn, synthetic=0.0)
+    still = replace(plain, augmentation=Augmentation(0.0))
     plain.batch(0, len(data)), drawn.batch(0, len(data)), still.batch(0, len(data))
     source = Source(backbone, stages, Exposure())
     network = PatchClassifier(backbone, stages, detector.hidden).to(DEVICE).train()

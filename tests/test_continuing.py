@@ -319,9 +319,9 @@ def test_pictures_that_find_no_room_in_the_model_are_counted(cli: Cli, tmp_path:
         lines.append(f"{view}.png,train,defective,scratch7")
     table, model = tmp_path / "data.csv", tmp_path / "m.blemish"
     table.write_text("\n".join(lines), encoding="utf-8")
-    run = cli("train", table, "-o", model, *QUICK)
+    run = cli("train", table, "-o", model, *QUICK, "--json", "-")
     assert run.code == 0, run.err
-    assert "2 pictures of defects are learnt but not kept in the model" in run.out
+    assert "2 pictures of defects are learnt but not kept in the model" in " ".join(run.err)
     assert [entry["part"] for entry in open_artifact(model).card["defects"]] == ["scratch7"] * 5
 
 

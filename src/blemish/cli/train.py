@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from blemish.continuing import Start
     from blemish.planning import Plan
     from blemish.training import Trained
+
+log = logging.getLogger("blemish")
 
 HELP = "learn a part from pictures of good ones and write a model"
 STOPPED = "--resume goes on where it stopped"
@@ -82,6 +85,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train; 1 when --strict and the promise is not proven."""
+    from blemish.taught import MOST_BYTES, MOST_OF_A_PART, MOST_PARTS
     from blemish.training import train
 
     start, plan = _going_on(options) if options.model or options.defects else (None, _plan(options))
@@ -96,6 +100,15 @@ def run(options: argparse.Namespace) -> int:
         progress=progress,
     )
     progress.end()
+    if trained.not_kept:
+        log.warning(
+            "%d pictures of defects are learnt but not kept in the model, which holds at most %d "
+            "of a part, %d parts and %d MiB: keep their files to teach them again",
+            trained.not_kept,
+            MOST_OF_A_PART,
+            MOST_PARTS,
+            MOST_BYTES >> 20,
+        )
     shared.write_json(trained.card, options.json)
     if options.json != "-":
         print("\n".join(_said(trained, options, 0 if start is None else start.already)))
@@ -198,19 +211,7 @@ def _said(trained: Trained, options: argparse.Namespace, already: int) -> list[s
             f"The model keeps {len(kept)} pictures of {_parts(parts)}, to be taught more later: "
             "whoever gets the file gets them."
         )
-    if trained.not_kept:
-        lines.append(_said_of_no_room(trained.not_kept))
     return lines + shared.promises(trained)
-
-
-def _said_of_no_room(pictures: int) -> str:
-    from blemish.taught import MOST_BYTES, MOST_OF_A_PART, MOST_PARTS
-
-    return (
-        f"{pictures} pictures of defects are learnt but not kept in the model, which holds at most "
-        f"{MOST_OF_A_PART} of a part, {MOST_PARTS} parts and {MOST_BYTES >> 20} MiB: keep their "
-        "files to teach them again."
-    )
 
 
 def _and_taught(trained: Trained) -> str:

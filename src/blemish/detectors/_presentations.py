@@ -130,8 +130,14 @@ class Presentations:
 
     def of(self, data: Dataset, seed: int) -> Presentations:
         """The same of other rows, as they are: nothing is turned or lit."""
-        mix = (self.synthetic, self.real_share, 1.0, self.generator)
-        return Presentations(data, self.recipe, self.size, seed, *mix, Augmentation(share=0.0))
+        return replace(
+            self,
+            data=data,
+            seed=seed,
+            real=self.real_share,
+            most_each=1.0,
+            augmentation=Augmentation(share=0.0),
+        )
 
     @cached_property
     def real_share(self) -> float:

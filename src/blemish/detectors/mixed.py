@@ -235,8 +235,17 @@ class Mixed:
                 self.generator, preset=self.generator_preset, sources=sources
             )
         most_each = 1.0 if self.repeats is None else self.repeats / (self.steps * self.batch)
-        mix = (self.synthetic, self.real, most_each, generator, self._augmentation)
-        return Presentations(data, recipe, side, seed, *mix)
+        return Presentations(
+            data,
+            recipe,
+            side,
+            seed,
+            synthetic=self.synthetic,
+            real=self.real,
+            most_each=most_each,
+            generator=generator,
+            augmentation=self._augmentation,
+        )
 
     @property
     def _augmentation(self) -> Augmentation:
