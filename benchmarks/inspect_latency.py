@@ -9,7 +9,6 @@ whole bundled backbone, which takes longer, is timed beside it. The picture is a
 from __future__ import annotations
 
 import argparse
-import math
 import random
 import statistics
 import tempfile
@@ -26,6 +25,7 @@ from blemish.dataset import open_dataset
 from blemish.detectors import open_detector
 from blemish.features.backbone import Layer, open_backbone
 from blemish.features.session import open_session
+from blemish.finite import LARGEST
 from blemish.graph.builder import Graph
 from blemish.graph.join import join
 from blemish.images import crops, fit, read_eight_bit, unfit
@@ -56,7 +56,7 @@ def bare_backbone(layer: Layer, height: int, width: int) -> onnxruntime.Inferenc
         return layer.name, layer.name
 
     backbone = join(open_backbone().path, [layer.name], height, width, no_head)
-    return open_session(backbone)
+    return open_session(backbone).runtime
 
 
 def deepest(names: tuple[str, ...]) -> Layer:
@@ -69,19 +69,19 @@ def arms(model: Path, detector: str, picture: Path) -> dict[str, Callable[[], An
     """What is timed for one detector, by name."""
     artifact = open_artifact(model)
     rejects, passes = Inspector.of(artifact), Inspector.of(artifact)
-    rejects.card = _with_threshold(artifact.card, -math.inf)
-    passes.card = _with_threshold(artifact.card, math.inf)
+    rejects.card = _with_threshold(artifact.card, -LARGEST)
+    passes.card = _with_threshold(artifact.card, LARGEST)
     recipe = rejects.recipe
     pixels = read_eight_bit(picture, recipe.window)
     tensor, valid = fit(pixels, recipe)
-    feed = {"image": tensor[None], "valid": valid[None]}
+    feed: dict[str, Any] = {"image": tensor[None], "valid": valid[None]}
     graph = open_session(artifact.model)
     (map_,) = graph.run(["map"], feed)
     whole_map = unfit(map_[0], valid, recipe, pixels.shape)
     level = artifact.card["calibration"]["map_threshold"]
     layer = deepest(open_detector(detector).layers)
     cut = bare_backbone(layer, recipe.height, recipe.width)
-    whole = open_session(open_backbone().path)
+    whole = open_session(open_backbone().path).runtime
     return {
         "backbone": lambda: cut.run(["map"], {"image": tensor[None]}),
         "whole_backbone": lambda: whole.run([layer.name], {"image": tensor[None]}),

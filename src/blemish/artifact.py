@@ -18,6 +18,7 @@ from typing import Any
 
 from blemish.errors import ArtifactError
 from blemish.files import replacing
+from blemish.finite import not_finite
 
 SCHEMA = 1
 _MODEL, _CARD, _HASHES = "model.onnx", "card.json", "sha256"
@@ -68,7 +69,8 @@ def write_artifact(
 def open_artifact(path: Path | str) -> Artifact:
     """Read and verify a `.blemish` file.
 
-    Raises ArtifactError for a missing, foreign or damaged file and for a newer schema.
+    Raises ArtifactError for a missing, foreign or damaged file, for a newer schema, and for a card
+    with a number that is not finite.
     """
     path = Path(path)
     try:
@@ -80,8 +82,12 @@ def open_artifact(path: Path | str) -> Artifact:
         hashes = json.loads(members[_HASHES])
         fields = json.loads(members[_CARD])
         schema = fields["schema"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArtifactError(f"{path} is damaged: its card cannot be read; copy it again") from error
+    if (where := not_finite(fields)) is not None:
+        raise ArtifactError(
+            f"{path}: {where} in its card is not finite; take the model as it was first written"
+        )
     if not isinstance(schema, int) or schema > SCHEMA:
         raise ArtifactError(
             f"{path} has schema {schema}, but this version of blemish knows up to {SCHEMA}; "

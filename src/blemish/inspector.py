@@ -17,8 +17,9 @@ from blemish.artifact import Artifact, open_artifact
 from blemish.calibration.a_contrario import Latent, Surprise
 from blemish.calibration.held_out import of_category
 from blemish.calibration.views import ViewScales, decide, missing_views, part_score
-from blemish.errors import ArtifactError
+from blemish.errors import ArtifactError, CalibrationError, ImageError
 from blemish.features.session import open_session
+from blemish.finite import is_finite
 from blemish.images import (
     Box,
     Crop,
@@ -31,6 +32,7 @@ from blemish.images import (
     unfit,
 )
 
+Feed = dict[str, npt.NDArray[Any]]
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
 
@@ -158,9 +160,15 @@ class Inspector:
     def of(cls, artifact: Artifact, *, threads: int | None = None) -> Inspector:
         """An inspector for an artifact that is already open."""
         try:
-            return cls(artifact.model, artifact.card, artifact.sha256, threads=threads)
+            inspector = cls(artifact.model, artifact.card, artifact.sha256, threads=threads)
+            for one in (inspector, *map(inspector.of_category, inspector.categories)):
+                _check_thresholds(one.card["calibration"])
+            _ = inspector.view_scales
         except KeyError as error:
             raise ArtifactError(f"{artifact.path}: its card lacks {error}") from error
+        except (CalibrationError, ImageError) as error:
+            raise ArtifactError(f"{artifact.path}: {error}") from error
+        return inspector
 
     def of_category(self, name: str) -> Inspector:
         """The same model with the threshold, map threshold and views of one of its categories.
@@ -195,12 +203,13 @@ class Inspector:
     def look(self, image: Path | str | Pixels) -> Look:
         """Score one image: a file, or uint8 [H, W] or [H, W, 3] RGB.
 
-        Raises ImageError for a file that cannot be read or has another depth than the training.
+        Raises ImageError for a file that cannot be read or has another depth than the training,
+        and for an image of which the model computes a number that is not finite.
         """
         if isinstance(image, Path | str):
-            pixels = read_eight_bit(image, self.recipe.window)
+            pixels, named = read_eight_bit(image, self.recipe.window), str(image)
         else:
-            pixels = image
+            pixels, named = image, "the image"
         shape = (pixels.shape[0], pixels.shape[1])
         seen: list[Crop] = []
         maps: list[Floats] = []
@@ -208,8 +217,9 @@ class Inspector:
         score = peak = -np.inf
         for crop in crops(pixels, self.recipe):
             # One crop at a time: memory stays bounded, and the score is that of any batch.
-            feed = {"image": crop.tensor[None], "valid": crop.valid[None]}
-            map_, crop_score, *aux = self._session.run(["map", "score", *self._latents], feed)
+            feed: Feed = {"image": crop.tensor[None], "valid": crop.valid[None]}
+            outputs = self._session.run(["map", "score", *self._latents], feed, named)
+            map_, crop_score, *aux = outputs
             score = max(score, float(crop_score[0]))
             cells = _covered(map_[0], crop, self.recipe)
             peak = max(peak, float(cells.max()))
@@ -291,6 +301,16 @@ def _core(values: Floats, level: float, top: int, left: int) -> Region:
     x, y, width, height = cv2.boundingRect(core)
     box = (top + y, left + x, top + y + height, left + x + width)
     return Region(box, int(core.sum()), (top + row, left + column), value)
+
+
+def _check_thresholds(calibration: Mapping[str, Any]) -> None:
+    """Refuse with a CalibrationError what no score can be compared with."""
+    for name in ("threshold", "map_threshold"):
+        if not is_finite(calibration[name]):
+            raise CalibrationError(
+                f"the {name} in its card is {calibration[name]!r}, which decides nothing; set it "
+                "anew with `blemish calibrate`"
+            )
 
 
 def _covered(map_: Floats, crop: Crop, recipe: Recipe) -> Floats:

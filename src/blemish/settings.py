@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import typing
 from collections.abc import Mapping
 from dataclasses import Field, fields, replace
@@ -57,5 +58,11 @@ def _value(kind: Any, text: str) -> Any:
         return tuple(_value(typing.get_args(kind)[0], part) for part in text.split(","))
     if kind is float and "/" in text:
         numerator, _, denominator = text.partition("/")
-        return float(numerator) / float(denominator)
-    return kind(text)
+        return _finite(float(numerator) / float(denominator))
+    return _finite(float(text)) if kind is float else kind(text)
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(value)
+    return value

@@ -11,19 +11,31 @@ from typing import Any
 from blemish.calibration.promise import Calibration, Method, Promise, calibrate
 from blemish.calibration.views import missing_views
 from blemish.errors import CalibrationError
+from blemish.finite import is_finite
 
 log = logging.getLogger("blemish")
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What one held-out good image scored; `peak` is the largest value of its map."""
+    """What one held-out good image scored; `peak` is the largest value of its map.
+
+    Raises CalibrationError for one that is not finite.
+    """
 
     part: str
     view: str | None
     score: float
     peak: float
     category: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what no threshold can be set on: a maximum over views may drop a NaN."""
+        if not (is_finite(self.score) and is_finite(self.peak)):
+            raise CalibrationError(
+                f"The score of the held-out good part {self.part} is not finite; look for NaN "
+                "pixels in it."
+            )
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from blemish.errors import CalibrationError
+from blemish.finite import is_finite
 from blemish.metrics.bounds import binomial_cdf, upper_limit
 
 Method = Literal["held-out", "cross-fitted estimate"]
@@ -49,7 +50,8 @@ class Calibration:
     `promise.max_fpr` unless `provisional`. rank: how many of the `good_parts` scored above the
     threshold's place; None where they are too few for the promise. parts_needed: the fewest good
     parts that would do. An estimate from cross-fitted scores proves nothing: it is always
-    provisional, and its bound is the one that as many held-out parts would have given.
+    provisional, and its bound is the one that as many held-out parts would have given. Raises
+    CalibrationError for a threshold or a bound that is not finite.
     """
 
     threshold: float
@@ -60,6 +62,14 @@ class Calibration:
     provisional: bool
     parts_needed: int
     method: Method = "held-out"
+
+    def __post_init__(self) -> None:
+        """Refuse a threshold that decides nothing."""
+        if not (is_finite(self.threshold) and is_finite(self.upper_bound)):
+            raise CalibrationError(
+                f"A threshold of {self.threshold} with a bound of {self.upper_bound} promises "
+                "nothing; run `blemish calibrate` again."
+            )
 
     def to_json(self) -> dict[str, Any]:
         """One flat dictionary of numbers and words, `max_fpr` and `confidence` among them."""

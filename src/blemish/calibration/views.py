@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from blemish.errors import CalibrationError, ImageError
+from blemish.finite import is_finite
 from blemish.metrics.sample import standardise
 
 LEAST_SCORES = 5  # fewer say too little of a view
@@ -22,10 +23,15 @@ Decision = Literal["pass", "reject", "incomplete"]
 
 
 def part_score(view_scores: Iterable[float]) -> float:
-    """The score of a part: the largest of its views. Raises ImageError for none and for NaN."""
+    """The score of a part: the largest of its views.
+
+    Raises ImageError for none and for one that is not finite.
+    """
     scores = [float(score) for score in view_scores]
-    if not scores or any(math.isnan(score) for score in scores):
-        raise ImageError("A part has no view, or a view whose score is NaN; take its images again.")
+    if not scores or not all(map(math.isfinite, scores)):
+        raise ImageError(
+            "A part has no view, or a view whose score is not finite; take its images again."
+        )
     return max(scores)
 
 
@@ -41,8 +47,12 @@ def decide(
 
     "reject" if any view is above the threshold, else "incomplete" if a required view (or every
     view) is missing, else "pass". A view that is not required counts like any other. Raises
-    ImageError for a NaN score.
+    ImageError for a score, and CalibrationError for a threshold, that is not finite.
     """
+    if not is_finite(threshold):
+        raise CalibrationError(
+            f"The threshold is {threshold}, which decides nothing; calibrate the model again."
+        )
     if view_scores and part_score(view_scores.values()) > threshold:
         return "reject"
     if not view_scores or missing_views(view_scores, required):
@@ -52,11 +62,22 @@ def decide(
 
 @dataclass(frozen=True)
 class Scale:
-    """Median and median absolute deviation of some good images' `scores`, a number of them."""
+    """Median and median absolute deviation of some good images' `scores`, a number of them.
+
+    Raises CalibrationError for one that is not finite, and for a deviation below 0.
+    """
 
     median: float
     mad: float
     scores: int
+
+    def __post_init__(self) -> None:
+        """Refuse a scale on which nothing can be measured."""
+        if not all(map(is_finite, (self.median, self.mad, self.scores))) or self.mad < 0:
+            raise CalibrationError(
+                f"A view's scale with the median {self.median} and the deviation {self.mad} "
+                "measures nothing; train the model again."
+            )
 
     @classmethod
     def of(cls, scores: ArrayLike) -> Self:

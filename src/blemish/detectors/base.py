@@ -10,11 +10,10 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from blemish.dataset import Dataset
 from blemish.errors import BudgetExceeded, DatasetError, ImageError
-from blemish.features.session import open_session
+from blemish.features.session import Session, open_session
 from blemish.features.stream import FeatureStream
 from blemish.progress import Progress as Progress
 from blemish.progress import ShowProgress as ShowProgress
@@ -49,7 +48,7 @@ class FittedDetector:
         return bool(self.facts.get("steps") == self.facts.get("steps_planned"))
 
     @cached_property
-    def session(self) -> onnxruntime.InferenceSession:
+    def session(self) -> Session:
         """The session that scores, opened once."""
         return open_session(self.graph)
 

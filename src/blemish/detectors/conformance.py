@@ -134,9 +134,9 @@ def check_has_the_signature(case: Case) -> None:
     """A described dataclass; `image`, and `valid` if given, become `map` and `score`."""
     assert dataclasses.is_dataclass(case.detector), f"{case.name} is no dataclass of settings"
     assert describe(case.name), f"{case.name}: the first line of its file says nothing about it"
-    session = open_session(case.fitted.graph)
-    needed = [value.name for value in session.get_inputs()]
-    optional = [value.name for value in session.get_overridable_initializers()]
+    runtime = open_session(case.fitted.graph).runtime
+    needed = [value.name for value in runtime.get_inputs()]
+    optional = [value.name for value in runtime.get_overridable_initializers()]
     assert needed == ["image"], f"{case.name}: the model's inputs are {needed}, not just image"
     assert "valid" in optional, f"{case.name}: the model has no optional input valid"
     scores = case.fitted.score(case.probes)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from blemish.errors import ImageError
 from blemish.features import cache
 from blemish.features.backbone import Backbone
 from blemish.features.device import check_device
@@ -26,7 +27,7 @@ log = logging.getLogger("blemish")
 
 Floats = npt.NDArray[np.float32]
 Half = npt.NDArray[np.float16]
-Run = Callable[[npt.NDArray[np.uint8]], list[Floats]]
+Run = Callable[[npt.NDArray[np.uint8]], Sequence[Floats]]
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Batch:
 class _Reading:
     """One image file: its key, and its cached crops or, where there are none, its pixels."""
 
+    path: Path
     key: bytes
     cached: int
     image: npt.NDArray[np.uint8] | None
@@ -171,18 +173,18 @@ class FeatureStream:
             key = cache.image_key(path)
             cached = self._shelf.crops(key)
         image = None if cached else read_eight_bit(path, self.recipe.window)
-        return _Reading(key, cached, image)
+        return _Reading(path, key, cached, image)
 
     def _features(self, reading: _Reading) -> Iterator[tuple[Half, cache.Entry | None]]:
         if reading.image is None:
             assert self._shelf is not None
             for number in range(reading.cached):
-                row = self._shelf.get(reading.key, number)
+                row = _finite(self._shelf.get(reading.key, number), reading.path)
                 yield row, self._shelf.entry(reading.key, number)
             return
         total = len(crop_boxes(reading.image.shape, self.recipe))
         for number, crop in enumerate(crops(reading.image, self.recipe)):
-            row, entry = self._compute(crop), None
+            row, entry = _finite(self._compute(crop), reading.path), None
             if self._shelf is not None:
                 try:
                     entry = self._shelf.put(reading.key, number, total, row)
@@ -212,3 +214,12 @@ class FeatureStream:
         from blemish.features.torch_backbone import TorchSession
 
         return TorchSession(self.backbone.path, list(self.shapes), self.device).run
+
+
+def _finite(row: Half, path: Path) -> Half:
+    """The row; ImageError where a feature is NaN, or beyond what 16 bits hold."""
+    if not np.isfinite(row).all():
+        raise ImageError(
+            f"{path} has features that are not finite; leave it out, or take another backbone"
+        )
+    return row

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.errors import ImageError
+from blemish.finite import is_usable
 from blemish.images.reading import depth, read_image
 
 QUANTILE = 1e-4
@@ -28,7 +28,7 @@ class Window:
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense."""
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+        if not (all(map(is_usable, (self.low, self.high))) and self.low < self.high):
             raise ImageError(
                 f"a window from {self.low} to {self.high} holds no grey values; "
                 "low must be below high"
