@@ -14,17 +14,16 @@ import pytest
 from plates import VIEW_PATTERN, dented, plate, save, save_set, save_views
 from running import Cli
 
-from blemish import dividing
 from blemish.artifact import open_artifact
 from blemish.calibration.held_out import HeldOut, calibrate_parts
 from blemish.calibration.promise import Promise
 from blemish.dataset import Dataset, open_dataset
 from blemish.detectors import learns_several_categories
-from blemish.dividing import divide
 from blemish.errors import CalibrationError, DatasetError
 from blemish.evaluation import Evaluation, evaluate
 from blemish.inspector import Inspector
-from blemish.training import Plan, train
+from blemish.training import Plan, hold_out, train
+from blemish.training.hold_out import divide
 
 PLAN = Plan(detector="padim", settings={"layers": "block4"}, size=64)
 ARGUMENTS = ("--detector", "padim", "--set", "layers=block4", "--size", 64)
@@ -35,7 +34,7 @@ PROMISE = Promise(0.3, 0.9)  # seven good parts prove it
 def _padim_learns_several() -> Iterator[None]:
     """PaDiM stands in for a detector that learns several categories, and says so."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dividing, "learns_several_categories", lambda name: name == "padim")
+        patch.setattr(hold_out, "learns_several_categories", lambda name: name == "padim")
         yield
 
 

@@ -28,7 +28,6 @@ from blemish.detectors._held_parts import parts_held_out  # noqa: E402
 from blemish.detectors._patch_classifier import PatchClassifier, Source, Stages  # noqa: E402
 from blemish.detectors.base import FittedDetector  # noqa: E402
 from blemish.detectors.mixed import Mixed  # noqa: E402
-from blemish.dividing import with_defects  # noqa: E402
 from blemish.errors import BlemishError  # noqa: E402
 from blemish.features.backbone import open_backbone  # noqa: E402
 from blemish.features.import_backbone import import_backbone  # noqa: E402
@@ -36,6 +35,7 @@ from blemish.features.stream import FeatureStream  # noqa: E402
 from blemish.images import Recipe  # noqa: E402
 from blemish.metrics.image import auroc  # noqa: E402
 from blemish.training import Plan, make_recipe  # noqa: E402
+from blemish.training.hold_out import with_defects  # noqa: E402
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
 TINY = {"steps": 2, "batch": 4, "patch": 64}

@@ -26,11 +26,11 @@ from blemish.artifact import open_artifact
 from blemish.calibration.promise import Promise
 from blemish.dataset import open_dataset
 from blemish.detectors.base import Clock
-from blemish.dividing import divide
 from blemish.errors import BudgetExceeded, DatasetError, ImageError
 from blemish.golden import replay
 from blemish.inspector import Inspector
 from blemish.training import Plan, train
+from blemish.training.hold_out import divide
 
 QUICK = Plan(detector="patchcore", settings={"bank": "50"}, size=64)
 ARGUMENTS = ("--size", 64, "--detector", "patchcore", "--set", "bank=50")

@@ -11,9 +11,9 @@ from blemish.cli import _shared as shared
 from blemish.errors import BlemishError
 
 if TYPE_CHECKING:
-    from blemish.continuing import Start
-    from blemish.planning import Plan
     from blemish.training import Trained
+    from blemish.training.plan import Plan
+    from blemish.training.warm_start import Start
 
 log = logging.getLogger("blemish")
 
@@ -85,8 +85,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train; 1 when --strict and the promise is not proven."""
-    from blemish.taught import MOST_BYTES, MOST_OF_A_PART, MOST_PARTS
     from blemish.training import train
+    from blemish.training.replay_buffer import MOST_BYTES, MOST_OF_A_PART, MOST_PARTS
 
     start, plan = _going_on(options) if options.model or options.defects else (None, _plan(options))
     progress = shared.ProgressLine(options)
@@ -148,9 +148,9 @@ def _going_on(options: argparse.Namespace) -> tuple[Start, Plan]:
         raise BlemishError(
             f"{alone} needs {lacking}: a model, and pictures of real defects to teach it"
         )
-    from blemish.continuing import open_start, plan_of
     from blemish.dataset.defective import open_defects
     from blemish.features.cache import default_folder
+    from blemish.training.warm_start import open_start, plan_of
 
     defects = open_defects(
         options.defects, part_pattern=options.part_pattern, category=options.category
@@ -185,7 +185,7 @@ def _share(text: str | None) -> float | None:
 
 def _said(trained: Trained, options: argparse.Namespace, already: int) -> list[str]:
     """What the training came to, for a person."""
-    from blemish.before_and_after import sentences
+    from blemish.training.model_comparison import sentences
 
     data, path = trained.card["data"], trained.path
     lines = [

@@ -13,16 +13,16 @@ from plates import dent_mask, dented, plate, save, save_dented, save_good
 from running import Cli
 
 from blemish.artifact import Artifact, open_artifact, write_artifact
-from blemish.before_and_after import compare, sentences
 from blemish.calibration.promise import Promise
 from blemish.cli import main
-from blemish.continuing import open_start, plan_of
 from blemish.dataset import open_dataset
 from blemish.dataset.defective import open_defects
-from blemish.dividing import divide, divide_again
 from blemish.errors import DatasetError
 from blemish.features.cache import picture_name
 from blemish.training import train
+from blemish.training.hold_out import divide, divide_again
+from blemish.training.model_comparison import compare, sentences
+from blemish.training.warm_start import open_start, plan_of
 
 pytest.importorskip("torch")
 

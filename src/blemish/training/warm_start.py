@@ -13,19 +13,19 @@ import polars as pl
 
 from blemish.artifact import Artifact, open_artifact
 from blemish.calibration.promise import Promise
-from blemish.card import kinds, seen
 from blemish.dataset import Dataset
 from blemish.dataset.words import name_some
 from blemish.detectors import detector_names, learns_from_defects, open_detector
 from blemish.detectors.base import Detector
-from blemish.dividing import divide_again
 from blemish.errors import ArtifactError, BlemishError, DatasetError
 from blemish.features.backbone import Backbone
 from blemish.features.cache import picture_name
 from blemish.images import Recipe
-from blemish.planning import Plan
 from blemish.settings import with_settings
-from blemish.taught import Taught, as_training, extract, kept_in, named
+from blemish.training.card import kinds, seen
+from blemish.training.hold_out import divide_again
+from blemish.training.plan import Plan
+from blemish.training.replay_buffer import KeptDefect, as_training, extract, kept_in, named
 
 log = logging.getLogger("blemish")
 
@@ -42,7 +42,7 @@ class Start:
     """
 
     artifact: Artifact
-    kept: Sequence[Taught]
+    kept: Sequence[KeptDefect]
     new: Dataset
     already: int
 

@@ -18,17 +18,13 @@ import numpy as np
 
 import blemish
 from blemish.artifact import open_artifact, write_artifact
-from blemish.before_and_after import compare
 from blemish.calibration.held_out import HeldOut, calibrate_parts
 from blemish.calibration.promise import Calibration, Method, Promise
 from blemish.calibration.views import ViewScales
-from blemish.card import counts, describe, made_with, seen
-from blemish.continuing import Start
 from blemish.dataset import Dataset, ensure_sound, folds
 from blemish.dataset.words import name_some
 from blemish.detectors import learns_from_defects, open_detector
 from blemish.detectors.base import Clock, Detector, FittedDetector, ShowProgress
-from blemish.dividing import check_categories, divide, refuse_tested, with_defects
 from blemish.errors import ArtifactError, BlemishError, BudgetExceeded, CalibrationError
 from blemish.features.backbone import open_backbone
 from blemish.features.device import find_device
@@ -37,12 +33,16 @@ from blemish.files import replacing
 from blemish.golden import golden_members
 from blemish.images import Recipe
 from blemish.inspector import Inspector
-from blemish.planning import DEFAULT_DETECTOR as DEFAULT_DETECTOR
-from blemish.planning import Plan as Plan
-from blemish.planning import make_recipe
-from blemish.scoring import learn_view_scales, need_views, score_images
-from blemish.taught import keep, members, not_extracted
-from blemish.time_budget import Fits, seconds_to_score
+from blemish.training.card import counts, describe, made_with, seen
+from blemish.training.fit_budget import Fits, seconds_to_score
+from blemish.training.hold_out import check_categories, divide, refuse_tested, with_defects
+from blemish.training.model_comparison import compare
+from blemish.training.plan import DEFAULT_DETECTOR as DEFAULT_DETECTOR
+from blemish.training.plan import Plan as Plan
+from blemish.training.plan import make_recipe
+from blemish.training.replay_buffer import keep, members, not_extracted
+from blemish.training.unseen_scores import learn_view_scales, need_views, score_images
+from blemish.training.warm_start import Start
 
 log = logging.getLogger("blemish")
 

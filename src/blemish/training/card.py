@@ -16,8 +16,8 @@ from blemish.dataset import Dataset
 from blemish.detectors.base import Detector
 from blemish.features.cache import picture_name
 from blemish.features.stream import FeatureStream
-from blemish.planning import Plan
 from blemish.threads import default_threads
+from blemish.training.plan import Plan
 
 
 def made_with(detector: Detector, features: FeatureStream, plan: Plan) -> dict[str, Any]:

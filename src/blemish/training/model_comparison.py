@@ -14,7 +14,7 @@ from blemish.dataset.words import name_some
 from blemish.detectors.base import Clock, ShowProgress
 from blemish.inspector import Inspector
 from blemish.metrics.paired import mcnemar
-from blemish.scoring import score_images
+from blemish.training.unseen_scores import score_images
 
 
 def compare(

@@ -35,7 +35,7 @@ MOST_BYTES = 64 << 20  # in all, since every inspector reads the whole file
 
 
 @dataclass(frozen=True)
-class Taught:
+class KeptDefect:
     """One picture of a defect: its part, kind, name by content, and PNG files (TIFF of floats)."""
 
     part: str
@@ -88,7 +88,9 @@ def named(data: Dataset) -> Dataset:
     return data.with_table(data.table.with_columns(part=pl.Series(parts, dtype=pl.String)))
 
 
-def keep(known: Sequence[Taught], rows: Dataset, recipe: Recipe) -> tuple[list[Taught], int]:
+def keep(
+    known: Sequence[KeptDefect], rows: Dataset, recipe: Recipe
+) -> tuple[list[KeptDefect], int]:
     """What a model keeps: `known` pictures and those of `rows`; and how many are left out.
 
     At most `MOST_OF_A_PART` of a part and `MOST_PARTS` parts; where the bytes are too many, the
@@ -99,7 +101,7 @@ def keep(known: Sequence[Taught], rows: Dataset, recipe: Recipe) -> tuple[list[T
     for row in named(rows).rows():
         has_place = row.part in of_part or len(of_part) < MOST_PARTS
         room = MOST_OF_A_PART - of_part[row.part] if has_place else 0
-        pictures = Taught.of(row, recipe) if room else []
+        pictures = KeptDefect.of(row, recipe) if room else []
         kept += pictures[:room]
         left_out += max(1, len(pictures)) - len(pictures[:room])
         if has_place:
@@ -108,7 +110,7 @@ def keep(known: Sequence[Taught], rows: Dataset, recipe: Recipe) -> tuple[list[T
     return fitting, left_out + len(kept) - len(fitting)
 
 
-def members(kept: Sequence[Taught]) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
+def members(kept: Sequence[KeptDefect]) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
     """The members of the artifact, and what its card says of each picture."""
     files: dict[str, bytes] = {}
     entries: list[dict[str, Any]] = []
@@ -129,11 +131,11 @@ def members(kept: Sequence[Taught]) -> tuple[dict[str, bytes], list[dict[str, An
     return files, entries
 
 
-def kept_in(artifact: Artifact) -> list[Taught]:
+def kept_in(artifact: Artifact) -> list[KeptDefect]:
     """The pictures that a model keeps; none where it was taught none. Raises ArtifactError."""
     try:
         return [
-            Taught(
+            KeptDefect(
                 entry["part"],
                 entry["kind"],
                 entry["image"],
@@ -149,7 +151,7 @@ def kept_in(artifact: Artifact) -> list[Taught]:
         ) from error
 
 
-def extract(kept: Sequence[Taught], folder: Path, category: str) -> pl.DataFrame:
+def extract(kept: Sequence[KeptDefect], folder: Path, category: str) -> pl.DataFrame:
     """Write the pictures into `folder`; the rows of a data set, with absolute paths."""
     rows: list[dict[str, str | None]] = []
     for number, one in enumerate(kept):
@@ -203,7 +205,7 @@ def _window(mask: Mask, side: int) -> tuple[slice, slice]:
     return slice(top, top + side), slice(left, left + side)
 
 
-def _fitting(kept: Sequence[Taught]) -> list[Taught]:
+def _fitting(kept: Sequence[KeptDefect]) -> list[KeptDefect]:
     """As many as the bytes allow: the first picture of every part, then the second, and so on."""
     seen: Counter[str] = Counter()
     turns = []

@@ -13,14 +13,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plates import dent_mask, dented, plate, save, save_dented, save_good
 
-from blemish import taught
 from blemish.artifact import open_artifact, write_artifact
 from blemish.dataset import Dataset
 from blemish.dataset.defective import open_defects
 from blemish.errors import DatasetError, ImageError
 from blemish.features.cache import picture_name
 from blemish.images import Recipe, Window, read_image, read_mask
-from blemish.taught import Taught, extract, keep, kept_in, members, named, windows
+from blemish.training import replay_buffer
+from blemish.training.replay_buffer import (
+    KeptDefect,
+    extract,
+    keep,
+    kept_in,
+    members,
+    named,
+    windows,
+)
 
 TILES = Recipe(32, 32, "squash", tile=32)
 WHOLE = Recipe(32, 32, "squash")
@@ -111,7 +119,7 @@ def test_too_many_pictures_of_a_part_are_left_out(tmp_path: Path) -> None:
         data.table.with_columns(part=pl.Series(["a"] * 7 + ["b"], dtype=pl.String))
     )
     kept, left_out = keep([], of_two, TILES)
-    assert [one.part for one in kept] == ["a"] * taught.MOST_OF_A_PART + ["b"]
+    assert [one.part for one in kept] == ["a"] * replay_buffer.MOST_OF_A_PART + ["b"]
     assert left_out == 2
     assert keep(kept, of_two.take([0]), TILES) == (kept, 1)  # the earlier ones stay
 
@@ -124,9 +132,9 @@ def test_of_too_many_bytes_every_part_stays(
         data.table.with_columns(part=pl.Series(["a", "a", "a", "b"], dtype=pl.String))
     )
     kept = keep([], of_two, TILES)[0]
-    monkeypatch.setattr(taught, "MOST_BYTES", kept[0].size + kept[3].size)
+    monkeypatch.setattr(replay_buffer, "MOST_BYTES", kept[0].size + kept[3].size)
     assert keep([], of_two, TILES) == ([kept[0], kept[3]], 2)
-    monkeypatch.setattr(taught, "MOST_PARTS", 1)
+    monkeypatch.setattr(replay_buffer, "MOST_PARTS", 1)
     assert keep([], of_two, TILES)[1] == 2  # the part b, and what has no room
 
 
@@ -245,7 +253,7 @@ def test_good_pictures_of_a_layout_are_named(tmp_path: Path) -> None:
 
 
 def test_a_kept_picture_knows_its_file(tmp_path: Path) -> None:
-    one = Taught("p", None, "0", b"\x89PNG...", None)
+    one = KeptDefect("p", None, "0", b"\x89PNG...", None)
     assert [*members([one])[0]] == ["defects/0000.png"]
-    floats = Taught("p", None, "0", b"II*\0...", b"\x89PNG")
+    floats = KeptDefect("p", None, "0", b"II*\0...", b"\x89PNG")
     assert [*members([one, floats])[0]][1:] == ["defects/0001.tif", "defects/0001_mask.png"]
