@@ -23,7 +23,7 @@ from blemish.errors import CalibrationError, DatasetError
 from blemish.evaluation import Evaluation, evaluate
 from blemish.inspector import Inspector
 from blemish.training import Plan, hold_out, train
-from blemish.training.hold_out import divide
+from blemish.training.hold_out import hold_out_parts
 
 PLAN = Plan(detector="padim", settings={"layers": "block4"}, size=64)
 ARGUMENTS = ("--detector", "padim", "--set", "layers=block4", "--size", 64)
@@ -112,7 +112,7 @@ def test_every_category_learns_and_is_held_out(
     shop: Path, promise: Promise, held: dict[str, int]
 ) -> None:
     data = rows(shop, bolt=20, nut=16)
-    learnt, rest = divide(data, promise)
+    learnt, rest = hold_out_parts(data, promise)
     assert {name: len(rest.category(name)) for name in rest.categories} == held
     assert len(learnt) + len(rest) == len(data)
     assert not set(learnt.parts) & set(rest.parts)
@@ -122,7 +122,7 @@ def test_every_category_learns_and_is_held_out(
 def test_a_category_with_one_part_is_refused_by_name(shop: Path, cross_fit: int) -> None:
     words = rf"1 good part\(s\) of category 'nut'.* at least {2 if cross_fit else 3}"
     with pytest.raises(DatasetError, match=words):
-        divide(rows(shop, bolt=20, nut=1), PROMISE, cross_fit=cross_fit)
+        hold_out_parts(rows(shop, bolt=20, nut=1), PROMISE, cross_fit=cross_fit)
 
 
 def test_a_validation_split_holds_every_category(shop: Path) -> None:
@@ -132,12 +132,12 @@ def test_a_validation_split_holds_every_category(shop: Path) -> None:
         data = rows(shop, bolt=8, nut=8)
         return data.with_table(data.table.with_columns(split=pl.Series(bolt + nut)))
 
-    learnt, held = divide(split(half, half), PROMISE)
+    learnt, held = hold_out_parts(split(half, half), PROMISE)
     assert learnt.categories == held.categories == ["bolt", "nut"]
     with pytest.raises(DatasetError, match="'nut' in its validation split"):
-        divide(split(half, ["train"] * 8), PROMISE)
+        hold_out_parts(split(half, ["train"] * 8), PROMISE)
     with pytest.raises(DatasetError, match="'nut' in its train split"):
-        divide(split(half, ["validation"] * 8), PROMISE)
+        hold_out_parts(split(half, ["validation"] * 8), PROMISE)
 
 
 # A threshold for all, and one for each.

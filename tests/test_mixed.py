@@ -34,8 +34,9 @@ from blemish.features.import_backbone import import_backbone  # noqa: E402
 from blemish.features.stream import FeatureStream  # noqa: E402
 from blemish.images import Recipe  # noqa: E402
 from blemish.metrics.image import auroc  # noqa: E402
-from blemish.training import Plan, make_recipe  # noqa: E402
+from blemish.training import Plan  # noqa: E402
 from blemish.training.hold_out import with_defects  # noqa: E402
+from blemish.training.plan import make_recipe  # noqa: E402
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
 TINY = {"steps": 2, "batch": 4, "patch": 64}
@@ -406,11 +407,11 @@ def test_whatever_the_size_nothing_is_resized(
     surfaces: Dataset, size: int | None, tile: int
 ) -> None:
     assert usual_tile("mixed") == 256
-    assert make_recipe(surfaces, Plan(detector="mixed", size=size)).tile == tile
-    assert make_recipe(surfaces, Plan(detector="mixed", size=size, tile=100)).tile == 100
-    whole = make_recipe(surfaces, Plan(detector="mixed", size=size, tile=0))
+    assert make_recipe(Plan(detector="mixed", size=size), surfaces.images).tile == tile
+    assert make_recipe(Plan(detector="mixed", size=size, tile=100), surfaces.images).tile == 100
+    whole = make_recipe(Plan(detector="mixed", size=size, tile=0), surfaces.images)
     assert (whole.tile, whole.resize) == (None, "squash")
-    assert make_recipe(surfaces, Plan(detector="padim", size=size)).tile is None
+    assert make_recipe(Plan(detector="padim", size=size), surfaces.images).tile is None
 
 
 @pytest.mark.parametrize(("size", "side"), [(64, 64), (256, 256), (512, 256)])

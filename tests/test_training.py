@@ -30,7 +30,7 @@ from blemish.errors import BudgetExceeded, DatasetError, ImageError
 from blemish.golden import replay
 from blemish.inspector import Inspector
 from blemish.training import Plan, train
-from blemish.training.hold_out import divide
+from blemish.training.hold_out import hold_out_parts
 
 QUICK = Plan(detector="patchcore", settings={"bank": "50"}, size=64)
 ARGUMENTS = ("--size", 64, "--detector", "patchcore", "--set", "bank=50")
@@ -84,7 +84,7 @@ def test_a_validation_split_sets_the_threshold(tmp_path: Path) -> None:
 def test_how_many_parts_are_held_out(
     plates: Path, promise: Promise, share: float | None, held: int
 ) -> None:
-    learnt, rest = divide(open_dataset(plates), promise, share=share)
+    learnt, rest = hold_out_parts(open_dataset(plates), promise, share=share)
     assert (len(learnt), len(rest)) == (20 - held, held)
 
 

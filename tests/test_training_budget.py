@@ -12,7 +12,9 @@ pytest.importorskip("torch")
 
 from blemish.artifact import open_artifact
 from blemish.detectors import _network
+from blemish.detectors.base import Clock, FittedDetector
 from blemish.inspector import Inspector
+from blemish.training.fit_budget import FitBudget
 
 Train = Callable[..., Run]
 
@@ -81,3 +83,22 @@ def test_a_model_cut_short_is_a_model(
 def test_a_budget_too_short_for_one_step_is_told(train: Train, tmp_path: Path) -> None:
     train("none", "--budget", "0.001s").refusal("the time budget of 0.001 s ran out")
     assert not (tmp_path / "none").exists()
+
+
+def test_fits_share_what_is_left_beside_the_reserve(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Clock, "left", property(lambda clock: clock.budget))
+    fitted = FittedDetector(b"", 1, 1)
+    budget = FitBudget(Clock(80.0), to_come=3, reserve=20.0)
+    assert budget.seconds() == 20
+    budget.made(fitted)
+    assert budget.seconds() == 30
+    assert FitBudget(Clock(80.0), to_come=3).seconds() == 80  # no use for a share
+    assert FitBudget(Clock(None), to_come=3, reserve=20.0).seconds() is None
+
+
+def test_what_follows_a_fit_that_was_cut_short_takes_its_time() -> None:
+    budget = FitBudget(Clock(80.0), to_come=2)
+    budget.made(FittedDetector(b"", 1, 1, {"steps": 1, "steps_planned": 2}))
+    assert (budget.finished, budget.clock.budget) == (False, 80)
+    budget.made(FittedDetector(b"", 1, 1))
+    assert (budget.finished, budget.clock.budget) == (False, None)

@@ -1,4 +1,4 @@
-"""Going on from a model: what it keeps, who sets the threshold again, and before beside after."""
+"""A warm start: what it keeps, who sets the threshold again, and before beside after."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from blemish.dataset.defective import open_defects
 from blemish.errors import DatasetError
 from blemish.features.cache import picture_name
 from blemish.training import train
-from blemish.training.hold_out import divide, divide_again
+from blemish.training.hold_out import hold_out_again, hold_out_parts
 from blemish.training.model_comparison import compare, sentences
-from blemish.training.warm_start import open_start, plan_of
+from blemish.training.warm_start import open_warm_start, plan_of
 
 pytest.importorskip("torch")
 
@@ -118,7 +118,7 @@ def test_a_model_is_recalibrated_with_what_it_keeps(cli: Cli, line: Line, tmp_pa
 
 
 def test_a_training_that_was_stopped_goes_on_to_the_same_model(line: Line, tmp_path: Path) -> None:
-    start = open_start(line.model, open_defects(line.new))
+    start = open_warm_start(line.model, open_defects(line.new))
     plan = plan_of(start, {}, settings={})
     data, out = open_dataset(line.data), tmp_path / "2.blemish"
 
@@ -145,11 +145,11 @@ def test_what_is_taught_tests_no_more(line: Line) -> None:
 
 
 def test_a_part_that_is_taught_by_name_tests_no_more_from_any_view(line: Line) -> None:
-    start = open_start(line.model, open_defects(line.new))
+    start = open_warm_start(line.model, open_defects(line.new))
     data = open_dataset(line.data, part_pattern=r"(?P<part>\d\d)\d\.png")  # 10, 20, 30 ...
     part = start.new.table.with_columns(part=pl.lit("10"))
-    rest, taken_out = replace(start, new=start.new.with_table(part)).without_taught(data)
-    assert taken_out == ["10", "20"]  # 20 has a picture that is taught
+    rest = replace(start, new=start.new.with_table(part)).usable(data)
+    assert set(data.split("test").parts) == {"10", "20"}  # 20 has a picture that is taught
     assert not len(rest.split("test"))
     assert len(rest) == len(data.split("train"))
 
@@ -235,11 +235,11 @@ PROMISE = Promise(0.01, 0.95)
 
 def test_new_good_parts_fill_up_what_is_held_out(tmp_path: Path) -> None:
     save_good(tmp_path / "good", range(10), SHAPE)
-    learnt, held = divide(open_dataset(tmp_path / "good"), PROMISE)
+    learnt, held = hold_out_parts(open_dataset(tmp_path / "good"), PROMISE)
     save_good(tmp_path / "good", range(50, 65), SHAPE)
     grown = open_dataset(tmp_path / "good")
     before = {"seen": set(learnt.parts), "before": set(held.parts)}
-    more, held2 = divide_again(grown, PROMISE, **before)
+    more, held2 = hold_out_again(grown, PROMISE, **before)
     assert set(held2.parts) > set(held.parts)
     assert len(held2.parts) == 5  # a fifth of 25
     assert not set(held2.parts) & set(learnt.parts)
@@ -250,23 +250,23 @@ def test_what_a_model_has_learnt_sets_no_threshold(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = open_dataset(save_good(tmp_path / "good", range(20), SHAPE))
-    held = divide(data, PROMISE)[1].parts
-    left = divide_again(data, PROMISE, seen=set(data.parts) - {held[0]}, before=held)[1]
+    held = hold_out_parts(data, PROMISE)[1].parts
+    left = hold_out_again(data, PROMISE, seen=set(data.parts) - {held[0]}, before=held)[1]
     assert left.parts == [held[0]]
     assert "only 1 good parts" in caplog.text
     with pytest.raises(DatasetError, match="has learnt from every good part"):
-        divide_again(data, PROMISE, seen=data.parts, before=held)
+        hold_out_again(data, PROMISE, seen=data.parts, before=held)
 
 
 def test_parts_of_new_defects_leave_the_threshold(line: Line) -> None:
     """A part that a defect is taught of, by its own name, sets no threshold any more."""
-    start = open_start(line.model, open_defects(line.new))
+    start = open_warm_start(line.model, open_defects(line.new))
     number = Path(min(known(line.model)[1])).stem
     data = open_dataset(line.data, part_pattern=r"(?P<part>\w+)\.png")
     part = start.new.table.with_columns(part=pl.lit(number))
     of_part = replace(start, new=start.new.with_table(part))
     for going_on, is_held in ((start, True), (of_part, False)):
-        learnt, held = going_on.divide(data, plan_of(start, {}, settings={}))
+        learnt, held = going_on.hold_out(data, plan_of(start, {}, settings={}))
         assert (number in held.parts, number in learnt.parts) == (is_held, not is_held)
 
 
@@ -301,10 +301,10 @@ def test_what_is_taught_but_not_kept_is_learnt_again_beside_new_ones(
     forgetful = changed(artifact, tmp_path / "m", defects=kept)
     scratches = save(tmp_path / "new/a.png", dented(310, SHAPE)).parent
     with pytest.raises(DatasetError, match="nothing new"):
-        open_start(forgetful, open_defects(scratches))
+        open_warm_start(forgetful, open_defects(scratches))
     save(scratches / "b.png", dented(777, SHAPE))
     save(scratches / "c.png", dented(777, SHAPE))
-    start = open_start(forgetful, open_defects(scratches))
+    start = open_warm_start(forgetful, open_defects(scratches))
     assert start.new.table["image"].to_list() == ["a.png", "b.png"]
     assert start.already == 2
 
@@ -365,7 +365,7 @@ def test_a_model_of_whole_pictures_goes_on_with_whole_pictures(
 
 
 def test_an_option_that_says_the_same_is_taken(line: Line) -> None:
-    start = open_start(line.model, open_defects(line.new))
+    start = open_warm_start(line.model, open_defects(line.new))
     plan = plan_of(start, {"--size": 64, "--seed": 0}, settings={"steps": "7", "batch": "4"})
     detector: Any = start.detector_for(plan)
     assert (detector.steps, detector.batch) == (7, 4)

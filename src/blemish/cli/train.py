@@ -11,9 +11,7 @@ from blemish.cli import _shared as shared
 from blemish.errors import BlemishError
 
 if TYPE_CHECKING:
-    from blemish.training import Trained
-    from blemish.training.plan import Plan
-    from blemish.training.warm_start import Start
+    from blemish.training import Plan, Start, Trained
 
 log = logging.getLogger("blemish")
 
@@ -88,7 +86,8 @@ def run(options: argparse.Namespace) -> int:
     from blemish.training import train
     from blemish.training.replay_buffer import MOST_BYTES, MOST_OF_A_PART, MOST_PARTS
 
-    start, plan = _going_on(options) if options.model or options.defects else (None, _plan(options))
+    begin = _warm_start if options.model or options.defects else _fresh_start
+    start, plan = begin(options)
     progress = shared.ProgressLine(options)
     trained = train(
         shared.open_data(options),
@@ -111,13 +110,14 @@ def run(options: argparse.Namespace) -> int:
         )
     shared.write_json(trained.card, options.json)
     if options.json != "-":
-        print("\n".join(_said(trained, options, 0 if start is None else start.already)))
+        print("\n".join(_said(trained, options, start.already)))
     return int(options.strict and trained.provisional)
 
 
-def _plan(options: argparse.Namespace) -> Plan:
+def _fresh_start(options: argparse.Namespace) -> tuple[Start, Plan]:
+    """A training of the data alone, as the options plan it."""
     from blemish.features.cache import default_folder
-    from blemish.training import Plan
+    from blemish.training import FRESH_START, Plan
 
     options.max_fpr = options.max_fpr or shared.MAX_FPR
     options.confidence = options.confidence or shared.CONFIDENCE
@@ -130,7 +130,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         "hold_out": _share(options.hold_out),
         "seed": options.seed,
     }
-    return Plan(
+    plan = Plan(
         preset=options.preset,
         settings=shared.settings(options),
         promise=shared.promise(options),
@@ -139,9 +139,10 @@ def _plan(options: argparse.Namespace) -> Plan:
         cache=options.cache or default_folder(),
         **{key: value for key, value in given.items() if value is not None},
     )
+    return FRESH_START, plan
 
 
-def _going_on(options: argparse.Namespace) -> tuple[Start, Plan]:
+def _warm_start(options: argparse.Namespace) -> tuple[Start, Plan]:
     """The model to go on from, and its plan."""
     if options.model is None or options.defects is None:
         alone, lacking = ("--from", "--defects") if options.model else ("--defects", "--from")
@@ -150,12 +151,12 @@ def _going_on(options: argparse.Namespace) -> tuple[Start, Plan]:
         )
     from blemish.dataset.defective import open_defects
     from blemish.features.cache import default_folder
-    from blemish.training.warm_start import open_start, plan_of
+    from blemish.training.warm_start import open_warm_start, plan_of
 
     defects = open_defects(
         options.defects, part_pattern=options.part_pattern, category=options.category
     )
-    start = open_start(options.model, defects)
+    start = open_warm_start(options.model, defects)
     given: dict[str, Any] = {
         f"--{name.replace('_', '-')}": getattr(options, name)
         for name in ("detector", "size", "resize", "crop", "tile", "seed")

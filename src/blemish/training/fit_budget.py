@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from blemish.detectors.base import Clock, FittedDetector
+from blemish.detectors.base import Clock, Detector, FittedDetector
 from blemish.features.stream import FeatureStream
 
 HEADS = 4  # a detector may take so many times as long as its backbone alone
 
 
 @dataclass
-class Fits:
-    """The fits of one training, `to_come` of them, and the clock of what follows each.
+class FitBudget:
+    """The time for the fits of one training, `to_come` of them, and the clock of what follows each.
 
     `reserve`, in seconds, is for what comes after the last one. Only a network that is trained in
     steps has a use for a share of the time; for any other detector it is None.
@@ -26,7 +26,22 @@ class Fits:
     reserve: float | None = None
     finished: bool = True
 
-    def budget(self) -> float | None:
+    @classmethod
+    def of(
+        cls,
+        clock: Clock,
+        fits: int,
+        detector: Detector,
+        features: FeatureStream,
+        image: Path,
+        to_score: int,
+    ) -> Self:
+        """The budget of so many `fits`, with a reserve for `to_score` images such as `image`."""
+        if clock.budget is None or not is_trained_in_steps(detector):
+            return cls(clock, fits)
+        return cls(clock, fits, HEADS * to_score * _seconds_to_run(features, image))
+
+    def seconds(self) -> float | None:
         """Seconds for the next fit."""
         left = self.clock.left
         if left is None or self.reserve is None:
@@ -41,12 +56,17 @@ class Fits:
             self.clock = Clock(None)
 
 
-def seconds_to_score(features: FeatureStream, images: Sequence[Path], more: int) -> float:
-    """What scoring these images, and `more` like them, will take: a guess from one of them."""
+def is_trained_in_steps(detector: Detector) -> bool:
+    """Whether that detector is a network that is trained step by step."""
+    return hasattr(detector, "steps")
+
+
+def _seconds_to_run(features: FeatureStream, image: Path) -> float:
+    """What the backbone takes for one image: a guess from that image."""
     stream = FeatureStream(
         features.backbone, [layer.name for layer in features.layers], features.recipe
     )
-    list(stream.batches(images[:1]))  # opens the session
+    list(stream.batches([image]))  # opens the session
     began = time.monotonic()
-    list(stream.batches(images[:1]))
-    return HEADS * (time.monotonic() - began) * (len(images) + more)
+    list(stream.batches([image]))
+    return time.monotonic() - began

@@ -1,4 +1,4 @@
-"""Who learns and who sets the threshold: categories, and good parts divided within each."""
+"""The hold-out: which good parts are learnt from, and which others set the threshold."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def refuse_tested(data: Dataset, detector: str) -> None:
         )
 
 
-def divide(
+def hold_out_parts(
     data: Dataset,
     promise: Promise,
     *,
@@ -95,7 +95,7 @@ def divide(
     return data.with_table(learnt), data.with_table(held)
 
 
-def divide_again(
+def hold_out_again(
     data: Dataset,
     promise: Promise,
     *,
@@ -104,7 +104,7 @@ def divide_again(
     share: float | None = None,
     seed: int = 0,
 ) -> tuple[Dataset, Dataset]:
-    """As `divide`, for a model that goes on: the parts it has `seen` never set its threshold.
+    """As `hold_out_parts`, for a warm start: the parts it has `seen` never set its threshold.
 
     Those of `before`, which set it so far, do so again; new parts fill up to the share. Raises
     DatasetError where there is no unseen part.
@@ -115,7 +115,7 @@ def divide_again(
         held, wanted = validation.where(~known), len(validation.parts)
         both = data.with_table(pl.concat([good.table, validation.table]))
     else:
-        wanted = len(divide(data, promise, share=share, seed=seed)[1].parts)
+        wanted = len(hold_out_parts(data, promise, share=share, seed=seed)[1].parts)
         unseen, both = good.where(~known), good
         was_held = pl.col("part").is_in(list(before))
         held, others = unseen.where(was_held), unseen.where(~was_held)

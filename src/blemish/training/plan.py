@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from blemish.calibration.promise import Promise
-from blemish.dataset import Dataset
+from blemish.calibration.promise import Method, Promise
 from blemish.detectors import usual_resize, usual_size, usual_tile
 from blemish.errors import BlemishError
 from blemish.features.cache import default_folder
@@ -44,9 +44,22 @@ class Plan:
     seed: int = 0
     cache: Path | None = field(default_factory=default_folder)
 
+    @property
+    def method(self) -> Method:
+        """How the threshold is found."""
+        return "cross-fitted estimate" if self.cross_fit else "held-out"
 
-def make_recipe(data: Dataset, plan: Plan) -> Recipe:
-    """The preprocessing of all good images of `data`, with one window for 16-bit data."""
+    @property
+    def fits(self) -> int:
+        """How many fits the training takes: the model's own, and those to some of the parts."""
+        return 1 + self.cross_fit + 2 * self.view_scales
+
+
+def make_recipe(plan: Plan, images: Sequence[Path]) -> Recipe:
+    """The preprocessing that the plan asks for, with one window for all `images` of 16 bits.
+
+    Raises BlemishError for a size or a crop that cannot be.
+    """
     multiple = 32
     size = usual_size(plan.detector) if plan.size is None else plan.size
     if size < multiple or size % multiple or size > 2048:
@@ -62,5 +75,4 @@ def make_recipe(data: Dataset, plan: Plan) -> Recipe:
         tile = usual_tile(plan.detector, side)
     resize = plan.resize or ("squash" if plan.tile == 0 else usual_resize(plan.detector))
     recipe = Recipe(side, side, resize, tile=tile, margin=margin)
-    known = data.split("train").images + data.split("validation").images
-    return dataclasses.replace(recipe, window=find_window(known))
+    return dataclasses.replace(recipe, window=find_window(images))

@@ -1,4 +1,4 @@
-"""The pictures of real defects that a model was taught, kept in it for when it is taught more.
+"""The replay buffer: pictures of real defects that a model keeps for later warm starts.
 
 So nobody has to keep old folders, and no defect is forgotten.
 """
@@ -115,13 +115,13 @@ def members(kept: Sequence[KeptDefect]) -> tuple[dict[str, bytes], list[dict[str
     files: dict[str, bytes] = {}
     entries: list[dict[str, Any]] = []
     for number, one in enumerate(kept):
-        start = f"{FOLDER}{number:04}"
-        files[start + one.suffix] = one.picture
+        name = f"{FOLDER}{number:04}"
+        files[name + one.suffix] = one.picture
         if one.mask is not None:
-            files[start + "_mask.png"] = one.mask
+            files[name + "_mask.png"] = one.mask
         entries.append(
             {
-                "member": start + one.suffix,
+                "member": name + one.suffix,
                 "part": one.part,
                 "kind": one.kind,
                 "image": one.name,

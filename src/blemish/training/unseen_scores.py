@@ -37,6 +37,17 @@ def score_images(
             progress(Progress(f"scoring {what}", done, len(rows)))
 
 
+def cross_fit_scores(
+    rows: Dataset, number: int, seed: int, score_unseen: ScoreUnseen
+) -> list[HeldOut]:
+    """The scores of all rows, each fold of parts by a model of the others; none for 0 folds."""
+    return [
+        score
+        for fold, (others, left_out) in enumerate(folds(rows, number, seed) if number else ())
+        for score in score_unseen(others, left_out, f"fold{fold}")
+    ]
+
+
 def learn_view_scales(
     rows: Dataset, seed: int, folder: Path, score_unseen: ScoreUnseen
 ) -> ViewScales:

@@ -1,4 +1,4 @@
-"""Going on from a model with new real defects, so that it forgets none of the earlier ones."""
+"""A warm start: going on from a model with new real defects, so that it forgets no earlier one."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from blemish.calibration.promise import Promise
 from blemish.dataset import Dataset
 from blemish.dataset.words import name_some
 from blemish.detectors import detector_names, learns_from_defects, open_detector
-from blemish.detectors.base import Detector
+from blemish.detectors.base import Detector, ShowProgress
 from blemish.errors import ArtifactError, BlemishError, DatasetError
-from blemish.features.backbone import Backbone
+from blemish.features.backbone import open_backbone
 from blemish.features.cache import picture_name
 from blemish.images import Recipe
+from blemish.inspector import Inspector
 from blemish.settings import with_settings
 from blemish.training.card import kinds, seen
-from blemish.training.hold_out import divide_again
+from blemish.training.hold_out import hold_out_again
+from blemish.training.model_comparison import compare
 from blemish.training.plan import Plan
 from blemish.training.replay_buffer import KeptDefect, as_training, extract, kept_in, named
 
@@ -34,7 +36,7 @@ FREE = "steps"  # the one setting that may change from training to training
 
 
 @dataclass(frozen=True, eq=False)
-class Start:
+class WarmStart:
     """A model to go on from, the pictures of defects that it keeps, and those that are `new`.
 
     `already` counts pictures that it was taught before, or that came twice. Of these, `new` has the
@@ -48,12 +50,22 @@ class Start:
 
     @property
     def key(self) -> list[str]:
-        """What the trained model depends on."""
+        """What the trained model depends on: the model before, and the new defects."""
         return [self.artifact.sha256, self.new.fingerprint()]
 
     @property
+    def files(self) -> list[Path]:
+        """The model before, which is still needed."""
+        return [self.artifact.path]
+
+    @property
+    def fit_arguments(self) -> dict[str, Any]:
+        """The model whose weights the training begins with."""
+        return {"start": self.artifact.model}
+
+    @property
     def recipe(self) -> Recipe:
-        """The model's preprocessing, which stays."""
+        """The model's preprocessing."""
         return Recipe.from_json(self.artifact.card["recipe"])
 
     @property
@@ -80,51 +92,37 @@ class Start:
         }
 
     def detector_for(self, plan: Plan) -> Detector:
-        """The detector that goes on."""
+        """The model's detector, with the few settings that the plan may change."""
         return with_settings(f"detector {plan.detector}", self.detector, plan.settings)
 
-    def check(self, data: Dataset, backbone: Backbone) -> None:
-        """Refuse data that calls a new defect good, and another backbone; warn of other data."""
-        if backbone.sha256 != self.artifact.card["backbone"]["sha256"]:
-            raise BlemishError(
-                f"{self.artifact.path} was trained on another file of the backbone "
-                f"{backbone.name}; import that one again, with `blemish backbone import`"
-            )
-        good = data.where(pl.col("split") != "test").good()
-        names = {picture_name(image): name for image, name in _named_images(good)}
-        if both := sorted(names.keys() & {picture_name(image) for image in self.new.images}):
-            raise DatasetError(
-                f"{data.root} calls pictures good that are to be learnt as defective: "
-                f"{name_some([names[key] for key in both])}; take them out of one of the two"
-            )
-        if not names.keys() & set(self.artifact.card["data"]["trained_images"]):
-            log.warning(
-                "%s learnt from none of the good pictures of %s: is it the same product?",
-                self.artifact.path,
-                data.root,
-            )
+    def recipe_for(self, data: Dataset, plan: Plan) -> Recipe:
+        """The model's preprocessing, which stays."""
+        return self.recipe
 
-    def without_taught(self, data: Dataset) -> tuple[Dataset, list[str]]:
-        """`data` without what is taught, or was learnt from, outside of training; the test parts.
+    def usable(self, data: Dataset) -> Dataset:
+        """`data` without what was learnt from, or will be, outside of training: the test parts.
 
-        Whole parts go, for a part that was learnt from tests no model any more.
+        Whole parts go, for a part that was learnt from tests no model any more. Raises BlemishError
+        for another backbone, and DatasetError for data that calls a new defect good; warns of data
+        of which the model learnt nothing.
         """
+        self._check_backbone()
+        self._check_good(data)
         rest = data.where((pl.col("split") == "test") | _is_set_aside())
         known = seen(self.learnt_from, rest)
         out = pl.col("part").is_in(known) & ((pl.col("split") == "test") | _is_set_aside())
-        tested = set(data.split("test").parts)
-        return data.where(~out), [part for part in known if part in tested]
+        return data.where(~out)
 
-    def divide(self, data: Dataset, plan: Plan) -> tuple[Dataset, Dataset]:
+    def hold_out(self, data: Dataset, plan: Plan) -> tuple[Dataset, Dataset]:
         """The good rows to learn from, and those of unseen parts that set the threshold."""
         good = data.where(pl.col("split") != "test").good()
         before = {entry["part"] for entry in self.artifact.card["calibration"]["scores"]}
         known = seen(self.learnt_from, good)
-        return divide_again(
+        return hold_out_again(
             data, plan.promise, seen=known, before=before, share=plan.hold_out, seed=plan.seed
         )
 
-    def with_taught(self, data: Dataset, folder: Path) -> Dataset:
+    def with_more_defects(self, data: Dataset, folder: Path) -> Dataset:
         """`data` with the kept defects, which are written into `folder`, and with the new ones.
 
         A picture that is among its own training defects too is there once.
@@ -143,23 +141,71 @@ class Start:
         ]
         return data.with_table(pl.concat(tables))
 
-    def carried_on(
-        self, card: Mapping[str, Any], newly: Dataset, comparison: Mapping[str, Any]
+    def test_rows(self, data: Dataset) -> Dataset:
+        """The test rows of `data`, which neither model has learnt from."""
+        return data.split("test")
+
+    def complete_card(
+        self,
+        card: Mapping[str, Any],
+        graph: bytes,
+        *,
+        data: Dataset,
+        usable: Dataset,
+        learnt: Dataset,
+        progress: ShowProgress | None = None,
     ) -> dict[str, Any]:
-        """The next model's card: what the earlier ones learnt from is part of it."""
-        data = dict(card["data"])
-        known = pictures_taught(self.artifact)
-        names = [picture_name(image) for image in newly.images]
-        more = newly.take([i for i, name in enumerate(names) if name not in known])
-        data["taught"] = {**data["taught"], "pictures": sorted({*known, *names})}
+        """The card with what the models before learnt from, and with the comparison of the two."""
+        before, after = Inspector.of(self.artifact), Inspector(graph, card)
+        tested = self.test_rows(usable)
+        taken_out = sorted(set(data.split("test").parts) - set(tested.parts))
+        comparison = {**compare(before, after, tested, progress), "taken_out": taken_out}
+
+        known = learnt_defects(self.artifact)
+        names = [picture_name(image) for image in learnt.images]
+        more = learnt.take([i for i, name in enumerate(names) if name not in known])
+        of_data = dict(card["data"])
+        of_data["taught"] = {**of_data["taught"], "pictures": sorted({*known, *names})}
         for key, earlier in self.learnt_from.items():
-            data[key] = sorted({*earlier, *data[key]})
-        taught = {"taught": len(more.parts), "defects": kinds(more)}
-        before = {"sha256": self.artifact.sha256, **taught}
-        return {**card, "data": data, "continued_from": before, "comparison": comparison}
+            of_data[key] = sorted({*earlier, *of_data[key]})
+        continued_from = {
+            "sha256": self.artifact.sha256,
+            "taught": len(more.parts),
+            "defects": kinds(more),
+        }
+        return {
+            **card,
+            "data": of_data,
+            "continued_from": continued_from,
+            "comparison": comparison,
+        }
+
+    def _check_backbone(self) -> None:
+        backbone = open_backbone(self.detector.backbone)
+        if backbone.sha256 != self.artifact.card["backbone"]["sha256"]:
+            raise BlemishError(
+                f"{self.artifact.path} was trained on another file of the backbone "
+                f"{backbone.name}; import that one again, with `blemish backbone import`"
+            )
+
+    def _check_good(self, data: Dataset) -> None:
+        """Refuse data that calls a new defect good, and warn of data of another product."""
+        good = data.where(pl.col("split") != "test").good()
+        names = {picture_name(image): name for image, name in _named_images(good)}
+        if both := sorted(names.keys() & {picture_name(image) for image in self.new.images}):
+            raise DatasetError(
+                f"{data.root} calls pictures good that are to be learnt as defective: "
+                f"{name_some([names[key] for key in both])}; take them out of one of the two"
+            )
+        if not names.keys() & set(self.artifact.card["data"]["trained_images"]):
+            log.warning(
+                "%s learnt from none of the good pictures of %s: is it the same product?",
+                self.artifact.path,
+                data.root,
+            )
 
 
-def open_start(model: Path, defects: Dataset) -> Start:
+def open_warm_start(model: Path, defects: Dataset) -> WarmStart:
     """The model at `model`, to be taught `defects`, real ones that its data need not hold.
 
     Raises BlemishError for a model whose detector does not learn from defects, and DatasetError
@@ -177,23 +223,23 @@ def open_start(model: Path, defects: Dataset) -> Start:
         )
     kept = kept_in(artifact)
     names = [picture_name(image) for image in defects.images]
-    if not (more := set(names) - pictures_taught(artifact)):
+    if not (more := set(names) - learnt_defects(artifact)):
         raise DatasetError(
             f"{defects.root} holds nothing new: all {len(defects)} pictures are taught to {model} "
             "already"
         )
     known = {one.name for one in kept}
     places = [i for i, name in enumerate(names) if name not in known and name not in names[:i]]
-    return Start(artifact, kept, named(defects.take(places)), len(defects) - len(more))
+    return WarmStart(artifact, kept, named(defects.take(places)), len(defects) - len(more))
 
 
-def pictures_taught(artifact: Artifact) -> set[str]:
+def learnt_defects(artifact: Artifact) -> set[str]:
     """The pictures of defects that a model was taught, those among them that it does not keep."""
     return set(artifact.card["data"].get("taught", {}).get("pictures", ()))
 
 
 def plan_of(
-    start: Start,
+    start: WarmStart,
     given: Mapping[str, Any],
     *,
     settings: Mapping[str, str],
@@ -239,7 +285,9 @@ def plan_of(
     )
 
 
-def _refuse_other_settings(start: Start, settings: Mapping[str, str], preset: str | None) -> None:
+def _refuse_other_settings(
+    start: WarmStart, settings: Mapping[str, str], preset: str | None
+) -> None:
     name, own = start.artifact.card["detector"]["name"], start.detector
     asked = open_detector(name, settings, preset=preset)
     keys = settings if preset is None else [field.name for field in fields(own)]

@@ -1,0 +1,25 @@
+"""How long a model takes for an image."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from blemish.inspector import Inspector
+
+LATENCY_IMAGES = 20
+
+
+def measure_latency(
+    inspector: Inspector, images: Sequence[Path]
+) -> tuple[dict[str, float], tuple[int, int]]:
+    """Milliseconds from file to score, median and largest of a few images; the last one's shape."""
+    times, shape = [], (1, 1)
+    for image in images[:LATENCY_IMAGES]:
+        start = time.perf_counter()
+        shape = inspector.look(image).shape
+        times.append(1000 * (time.perf_counter() - start))
+    return {"p50": float(np.median(times)), "max": float(np.max(times))}, shape

@@ -1,0 +1,59 @@
+"""A threshold set anew on good parts that the model has not seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from blemish.artifact import open_artifact, write_artifact
+from blemish.calibration.held_out import calibrate_parts
+from blemish.calibration.promise import Promise
+from blemish.dataset import Dataset
+from blemish.dataset.words import name_some
+from blemish.detectors.base import Clock, ShowProgress
+from blemish.errors import CalibrationError
+from blemish.inspector import Inspector
+from blemish.training.card import counts, seen
+from blemish.training.trained import Trained
+from blemish.training.unseen_scores import score_images
+
+
+def recalibrate(
+    model: Path,
+    good: Dataset,
+    promise: Promise,
+    out: Path,
+    *,
+    progress: ShowProgress | None = None,
+) -> Trained:
+    """Set the threshold of a model anew, on good parts that it was not trained on.
+
+    Raises CalibrationError when an image of `good` has a part that the model learnt from, or is one
+    that it learnt from, and when `good` lacks a view without which the model passes no part.
+    """
+    clock = Clock(None)
+    artifact = open_artifact(model)
+    if known := seen(artifact.card["data"], good):
+        raise CalibrationError(
+            f"{name_some(known)} of {good.root} were used to train {model}; "
+            "the threshold needs good parts that the model has not seen"
+        )
+    if lacking := set(artifact.card["calibration"].get("categories", ())) - set(good.categories):
+        raise CalibrationError(
+            f"{good.root} has no good part of {name_some(sorted(lacking))}, and {model} has a "
+            "threshold for each of its categories: give good parts of all of them"
+        )
+    held = score_images(Inspector.of(artifact), good, clock, progress)
+    calibration, details = calibrate_parts(list(held), promise)
+    required = artifact.card["calibration"]["required_views"]
+    if set(required) - set(details["required_views"]):
+        raise CalibrationError(
+            f"{good.root} must show parts from the views {', '.join(required)}, as {model} does: "
+            "say which images are one part with --parts or --part-pattern"
+        )
+    card = {
+        **{key: value for key, value in artifact.card.items() if key != "comparison"},
+        "calibration": {**calibration.to_json(), **details},
+        "data": {**artifact.card["data"], "held_out": counts(good), "recalibrated_on": good.name},
+    }
+    write_artifact(out, artifact.model, card, artifact.members)
+    return Trained(out, calibration, card, clock.elapsed)
