@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from blemish.graph.builder import Graph
 from blemish.graph.join import join
 from blemish.images import crops, fit, read_eight_bit, unfit
 from blemish.inspector import Inspector, regions
+from blemish.model.card import Card
 from blemish.threads import default_threads
 from blemish.training import Plan, train
 from measuring import data_set, print_line
@@ -78,7 +80,7 @@ def arms(model: Path, detector: str, picture: Path) -> dict[str, Callable[[], An
     graph = open_session(artifact.model)
     (map_,) = graph.run(["map"], feed)
     whole_map = unfit(map_[0], valid, recipe, pixels.shape)
-    level = artifact.card["calibration"]["map_threshold"]
+    level = artifact.card.calibration.map_threshold
     layer = deepest(open_detector(detector).layers)
     cut = bare_backbone(layer, recipe.height, recipe.width)
     whole = open_session(open_backbone().path).runtime
@@ -97,8 +99,8 @@ def arms(model: Path, detector: str, picture: Path) -> dict[str, Callable[[], An
     }
 
 
-def _with_threshold(card: Mapping[str, Any], threshold: float) -> dict[str, Any]:
-    return {**card, "calibration": {**card["calibration"], "threshold": threshold}}
+def _with_threshold(card: Card, threshold: float) -> Card:
+    return card.with_calibration(replace(card.calibration, threshold=threshold))
 
 
 def take_turns(arms: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:

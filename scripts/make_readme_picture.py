@@ -45,7 +45,7 @@ def column(demo: Demo, inspector: Inspector, kind: str) -> Column:
     part = middle(demo, kind)
     rgb = read_rgb(demo.evaluation.images[part.images[0]].image, inspector.recipe.window)
     look = inspector.look(rgb)
-    level = float(inspector.card["calibration"]["map_threshold"])
+    level = inspector.calibration.map_threshold
     heat = overlay(rgb, look.map, ColourScale(0.5 * level, 2 * level))
     size = SIZE[0] * 2, SIZE[1] * 2  # outlines are drawn large, then shrunk
     heat = cv2.resize(heat, size, interpolation=cv2.INTER_CUBIC).astype(np.uint8)

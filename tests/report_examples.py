@@ -15,6 +15,7 @@ from blemish.calibration.promise import Calibration, Promise, calibrate
 from blemish.evaluation import ImageResult, PartResult
 from blemish.metrics.decision import confusion, oracle_f1_threshold
 from blemish.metrics.image import auroc, average_precision
+from blemish.model.card import Card
 
 Look = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.bool_] | None]
 
@@ -26,7 +27,7 @@ class Example:
     images: list[ImageResult]
     parts: list[PartResult]
     figures: dict[str, Any]
-    card: dict[str, Any]
+    card: Card
     picture: Callable[[ImageResult], Look]
     looked: list[int] = field(default_factory=list)
 
@@ -163,8 +164,9 @@ def _figures(parts: list[PartResult], threshold: float, name: str) -> dict[str, 
     }
 
 
-def _card(calibration: Calibration, name: str) -> dict[str, Any]:
-    return {
+def _card(calibration: Calibration, name: str) -> Card:
+    values = {
+        "schema": 1,
         "detector": {"name": "padim", "settings": {"shrinkage": 0.2, "blocks": [4, 10]}},
         "backbone": {"name": "efficientnet_lite0", "sha256": "9b1c" * 16},
         "data": {
@@ -190,4 +192,7 @@ def _card(calibration: Calibration, name: str) -> dict[str, Any]:
         "latency_ms": {"p50": 14.2, "max": 31.0},
         "machine": "Linux x86_64, 2 threads",
         "versions": {"blemish": "0.1.0", "python": "3.11.2", "numpy": "2.4.0"},
+        "fit": {},
+        "golden_score": 1.0,
     }
+    return Card.from_json(values)

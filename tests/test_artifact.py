@@ -6,9 +6,12 @@ import json
 import os
 import stat
 import zipfile
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from cards import sound_card
 
 from blemish.artifact import Artifact, open_artifact, write_artifact
 from blemish.errors import ArtifactError
@@ -17,7 +20,7 @@ from blemish.golden import RAW, TENSOR, replay
 from blemish.inspector import Inspector
 
 MODEL = b"a network" * 9
-CARD = {"golden_score": 1.5, "recipe": {"tile": None}, "terms": "für Übungen"}
+CARD = sound_card()
 GOLDEN = {"golden/raw.png": b"\x89PNG raw", "golden/tensor.png": b"\x89PNG tensor"}
 
 
@@ -33,7 +36,7 @@ def content(artifact: Artifact) -> tuple[object, ...]:
 
 def test_what_was_written_is_read(tiny: Path) -> None:
     artifact = open_artifact(tiny)
-    assert content(artifact) == (MODEL, {"schema": 1, **CARD}, GOLDEN)
+    assert content(artifact) == (MODEL, CARD, GOLDEN)
     assert artifact.path == tiny
     with zipfile.ZipFile(tiny) as archive:
         assert set(archive.namelist()) == {"model.onnx", "card.json", "sha256", *GOLDEN}
@@ -131,9 +134,13 @@ def test_a_member_that_was_exchanged(tiny: Path, member: str) -> None:
 
 
 def test_a_card_that_lacks_what_inspection_needs(tiny: Path) -> None:
-    write_artifact(tiny, MODEL, {"calibration": {}}, {})
-    with pytest.raises(ArtifactError, match=r"tiny\.blemish: its card lacks 'recipe'"):
-        Inspector.open(tiny)
+    held = members(tiny)
+    values = {key: value for key, value in CARD.to_json().items() if key != "recipe"}
+    held["card.json"] = json.dumps(values).encode()
+    hashes = {name: sha256(data).hexdigest() for name, data in held.items() if name != "sha256"}
+    rewrite(tiny, held | {"sha256": json.dumps(hashes).encode()})
+    with pytest.raises(ArtifactError, match=r"tiny\.blemish.*`recipe`"):
+        open_artifact(tiny)
 
 
 def test_an_error_while_writing_leaves_the_old_file_and_nothing_else(tiny: Path) -> None:
@@ -163,14 +170,14 @@ def test_others_may_read_the_model_as_any_other_file(tiny: Path) -> None:
 def test_a_model_replays_its_golden_picture(model: Path) -> None:
     artifact = open_artifact(model)
     assert set(artifact.golden) == {RAW, TENSOR}
-    replay(Inspector.of(artifact), artifact.golden, artifact.card["golden_score"])
+    replay(Inspector.of(artifact), artifact.golden, artifact.card.golden_score)
 
 
 def test_a_replay_tells_another_network_and_another_preprocessing(model: Path) -> None:
     artifact = open_artifact(model)
-    expected = artifact.card["golden_score"]
+    expected = artifact.card.golden_score
     with pytest.raises(ArtifactError, match="its runtime computes something else"):
         replay(Inspector.of(artifact), artifact.golden, expected * 1.01)
-    card = artifact.card | {"recipe": artifact.card["recipe"] | {"resize": "pad"}}
+    padded = replace(artifact.card.recipe, resize="pad")
     with pytest.raises(ArtifactError, match="no longer gives the tensor"):
-        replay(Inspector(artifact.model, card), artifact.golden, expected)
+        replay(Inspector(artifact.model, padded), artifact.golden, expected)

@@ -32,6 +32,7 @@ from blemish.features.session import open_session
 from blemish.features.state_dict import read_state_dict
 from blemish.features.stream import FeatureStream
 from blemish.images import Recipe
+from blemish.model.card import BackboneEntry
 
 RANDOM = "resnet18-random"
 STRIDES = {"layer1": 4, "layer2": 8, "layer3": 16, "layer4": 32}
@@ -278,7 +279,7 @@ def test_a_detector_learns_on_an_imported_backbone_and_its_model_names_it(
     settings = ["--set", f"backbone={RANDOM}", "--set", "layers=layer1,layer2"]
     detector = ["--detector", "padim", "--size", "64"]
     assert cli("train", plates, "-o", model, *detector, *settings).code == 0
-    assert open_artifact(model).card["backbone"] == {"name": RANDOM, "sha256": sha256}
+    assert open_artifact(model).card.backbone == BackboneEntry(RANDOM, sha256)
     open_backbone(RANDOM).path.unlink()  # the model has all that it needs
     run = cli("evaluate", model, plates, "--json", "-")
     assert json.loads(run.out)["image"]["auroc"] > 0.9

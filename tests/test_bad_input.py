@@ -250,7 +250,7 @@ def test_a_calibration_does_not_forget_the_views(cli: Cli, two_views: Path, tmp_
     out = tmp_path / "m.blemish"
     run = cli("calibrate", two_views, good, "-o", out, "--part-pattern", VIEW_PATTERN)
     assert run.code == 0
-    assert open_artifact(out).card["calibration"]["required_views"] == ["side", "top"]
+    assert open_artifact(out).card.calibration.required_views == ("side", "top")
     # The same pictures without a word on parts would turn every view into a part of its own.
     cli("calibrate", two_views, good, "-o", out).refusal(good, "side, top")
 

@@ -112,7 +112,7 @@ def kept(evaluation: Evaluation) -> list[KeptMap]:
 def test_maps_are_in_units_of_their_detector(evaluation: Evaluation, kept: list[KeptMap]) -> None:
     good = [one.picture for one in kept if one.label == "good"]
     assert np.median([picture.median for picture in good]) == pytest.approx(0, abs=1e-6)
-    level = evaluation.card["calibration"]["map_threshold"]
+    level = evaluation.card.calibration.map_threshold
     chosen = choose_images(evaluation.images, evaluation.inspector.threshold)
     maps = [evaluation.look(choice.index)[1] for choice in chosen]
     low = np.median(
@@ -150,8 +150,8 @@ def test_huge_and_flat_maps_are_kept_as_numbers(evaluation: Evaluation, tmp_path
         return rgb, np.full_like(map_, 1e34 if index else -1e34), mask
 
     for level in (1e30, -1e30, float("inf")):
-        card = {"calibration": {"map_threshold": level, "threshold": 0.0}}
-        huge: Any = SimpleNamespace(images=evaluation.images, card=card, look=look)
+        inspector = SimpleNamespace(calibration=SimpleNamespace(map_threshold=level, threshold=0.0))
+        huge: Any = SimpleNamespace(images=evaluation.images, inspector=inspector, look=look)
         write_maps(tmp_path / "m.npz", maps_of(huge, [Chosen(0, "good"), Chosen(7, "defect")]))
         for one in read_maps(tmp_path / "m.npz"):
             assert np.isfinite(one.picture.map).all()

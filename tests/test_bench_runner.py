@@ -267,7 +267,7 @@ def test_a_result_keeps_the_plain_numbers_of_the_fit(
         made = training.train(*args, budget=budget)  # type: ignore[arg-type]
         facts = {"steps": 812, "steps_planned": 2000, "loss": 0.5, "finished": False}
         more = {"layers": ["a"], "name": "quick", "worst": float("nan")}
-        return dataclasses.replace(made, card={**made.card, "fit": {**facts, **more}})
+        return dataclasses.replace(made, card=dataclasses.replace(made.card, fit={**facts, **more}))
 
     monkeypatch.setattr(execute_module, "train", train)
     job = plates_run(plates, budget=600.0)

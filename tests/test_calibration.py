@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta, binom
 
-from blemish.calibration.held_out import HeldOut, calibrate_parts
+from blemish.calibration.held_out import HeldOut, PartCalibration, calibrate_parts
 from blemish.calibration.promise import (
-    Calibration,
     Promise,
     calibrate,
     from_text,
@@ -23,6 +22,7 @@ from blemish.calibration.promise import (
 )
 from blemish.calibration.views import decide, missing_views, part_score
 from blemish.errors import CalibrationError, ImageError
+from blemish.typed_json import read
 
 PROMISE = Promise(0.01, 0.95)
 shares = st.floats(0.001, 0.5)
@@ -136,18 +136,20 @@ def test_the_promise_is_broken_no_more_often_than_stated(
 def test_a_calibration_survives_json(count: int, method: str) -> None:
     calibration = calibrate(np.arange(float(count)), PROMISE, method)  # type: ignore[arg-type]
     text = json.dumps(calibration.to_json(), allow_nan=False)
-    assert Calibration.from_json(json.loads(text)) == calibration
+    parts = {"map_threshold": 0.5, "required_views": [], "parts_left_out": 0}
+    assert read(PartCalibration, {**json.loads(text), **parts}).limit == calibration
     keys = {"threshold", "max_fpr", "confidence", "upper_bound", "good_parts", "provisional"}
     assert keys <= set(json.loads(text))
 
 
 @pytest.mark.parametrize("change", [{"colour": 1}, {"max_fpr": 2.0}, {"max_fpr": "much"}])
 def test_a_foreign_calibration_is_refused(change: dict[str, object]) -> None:
-    values = calibrate([1.0], PROMISE).to_json()
-    with pytest.raises(CalibrationError):
-        Calibration.from_json({**values, **change})
-    with pytest.raises(CalibrationError, match="threshold"):
-        Calibration.from_json({key: values[key] for key in values if key != "threshold"})
+    parts = {"map_threshold": 0.5, "required_views": [], "parts_left_out": 0}
+    values = calibrate([1.0], PROMISE).to_json() | parts
+    with pytest.raises((CalibrationError, ValueError), match=next(iter(change)).replace("_", ".")):
+        read(PartCalibration, {**values, **change})
+    with pytest.raises(ValueError, match="threshold"):
+        read(PartCalibration, {key: values[key] for key in values if key != "threshold"})
 
 
 def test_the_sentence_says_what_is_promised_and_when_it_holds() -> None:
@@ -213,12 +215,12 @@ def test_a_part_without_a_usual_view_does_not_set_the_threshold() -> None:
         held("0003", "side", 9.0),
         held("0001", "extra", 0.05),
     ]
-    calibration, details = calibrate_parts(images, PROMISE)
-    assert details["required_views"] == ["side", "top"]  # "extra" is on one part in three
+    calibration = calibrate_parts(images, PROMISE)
+    assert calibration.required_views == ("side", "top")  # "extra" is on one part in three
     assert calibration.good_parts == 2
     assert calibration.threshold == 0.2
-    assert details["map_threshold"] == 0.4
-    assert details["parts_left_out"] == 1
+    assert calibration.map_threshold == 0.4
+    assert calibration.parts_left_out == 1
 
 
 def test_parts_that_all_lack_a_view_set_no_threshold() -> None:

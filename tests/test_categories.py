@@ -22,6 +22,7 @@ from blemish.detectors import learns_several_categories
 from blemish.errors import CalibrationError, DatasetError
 from blemish.evaluation import Evaluation, evaluate
 from blemish.inspector import Inspector
+from blemish.model.card import Counts
 from blemish.training import Plan, hold_out, train
 from blemish.training.hold_out import hold_out_parts
 
@@ -69,7 +70,7 @@ def evaluation(both: Path, shop: Path) -> Evaluation:
 
 
 def calibration_of(model: Path) -> dict[str, Any]:
-    entry: dict[str, Any] = open_artifact(model).card["calibration"]
+    entry: dict[str, Any] = open_artifact(model).card.to_json()["calibration"]
     return entry
 
 
@@ -159,9 +160,9 @@ def test_each_category_has_the_promise_of_its_own_parts(
         assert own["upper_bound"] == pytest.approx(1 - 0.1 ** (1 / 7))
     pooled = sorted(max(score for _, score, _ in part["views"]) for part in entry["scores"])
     assert entry["threshold"] == pooled[-1 - entry["rank"]]
-    learnt = open_artifact(both).card["data"]["trained_on"]
-    assert learnt["categories"]["nut"] == {"images": 13, "parts": 13}
-    json.dumps(open_artifact(both).card, allow_nan=False)
+    learnt = open_artifact(both).card.data.trained_on
+    assert learnt.categories["nut"] == Counts(13, 13)
+    json.dumps(open_artifact(both).card.to_json(), allow_nan=False)
 
     run = cli("train", shop, "-o", tmp_path / "m.blemish", *ARGUMENTS, "--hold-out", "30%")
     [bolt] = [line for line in run.out.splitlines() if line.startswith("  bolt: ")]
@@ -192,13 +193,13 @@ def test_views_that_one_category_lacks_are_not_asked_of_a_part_of_no_name() -> N
     images = [HeldOut(f"n{n}", view, n, n, "nut") for n in range(4) for view in ("side", "top")]
     images += [HeldOut(f"b{n}", "top", 10 + n, n, "bolt") for n in range(4)]
     images += [HeldOut("torn", "side", 99, 99, "nut")]
-    calibration, details = calibrate_parts(images, PROMISE)
-    assert details["required_views"] == ["top"]
-    required = {name: own["required_views"] for name, own in details["categories"].items()}
-    assert required == {"bolt": ["top"], "nut": ["side", "top"]}
+    calibration = calibrate_parts(images, PROMISE)
+    assert calibration.required_views == ("top",)
+    required = {name: own.required_views for name, own in calibration.categories.items()}
+    assert required == {"bolt": ("top",), "nut": ("side", "top")}
     assert (calibration.good_parts, calibration.threshold) == (8, 13)
-    left = {name: own["parts_left_out"] for name, own in details["categories"].items()}
-    assert (left, details["parts_left_out"]) == ({"bolt": 0, "nut": 1}, 1)
+    left = {name: own.parts_left_out for name, own in calibration.categories.items()}
+    assert (left, calibration.parts_left_out) == ({"bolt": 0, "nut": 1}, 1)
 
 
 # Inspection.
@@ -318,8 +319,8 @@ def test_parts_of_several_views_are_decided_whole(tmp_path: Path) -> None:
     pattern = VIEW_PATTERN.replace("(?P<part>", r"(?P<part>\w+/\w+/\w+/")
     data = open_dataset(tmp_path / "shop", part_pattern=pattern)
     trained = train(data, tmp_path / "m.blemish", PLAN)
-    entry = trained.card["calibration"]
-    assert [own["required_views"] for own in entry["categories"].values()] == [["side", "top"]] * 2
+    entry = trained.card.calibration
+    assert [own.required_views for own in entry.categories.values()] == [("side", "top")] * 2
     figures = evaluate(Inspector.open(trained.path), data).figures
     assert figures["categories"]["nut"]["sample"]["aggregation"] == "max"
     assert figures["categories"]["nut"]["decision"]["incomplete"] == 0

@@ -172,7 +172,7 @@ def test_the_main_job_on_solar_cells(tmp_path: Path) -> None:
     figures = demo.evaluation.figures
     assert figures["image"]["auroc"] > 0.8
     assert set(figures["pixel"].values()) == {None}
-    assert demo.trained.card["data"]["terms"] == elpv.TERMS
+    assert demo.trained.card.data.terms == elpv.TERMS
     assert "non-commercial" in demo.report.read_text(encoding="utf-8")
     assert "of 12 solar cells with cracks" in demo.story()[1]
 

@@ -222,9 +222,9 @@ def test_decisions_are_those_at_the_models_threshold(evaluation: Evaluation) -> 
     decision = dict(evaluation.figures["decision"])
     assert decision.pop("threshold") == evaluation.inspector.threshold
     assert decision.pop("incomplete") == 0
-    calibration = evaluation.card["calibration"]
+    calibration = evaluation.card.calibration
     promise = decision.pop("promise")
-    assert promise == {key: calibration[key] for key in promise}
+    assert promise == {key: getattr(calibration, key) for key in promise}
     assert decision.pop("unit") == "part"
     assert decision == recount(evaluation, evaluation.inspector.threshold)
     assert decision["fn"] > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ def inspector(artifact: Artifact) -> Inspector:
 
 def with_calibration(artifact: Artifact, **changes: Any) -> Inspector:
     """The same model with other entries in its card's calibration."""
-    calibration = artifact.card["calibration"] | changes
-    return Inspector(artifact.model, artifact.card | {"calibration": calibration}, "changed")
+    card = artifact.card.with_calibration(replace(artifact.card.calibration, **changes))
+    return Inspector(artifact.model, card.recipe, card, "changed")
 
 
 def overlap(a: Box, b: Box) -> int:

@@ -64,7 +64,7 @@ def the_old_model_survives(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.blemish", "m.blemish.resume"]
     monkeypatch.undo()
     assert cli("train", plates, "-o", model, *QUICK, "--resume").code == 0
-    assert open_artifact(model).card["data"]["trained_on"]["images"] == 16
+    assert open_artifact(model).card.data.trained_on.images == 16
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.blemish"]
 
 
@@ -96,7 +96,7 @@ def test_a_cache_folder_that_cannot_be_written(plates: Path, tmp_path: Path) -> 
         [warning] = run.err
         assert str(place) in warning
         assert "name another with BLEMISH_CACHE" in warning
-        assert open_artifact(tmp_path / out).card["data"]["trained_on"]["images"] == 16
+        assert open_artifact(tmp_path / out).card.data.trained_on.images == 16
     assert place.read_text(encoding="utf-8").startswith("a file")
 
 
@@ -181,7 +181,7 @@ def test_a_training_that_is_killed_goes_on_to_the_same_model(
     assert straight.code == 0
     after, expected = open_artifact(model), open_artifact(tmp_path / "straight.blemish")
     assert after.model == expected.model
-    assert after.card["calibration"] == expected.card["calibration"]
+    assert after.card.calibration == expected.card.calibration
 
 
 @pytest.mark.parametrize("middle", ["views0/bank.npz", "views0.json", "views1.json"])
@@ -200,7 +200,7 @@ def test_a_training_that_is_killed_keeps_the_scales_of_its_views(
     assert cli("train", "-o", tmp_path / "straight.blemish", *argv).code == 0
     after, expected = open_artifact(model), open_artifact(tmp_path / "straight.blemish")
     assert after.model == expected.model
-    assert after.card["views"] == expected.card["views"]
+    assert after.card.views == expected.card.views
 
 
 def folder_of(model: Path, name: str) -> Path:

@@ -353,11 +353,12 @@ def test_known_defects_teach_through_the_command_line(
     assert run.code == 0, run.err
     assert "good parts and 6 defective parts in" in run.out
     card = open_artifact(model).card
-    assert card["recipe"]["tile"] == 64  # nothing is resized
-    taught = card["data"]["taught"]
-    assert (taught["images"], taught["defects"]) == (6, {"dent": 6})
-    assert card["fit"]["real_images"] in (5, 6)  # one of six may be held out
-    assert {"test/dent/200.png"} <= set(card["data"]["trained_parts"])
+    assert card.recipe.tile == 64  # nothing is resized
+    taught = card.data.taught
+    assert taught is not None
+    assert (taught.images, taught.defects) == (6, {"dent": 6})
+    assert card.fit["real_images"] in (5, 6)  # one of six may be held out
+    assert {"test/dent/200.png"} <= set(card.data.trained_parts)
     assert cli("evaluate", model, dents).code == 0
     folder = dents.parent / "test/dent"
     assert cli("inspect", model, folder / "210.png", "--heatmaps", maps).code == 0
@@ -387,8 +388,8 @@ def test_cross_fitting_and_view_scales_teach_the_defects_in_every_fold(
         run = cli("train", dents.parent / "views.csv", "-o", model, *short)
         assert run.code == 0, run.err
         card = open_artifact(model).card
-        assert card["data"]["taught"]["parts"] == 3
-        assert ("views" in card) == (more == ["--view-scales"])
+        assert card.data.taught.parts == 3
+        assert (card.views is not None) == (more == ["--view-scales"])
 
 
 def test_a_defect_on_a_part_that_sets_the_threshold_is_not_taught(surfaces: Dataset) -> None:

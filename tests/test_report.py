@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from report_examples import Example, example
 
 from blemish.calibration.promise import Promise, calibrate
-from blemish.errors import ArtifactError, CalibrationError
+from blemish.errors import ArtifactError
 from blemish.evaluation import Evaluation, PartResult
 from blemish.metrics.decision import Confusion
 from blemish.report import write_report
@@ -229,23 +229,6 @@ def test_incomplete_parts_are_said_and_not_counted(tmp_path: Path) -> None:
 )
 def test_a_poor_test_set_still_gives_a_page(case: Example, says: str, tmp_path: Path) -> None:
     assert says in page_of(case, tmp_path).text
-
-
-def test_a_card_without_a_map_threshold_gives_no_outline_of_the_map(tmp_path: Path) -> None:
-    without = small()
-    del without.card["calibration"]["map_threshold"]
-    page = page_of(without, tmp_path)
-    assert not [path for path in page.all("path") if path["class"] == "found"]
-    assert [path for path in page.all("path") if path["class"] == "truth"]
-    assert "above the map threshold" not in page.text
-
-
-def test_a_card_without_a_threshold_is_refused(tmp_path: Path) -> None:
-    without = small()
-    without.card["calibration"] = {"map_threshold": 1.0}
-    with pytest.raises(CalibrationError):
-        written(without, tmp_path)
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def drag_line(page: sync_api.Page, by: float) -> None:
 
 
 def test_the_page_starts_at_the_calibrated_threshold(page: sync_api.Page, plates: Example) -> None:
-    calibrated = plates.card["calibration"]["threshold"]
+    calibrated = plates.card.calibration.threshold
     assert threshold(page) == calibrated
     assert shown_counts(page) == expected_counts(plates, calibrated)
     assert page.get_by_role("button", name="Calibrated threshold").is_disabled()
@@ -257,7 +257,7 @@ def test_a_long_tail_offers_a_compressed_axis_that_keeps_the_counts(
     tail = example(rng.normal(2, 0.3, 80).tolist(), {"hole": [3.0, 9.0, 80.0, 400.0, 2000.0]})
     page = browser.new_page(viewport={"width": 1366, "height": 900})
     page.goto(write_report(cast(Evaluation, tail), tmp_path).as_uri())
-    counts = expected_counts(tail, tail.card["calibration"]["threshold"])
+    counts = expected_counts(tail, tail.card.calibration.threshold)
     places = page.locator("#chart rect.good")
     compressed = places.evaluate_all("bars => new Set(bars.map(bar => bar.getAttribute('x'))).size")
     assert compressed >= 5

@@ -29,6 +29,7 @@ from blemish.detectors.base import Clock
 from blemish.errors import BudgetExceeded, DatasetError, ImageError
 from blemish.golden import replay
 from blemish.inspector import Inspector
+from blemish.model.card import Card, Counts
 from blemish.training import Plan, train
 from blemish.training.hold_out import hold_out_parts
 
@@ -36,9 +37,9 @@ QUICK = Plan(detector="patchcore", settings={"bank": "50"}, size=64)
 ARGUMENTS = ("--size", 64, "--detector", "patchcore", "--set", "bank=50")
 
 
-def held_parts(card: dict[str, Any]) -> set[str]:
+def held_parts(card: Card) -> set[str]:
     """The parts on whose scores the threshold was set."""
-    return {entry["part"] for entry in card["calibration"]["scores"]}
+    return {entry.part for entry in card.calibration.scores}
 
 
 # Who learns, and who sets the threshold.
@@ -48,18 +49,18 @@ def test_parts_that_set_the_threshold_teach_nothing(tmp_path: Path) -> None:
     save_views(tmp_path / "good", range(15))
     data = open_dataset(tmp_path / "good", part_pattern=VIEW_PATTERN)
     card = train(data, tmp_path / "m.blemish", QUICK).card
-    learnt, held = set(card["data"]["trained_parts"]), held_parts(card)
+    learnt, held = set(card.data.trained_parts), held_parts(card)
     assert learnt & held == set()
     assert learnt | held == set(data.parts)
     assert len(held) == 3
-    assert card["data"]["trained_on"] == {"images": 24, "parts": 12}
-    assert card["data"]["held_out"] == {"images": 6, "parts": 3}
-    assert card["data"]["held_out_by"] == "seeded hold-out"
-    calibration = card["calibration"]
-    assert calibration["required_views"] == ["side", "top"]
-    part_scores = [max(score for _, score, _ in entry["views"]) for entry in calibration["scores"]]
-    assert calibration["threshold"] == max(part_scores)
-    assert [len(entry["views"]) for entry in calibration["scores"]] == [2, 2, 2]
+    assert card.data.trained_on == Counts(24, 12)
+    assert card.data.held_out == Counts(6, 3)
+    assert card.data.held_out_by == "seeded hold-out"
+    calibration = card.calibration
+    assert calibration.required_views == ("side", "top")
+    part_scores = [max(score for _, score, _ in entry.views) for entry in calibration.scores]
+    assert calibration.threshold == max(part_scores)
+    assert [len(entry.views) for entry in calibration.scores] == [2, 2, 2]
 
 
 def test_a_validation_split_sets_the_threshold(tmp_path: Path) -> None:
@@ -67,8 +68,8 @@ def test_a_validation_split_sets_the_threshold(tmp_path: Path) -> None:
     save_good(tmp_path / "set/validation/good", range(50, 55))
     card = train(open_dataset(tmp_path / "set"), tmp_path / "m.blemish", QUICK).card
     assert held_parts(card) == {f"validation/good/{seed:03}.png" for seed in range(50, 55)}
-    assert card["data"]["trained_on"]["images"] == 10
-    assert card["data"]["held_out_by"] == "validation split"
+    assert card.data.trained_on.images == 10
+    assert card.data.held_out_by == "validation split"
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_the_test_split_has_no_part_in_a_model(plates: Path, tmp_path: Path) -> 
     for root in (plates, tmp_path / "alone"):
         card = train(open_dataset(root), tmp_path / "m.blemish", QUICK).card
         assert all(part.startswith("train/good/") for part in held_parts(card))
-        models.append((open_artifact(tmp_path / "m.blemish").model, card["calibration"]))
+        models.append((open_artifact(tmp_path / "m.blemish").model, card.calibration))
     assert models[0] == models[1]
 
 
@@ -112,7 +113,7 @@ def test_a_model_learns_one_category(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"2 categories \(bolt, nut.*--category"):
         train(data, tmp_path / "m.blemish", QUICK)
     card = train(data.category("nut"), tmp_path / "m.blemish", QUICK).card
-    assert all(part.startswith("nut/") for part in card["data"]["trained_parts"])
+    assert all(part.startswith("nut/") for part in card.data.trained_parts)
 
 
 # The same model every time.
@@ -126,7 +127,7 @@ def test_training_twice_is_the_same_model(plates: Path, tmp_path: Path) -> None:
     alone = train(data, tmp_path / "3.blemish", replace(plan, cache=None))
     paths = [first.path, again.path, alone.path]
     assert len({open_artifact(path).model for path in paths}) == 1
-    assert first.card["calibration"] == again.card["calibration"] == alone.card["calibration"]
+    assert first.card.calibration == again.card.calibration == alone.card.calibration
     assert list((tmp_path / "cache").rglob("*.index"))
     other = train(data, tmp_path / "4.blemish", replace(plan, seed=1))
     assert held_parts(other.card) != held_parts(first.card)
@@ -141,17 +142,17 @@ def test_the_order_of_the_files_does_not_matter(plates: Path, tmp_path: Path) ->
 
 def test_a_model_of_its_card(model: Path, plates: Path) -> None:
     card = open_artifact(model).card
-    assert card["schema"] == 1
-    assert card["detector"]["name"] == "duet"
-    assert len(card["backbone"]["sha256"]) == 64
-    assert card["data"]["fingerprint"] == open_dataset(plates).fingerprint()
-    assert card["recipe"] == {
+    assert card.schema == 1
+    assert card.detector.name == "duet"
+    assert len(card.backbone.sha256) == 64
+    assert card.data.fingerprint == open_dataset(plates).fingerprint()
+    assert card.recipe.to_json() == {
         **{"height": 64, "width": 64, "resize": "squash"},
         **{"window": None, "tile": None, "overlap": 0.25, "margin": 0},
     }
-    assert 0 < card["latency_ms"]["p50"] <= card["latency_ms"]["max"]
-    assert set(card["versions"]) == {"blemish", "python", "numpy", "onnxruntime"}
-    json.dumps(card, allow_nan=False)
+    assert 0 < card.latency_ms.p50 <= card.latency_ms.max
+    assert set(card.versions) == {"blemish", "python", "numpy", "onnxruntime"}
+    json.dumps(card.to_json(), allow_nan=False)
 
 
 def test_a_centre_crop_that_cannot_be_made_is_refused(
@@ -165,18 +166,16 @@ def test_a_centre_crop_that_cannot_be_made_is_refused(
     refused("--crop", 32, "--tile", 64).refusal("centre crop", "tiles", "leave out one of the two")
     assert not (tmp_path / "m.blemish").exists()
     assert refused("--crop", 64).code == 0  # all of it
-    assert open_artifact(tmp_path / "m.blemish").card["recipe"]["margin"] == 0
+    assert open_artifact(tmp_path / "m.blemish").card.recipe.margin == 0
 
 
 def test_a_model_with_a_centre_crop_replays(cli: Cli, plates: Path, tmp_path: Path) -> None:
     model = tmp_path / "m.blemish"
     assert cli("train", plates, "-o", model, *ARGUMENTS, "--crop", 32).code == 0
     artifact = open_artifact(model)
-    recipe = artifact.card["recipe"]
-    assert (recipe["height"], recipe["width"], recipe["margin"]) == (32, 32, 16)
-    replay(Inspector.of(artifact), artifact.golden, artifact.card["golden_score"])
-    del recipe["margin"]  # a card from before there were crops
-    assert Inspector(artifact.model, artifact.card).recipe.margin == 0
+    recipe = artifact.card.recipe
+    assert (recipe.height, recipe.width, recipe.margin) == (32, 32, 16)
+    replay(Inspector.of(artifact), artifact.golden, artifact.card.golden_score)
 
 
 # A time budget.
@@ -218,7 +217,7 @@ def test_a_budget_may_run_out_anywhere(
     assert "reading the data set" in words
     assert len(words) >= 3, words
     assert open_artifact(resumed.path).model == open_artifact(straight.path).model
-    assert resumed.card["calibration"] == straight.card["calibration"]
+    assert resumed.card.calibration == straight.card.calibration
 
 
 # 16-bit images.
@@ -238,12 +237,13 @@ def test_16_bit_images_have_one_window_that_stays(cli: Cli, tmp_path: Path) -> N
     model = tmp_path / "m.blemish"
     assert cli("train", tmp_path / "good", "-o", model, *ARGUMENTS).code == 0
     artifact = open_artifact(model)
-    window = artifact.card["recipe"]["window"]
+    window = artifact.card.recipe.window
+    assert window is not None
     pixels = np.stack([deep(seed) for seed in range(12)])
-    assert 1000 < window["low"] < pixels.min() + 100
-    assert pixels.max() - 100 < window["high"] < 5000
+    assert 1000 < window.low < pixels.min() + 100
+    assert pixels.max() - 100 < window.high < 5000
     inspector = Inspector.of(artifact)
-    replay(inspector, artifact.golden, artifact.card["golden_score"])
+    replay(inspector, artifact.golden, artifact.card.golden_score)
 
     (tmp_path / "good.png").write_bytes(png16(deep(100), colour_type=0))
     (tmp_path / "bad.png").write_bytes(png16(deep(200, dent=True), colour_type=0))
@@ -273,12 +273,12 @@ def test_a_cross_fitted_threshold_is_called_an_estimate(
     assert "an estimate" in run.out
     assert "no false-reject rate is proven" in run.out
     card = open_artifact(model).card
-    assert card["calibration"]["method"] == "cross-fitted estimate"
-    assert card["calibration"]["provisional"] is True
+    assert card.calibration.method == "cross-fitted estimate"
+    assert card.calibration.provisional is True
     assert len(held_parts(card)) == 20  # every part is scored by a model that has not seen it
-    assert card["data"]["trained_on"]["parts"] == 20
-    assert card["data"]["held_out"]["parts"] == 0
-    assert card["data"]["held_out_by"] == "cross-fitting in 4 folds"
+    assert card.data.trained_on.parts == 20
+    assert card.data.held_out.parts == 0
+    assert card.data.held_out_by == "cross-fitting in 4 folds"
 
 
 def test_the_folds_of_a_cross_fit_are_honest(plates: Path, tmp_path: Path) -> None:
@@ -286,9 +286,9 @@ def test_the_folds_of_a_cross_fit_are_honest(plates: Path, tmp_path: Path) -> No
     plan = replace(QUICK, cross_fit=4, settings={"bank": "2000"})
     trained = train(open_dataset(plates), tmp_path / "m.blemish", plan)
     inspector = Inspector.open(trained.path)
-    for entry in trained.card["calibration"]["scores"]:
-        [[_, score, _]] = entry["views"]
-        assert inspector.look(plates / entry["part"]).score < 0.7 * score
+    for entry in trained.card.calibration.scores:
+        [[_, score, _]] = entry.views
+        assert inspector.look(plates / entry.part).score < 0.7 * score
 
 
 # Calibration.
@@ -306,11 +306,11 @@ def test_a_calibration_on_new_parts_changes_the_card_alone(
     assert after.model == before.model
     assert after.golden == before.golden
     scores = [Inspector.of(before).look(image).score for image in sorted(good.iterdir())]
-    assert after.card["calibration"]["threshold"] == max(scores)
-    assert after.card["calibration"]["good_parts"] == 30
-    assert after.card["calibration"]["provisional"] is False
-    assert after.card["data"]["held_out"] == {"images": 30, "parts": 30}
-    assert after.card["data"]["trained_parts"] == before.card["data"]["trained_parts"]
+    assert after.card.calibration.threshold == max(scores)
+    assert after.card.calibration.good_parts == 30
+    assert after.card.calibration.provisional is False
+    assert after.card.data.held_out == Counts(30, 30)
+    assert after.card.data.trained_parts == before.card.data.trained_parts
     assert after.sha256 != before.sha256
 
 
@@ -318,7 +318,7 @@ def test_a_calibration_in_place(cli: Cli, model: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.blemish"
     own.write_bytes(model.read_bytes())
     assert cli("calibrate", own, save_good(tmp_path / "good", range(300, 303))).code == 0
-    assert open_artifact(own).card["calibration"]["good_parts"] == 3
+    assert open_artifact(own).card.calibration.good_parts == 3
 
 
 def test_parts_that_were_trained_on_are_refused(
@@ -330,7 +330,7 @@ def test_parts_that_were_trained_on_are_refused(
     # The same pictures under other names, and seen from another folder.
     cli("calibrate", model, plates / "train/good").refusal(plates / "train/good", *words)
     mixed = save_good(tmp_path / "mixed", range(300, 330))
-    learnt = open_artifact(model).card["data"]["trained_parts"][0]
+    learnt = open_artifact(model).card.data.trained_parts[0]
     (mixed / "copy.png").write_bytes((plates / learnt).read_bytes())
     cli("calibrate", model, mixed).refusal("copy.png", *words)
     assert model.read_bytes() == before
@@ -344,8 +344,8 @@ def test_held_out_parts_may_set_the_threshold_again(
         save(tmp_path / "held" / part.rpartition("/")[2], plate(int(part[-7:-4])))
     out = tmp_path / "m.blemish"
     assert cli("calibrate", model, tmp_path / "held", "-o", out).code == 0
-    again = open_artifact(out).card["calibration"]
-    assert again["threshold"] == card["calibration"]["threshold"]
+    again = open_artifact(out).card.calibration
+    assert again.threshold == card.calibration.threshold
 
 
 def test_other_pictures_with_the_same_file_names_are_other_parts(cli: Cli, tmp_path: Path) -> None:
@@ -362,7 +362,7 @@ def test_a_part_with_a_number_is_the_same_in_every_picture(cli: Cli, tmp_path: P
     model = tmp_path / "m.blemish"
     by_number = ("--part-pattern", VIEW_PATTERN)
     assert cli("train", tmp_path / "monday", "-o", model, *ARGUMENTS, *by_number).code == 0
-    learnt = open_artifact(model).card["data"]["trained_parts"][0]
+    learnt = open_artifact(model).card.data.trained_parts[0]
     for view in ("top", "side"):
         save(tmp_path / "friday" / f"{learnt}_{view}.png", plate(900))
         save(tmp_path / "friday" / f"777_{view}.png", plate(901))

@@ -58,7 +58,7 @@ def test_a_budget_yields_a_model_that_says_how_far_it_came_and_can_be_gone_on_wi
     strikes(5)
     told = train("short", "--budget", "10m").out
     assert "The budget ended its training after 5 of 12 steps: --resume goes on." in told
-    fit = open_artifact(tmp_path / "short").card["fit"]
+    fit = open_artifact(tmp_path / "short").card.fit
     assert (fit["steps"], fit["steps_planned"]) == (5, 12)
     assert (tmp_path / "short.resume").is_dir()
     assert model(tmp_path / "short") != model(tmp_path / "whole")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -150,7 +151,7 @@ def test_the_papers_settings_open_and_train_on_any_backbone(tmp_path: Path) -> N
 
 def test_the_map_is_of_the_latents_that_leave_the_graph(surprised: Path) -> None:
     artifact = open_artifact(surprised)
-    channels = artifact.card["fit"]["latent_channels"]
+    channels = artifact.card.latent_channels
     session = open_session(artifact.model)
     images = np.stack([plate(1, (64, 64)), dented(2, (64, 64))])
     map_, score, *energies = session.run(["map", "score", *channels], {"image": images})
@@ -179,8 +180,8 @@ def test_a_verdict_says_what_chance_would_make_of_it(surprised: Path, plates: Pa
 
 def test_tiles_are_tested_together(surprised: Path) -> None:
     artifact = open_artifact(surprised)
-    recipe = artifact.card["recipe"] | {"tile": 64}
-    tiled = Inspector(artifact.model, artifact.card | {"recipe": recipe})
+    recipe = dataclasses.replace(artifact.card.recipe, tile=64)
+    tiled = Inspector(artifact.model, recipe, artifact.card)
     whole = Inspector.of(artifact).look(plate(7)).surprise
     tiles = tiled.look(plate(7, (64, 112))).surprise
     assert whole is not None

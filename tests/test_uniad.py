@@ -130,7 +130,7 @@ def test_one_model_of_two_categories(cli: Cli, tmp_path: Path) -> None:
     settings = [f"--set={key}={value}" for key, value in quick_settings("uniad").items()]
     argv = ("--detector", "uniad", "--size", 64, *settings)
     assert cli("train", tmp_path / "shop", "-o", model, *argv).code == 0
-    assert set(open_artifact(model).card["calibration"]["categories"]) == {"negative", "plates"}
+    assert set(open_artifact(model).card.calibration.categories) == {"negative", "plates"}
     assert cli("evaluate", model, tmp_path / "shop", "--json", figures).code == 0
     found = json.loads(figures.read_text(encoding="utf-8"))
     for own in found["categories"].values():

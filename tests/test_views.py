@@ -18,7 +18,7 @@ from plates import VIEW_PATTERN, dented, plate, save, save_good, save_views
 from running import Cli
 
 from blemish.artifact import open_artifact, write_artifact
-from blemish.calibration.views import Scale, ViewScales
+from blemish.calibration.views import Scale
 from blemish.dataset import folds, open_dataset
 from blemish.detectors.base import Clock
 from blemish.errors import BudgetExceeded
@@ -74,14 +74,14 @@ def scaled(product: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_scales_are_of_all_parts_that_do_not_set_the_threshold(scaled: Path) -> None:
     card = open_artifact(scaled).card
-    views, taught = card["views"], set(card["data"]["trained_parts"])
-    assert set(views) == {"scales", "together"}
-    assert {view: scale["scores"] for view, scale in views["scales"].items()} == {
+    views, taught = card.views, set(card.data.trained_parts)
+    assert views is not None
+    assert {view: scale.scores for view, scale in views.scales.items()} == {
         **{"calm": 24, "grazing": 24}
     }
-    assert views["together"]["scores"] == 48
+    assert views.together.scores == 48
     assert len(taught) == 24
-    assert not taught & {entry["part"] for entry in card["calibration"]["scores"]}
+    assert not taught & {entry.part for entry in card.calibration.scores}
 
 
 def test_each_half_is_scored_by_a_model_of_the_other(
@@ -89,7 +89,7 @@ def test_each_half_is_scored_by_a_model_of_the_other(
 ) -> None:
     card = open_artifact(scaled).card
     learnt = open_dataset(product, part_pattern=VIEW_PATTERN).split("train")
-    taught = learnt.where(pl.col("part").is_in(card["data"]["trained_parts"]))
+    taught = learnt.where(pl.col("part").is_in(card.data.trained_parts))
     scores: dict[str, list[float]] = {"calm": [], "grazing": []}
     for others, left_out in folds(taught, 2, PLAN.seed):
         assert not set(others.parts) & set(left_out.parts)
@@ -98,9 +98,10 @@ def test_each_half_is_scored_by_a_model_of_the_other(
         inspector = Inspector.open(tmp_path / "m.blemish")
         for row in left_out.rows():
             scores[row.view or ""].append(inspector.look(row.image).score)
-    expected = {view: vars(Scale.of(values)) for view, values in scores.items()}
-    assert card["views"]["scales"] == expected
-    assert card["views"]["together"] == vars(Scale.of(scores["calm"] + scores["grazing"]))
+    expected = {view: Scale.of(values) for view, values in scores.items()}
+    assert card.views is not None
+    assert card.views.scales == expected
+    assert card.views.together == Scale.of(scores["calm"] + scores["grazing"])
 
 
 def test_the_model_and_its_threshold_are_those_without_the_scales(
@@ -109,16 +110,16 @@ def test_the_model_and_its_threshold_are_those_without_the_scales(
     model = tmp_path / "plain.blemish"
     assert cli("train", product, "-o", model, *ARGUMENTS, *BY_NAME).code == 0
     plain, with_scales = open_artifact(model), open_artifact(scaled)
-    assert "views" not in plain.card
+    assert plain.card.views is None
     assert plain.model == with_scales.model
-    assert plain.card["calibration"] == with_scales.card["calibration"]
+    assert plain.card.calibration == with_scales.card.calibration
 
 
 def test_the_option_asks_for_scales(cli: Cli, scaled: Path, product: Path, tmp_path: Path) -> None:
     model = tmp_path / "m.blemish"
     run = cli("train", product, "-o", model, *ARGUMENTS, *BY_NAME, "--view-scales")
     assert (run.code, run.err) == (0, [])
-    assert open_artifact(model).card["views"] == open_artifact(scaled).card["views"]
+    assert open_artifact(model).card.views == open_artifact(scaled).card.views
 
 
 def test_too_few_images_of_a_view_are_said(cli: Cli, tmp_path: Path) -> None:
@@ -168,8 +169,8 @@ def test_a_budget_may_run_out_while_the_scales_are_learnt(
             learnt.append(len(list((tmp_path / "m.blemish.resume").glob("views?.json"))))
     assert set(learnt) == {0, 1, 2}  # halves that were scored when the time was up
     assert open_artifact(resumed.path).model == open_artifact(straight.path).model
-    assert resumed.card["views"] == straight.card["views"]
-    assert resumed.card["calibration"] == straight.card["calibration"]
+    assert resumed.card.views == straight.card.views
+    assert resumed.card.calibration == straight.card.calibration
 
 
 def test_a_training_without_scales_does_not_resume_one_with_them(
@@ -185,7 +186,7 @@ def test_a_new_threshold_keeps_the_scales(cli: Cli, scaled: Path, tmp_path: Path
     good = save_parts(tmp_path / "good", range(300, 306))
     out = tmp_path / "new.blemish"
     assert cli("calibrate", scaled, good, "-o", out, *BY_NAME).code == 0
-    assert open_artifact(out).card["views"] == open_artifact(scaled).card["views"]
+    assert open_artifact(out).card.views == open_artifact(scaled).card.views
 
 
 # Evaluating.
@@ -220,11 +221,11 @@ def test_the_calibrated_maximum_is_that_of_the_cards_scales(scaled: Path, produc
     inspector = Inspector.open(scaled)
     evaluation = evaluate(inspector, open_dataset(product, part_pattern=VIEW_PATTERN))
     scales = inspector.view_scales
-    assert scales == ViewScales.from_json(inspector.card["views"])
+    assert scales is not None
     best: dict[str, float] = {}
     for image in evaluation.images:
-        scale = inspector.card["views"]["scales"][image.view]
-        units = (image.score - scale["median"]) / (1.4826 * scale["mad"])
+        scale = scales.scales[image.view or ""]
+        units = (image.score - scale.median) / (1.4826 * scale.mad)
         best[image.part] = max(units, best.get(image.part, -np.inf))
     good = [best[part.part] for part in evaluation.parts if part.label == "good"]
     bad = [best[part.part] for part in evaluation.parts if part.label == "defective"]
@@ -245,8 +246,7 @@ def test_what_a_view_alone_rejects_is_counted_over_decided_parts(
         for image in evaluate(Inspector.of(artifact), data).images
     }
     threshold = float(np.median([s for (_, view), s in scores.items() if view == "grazing"]))
-    card = {**artifact.card, "calibration": {**artifact.card["calibration"]}}
-    card["calibration"]["threshold"] = threshold
+    card = artifact.card.with_calibration(replace(artifact.card.calibration, threshold=threshold))
     write_artifact(tmp_path / "m.blemish", artifact.model, card)
     evaluation = evaluate(Inspector.open(tmp_path / "m.blemish"), data)
     assert evaluation.figures["decision"]["incomplete"] == 1
@@ -272,7 +272,7 @@ def test_a_model_without_scales_has_the_other_figures(
 ) -> None:
     """As every model that was trained before there were scales."""
     artifact = open_artifact(scaled)
-    card = {key: value for key, value in artifact.card.items() if key != "views"}
+    card = replace(artifact.card, views=None)
     write_artifact(tmp_path / "old.blemish", artifact.model, card, artifact.golden)
     figures = [
         json.loads(cli("evaluate", model, product, *BY_NAME, "--json", "-").out)["sample"]

@@ -19,6 +19,14 @@ from blemish.dataset import open_dataset
 from blemish.dataset.defective import open_defects
 from blemish.errors import DatasetError
 from blemish.features.cache import picture_name
+from blemish.model.card import (
+    BackboneEntry,
+    Card,
+    Comparison,
+    DetectorEntry,
+    KindChange,
+    WarmStartEntry,
+)
 from blemish.training import train
 from blemish.training.hold_out import hold_out_again, hold_out_parts
 from blemish.training.model_comparison import compare, sentences
@@ -34,8 +42,8 @@ QUICK += [word for s in ("steps=2", "batch=4", "patch=64", "held_out=0") for wor
 def known(model: Path) -> tuple[set[str], set[str]]:
     """The parts that a model learnt from, and those that set its threshold."""
     card = open_artifact(model).card
-    held = {entry["part"] for entry in card["calibration"]["scores"]}
-    return set(card["data"]["trained_parts"]), held
+    held = {entry.part for entry in card.calibration.scores}
+    return set(card.data.trained_parts), held
 
 
 @dataclass(frozen=True)
@@ -73,21 +81,20 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
 
 
 def test_no_defect_is_forgotten(line: Line) -> None:
-    card = line.said
-    taught = card["data"]["taught"]
-    assert (taught["images"], taught["parts"]) == (5, 5)
-    assert taught["defects"] == {"dent": 2, "scratch": 2, "unknown": 1}
-    assert card["continued_from"] == {
-        "sha256": open_artifact(line.model).sha256,
-        "taught": 3,
-        "defects": {"scratch": 2, "unknown": 1},
-    }
-    assert [entry["kind"] for entry in card["defects"]] == ["dent", "dent", None, *2 * ["scratch"]]
-    assert [entry["mask"] for entry in card["defects"]] == [False, False, False, True, True]
+    card = Card.from_json(line.said)
+    taught = card.data.taught
+    assert taught is not None
+    assert (taught.images, taught.parts) == (5, 5)
+    assert taught.defects == {"dent": 2, "scratch": 2, "unknown": 1}
+    assert card.continued_from == WarmStartEntry(
+        open_artifact(line.model).sha256, 3, {"scratch": 2, "unknown": 1}
+    )
+    assert [entry.kind for entry in card.defects] == ["dent", "dent", None, *2 * ["scratch"]]
+    assert [entry.mask for entry in card.defects] == [False, False, False, True, True]
     pictures = [*line.data.glob("train/dent/*"), *line.new.glob("*/3*.png"), *line.new.glob("f*")]
-    names = {entry["image"] for entry in card["defects"]}
-    assert names == {picture_name(path) for path in pictures} == set(taught["pictures"])
-    assert names <= set(card["data"]["trained_images"])
+    names = {entry.image for entry in card.defects}
+    assert names == {picture_name(path) for path in pictures} == set(taught.pictures)
+    assert names <= set(card.data.trained_images)
     old, new = (open_artifact(path) for path in (line.model, line.model2))
     for name in [name for name in old.members if name.startswith("defects/")]:
         assert new.members[name] == old.members[name]
@@ -96,8 +103,8 @@ def test_no_defect_is_forgotten(line: Line) -> None:
 def test_the_network_goes_on(line: Line) -> None:
     old, new = (open_artifact(path) for path in (line.model, line.model2))
     assert old.model != new.model
-    for key in ("detector", "recipe", "backbone"):
-        assert old.card[key] == new.card[key]
+    for entry in ("detector", "recipe", "backbone"):
+        assert getattr(old.card, entry) == getattr(new.card, entry)
 
 
 def test_the_same_parts_set_the_threshold_again(line: Line) -> None:
@@ -114,7 +121,7 @@ def test_a_model_is_recalibrated_with_what_it_keeps(cli: Cli, line: Line, tmp_pa
     assert cli("calibrate", line.model2, tmp_path / "more", "-o", out).code == 0
     again = open_artifact(out)
     assert again.members == open_artifact(line.model2).members
-    assert "comparison" not in again.card  # the threshold was another
+    assert again.card.comparison is None  # the threshold was another
 
 
 def test_a_training_that_was_stopped_goes_on_to_the_same_model(line: Line, tmp_path: Path) -> None:
@@ -167,7 +174,7 @@ class Judge:
         return type("Look", (), {"score": score, "peak": score})()
 
 
-def judged(root: Path, before: set[str], after: set[str], *required: str) -> dict[str, Any]:
+def judged(root: Path, before: set[str], after: set[str], *required: str) -> Comparison:
     judges: Any = (Judge(before, required), Judge(after, required))
     return compare(*judges, open_dataset(root).split("test"))
 
@@ -183,16 +190,17 @@ def test_escapes_and_false_rejects_before_and_after(tmp_path: Path) -> None:
         {"100", "101", "200", "300", "301"},
         {"101", "102", "300", *map(str, range(201, 208))},
     )
-    assert found["escapes"] == {
-        **{"before": 7, "after": 2},
-        "gone": [f"test/dent/{seed}.png" for seed in range(201, 208)],
-        "new": ["test/crack/301.png", "test/dent/200.png"],
-        "p": pytest.approx(2 * (1 + 9 + 36) / 2**9),
-    }
-    assert found["false_rejects"]["gone"] == ["test/good/100.png"]
-    assert found["false_rejects"]["new"] == ["test/good/102.png"]
-    assert found["kinds"]["crack"] == {"parts": 2, "escapes": [0, 1]}
-    assert sentences(found, ["tile1", "tile2"], tmp_path) == [
+    assert found.escapes is not None
+    assert found.false_rejects is not None
+    assert found.kinds is not None
+    assert (found.escapes.before, found.escapes.after) == (7, 2)
+    assert found.escapes.gone == tuple(f"test/dent/{seed}.png" for seed in range(201, 208))
+    assert found.escapes.new == ("test/crack/301.png", "test/dent/200.png")
+    assert found.escapes.p == pytest.approx(2 * (1 + 9 + 36) / 2**9)
+    assert found.false_rejects.gone == ("test/good/100.png",)
+    assert found.false_rejects.new == ("test/good/102.png",)
+    assert found.kinds["crack"] == KindChange(2, (0, 1))
+    assert sentences(replace(found, taken_out=("tile1", "tile2")), tmp_path) == [
         "On the same 20 test parts: recovers 7 of 7 escapes, 2 new ones (exact McNemar p = 0.18); "
         "false rejects 2 -> 2 of 10 good parts (p = 1).",
         "Escapes by kind of defect: crack 0 -> 1 of 2, dent 7 -> 1 of 8.",
@@ -204,8 +212,8 @@ def test_escapes_and_false_rejects_before_and_after(tmp_path: Path) -> None:
 def test_without_a_test_nothing_is_compared(tmp_path: Path) -> None:
     save_good(tmp_path / "train/good", range(3), SHAPE)
     found = judged(tmp_path, set(), set())
-    assert found == {"parts": 0, "good": 0, "defective": 0}
-    [line] = sentences(found, [], tmp_path)
+    assert found == Comparison(0, 0, 0)
+    [line] = sentences(found, tmp_path)
     assert "Nothing could be compared" in line
     assert "test/<defect>" in line
 
@@ -213,7 +221,7 @@ def test_without_a_test_nothing_is_compared(tmp_path: Path) -> None:
 def test_a_test_of_one_label_says_what_it_cannot_tell(tmp_path: Path) -> None:
     save_good(tmp_path / "train/good", range(3), SHAPE)
     save_good(tmp_path / "test/good", range(100, 102), SHAPE)
-    [line] = sentences(judged(tmp_path, set(), {"100"}), [], tmp_path)
+    [line] = sentences(judged(tmp_path, set(), {"100"}), tmp_path)
     assert "none of them is defective" in line
     assert "false rejects 0 -> 1 of 2 good parts" in line
 
@@ -223,9 +231,10 @@ def test_a_part_that_lacks_a_view_is_judged_by_the_others(tmp_path: Path) -> Non
     save_good(tmp_path / "train/good", range(3), SHAPE)
     save_dented(tmp_path, [200, 201], SHAPE)
     found = judged(tmp_path, {"200"}, {"200"}, "top")
-    assert found["escapes"]["before"] == found["escapes"]["after"] == 1
-    assert found["incomplete"] == 1
-    assert "1 of these parts lacks a view" in sentences(found, [], tmp_path)[-1]
+    assert found.escapes is not None
+    assert found.escapes.before == found.escapes.after == 1
+    assert found.incomplete == 1
+    assert "1 of these parts lacks a view" in sentences(found, tmp_path)[-1]
 
 
 # Who sets the threshold of a model that goes on.
@@ -297,8 +306,8 @@ def test_what_is_taught_but_not_kept_is_learnt_again_beside_new_ones(
     line: Line, tmp_path: Path
 ) -> None:
     artifact = open_artifact(line.model2)
-    kept = [entry for entry in artifact.card["defects"] if entry["kind"] != "scratch"]
-    forgetful = changed(artifact, tmp_path / "m", defects=kept)
+    kept = [entry for entry in artifact.card.defects if entry.kind != "scratch"]
+    forgetful = changed(artifact, tmp_path / "m", defects=tuple(kept))
     scratches = save(tmp_path / "new/a.png", dented(310, SHAPE)).parent
     with pytest.raises(DatasetError, match="nothing new"):
         open_warm_start(forgetful, open_defects(scratches))
@@ -322,7 +331,7 @@ def test_pictures_that_find_no_room_in_the_model_are_counted(cli: Cli, tmp_path:
     run = cli("train", table, "-o", model, *QUICK, "--json", "-")
     assert run.code == 0, run.err
     assert "2 pictures of defects are learnt but not kept in the model" in " ".join(run.err)
-    assert [entry["part"] for entry in open_artifact(model).card["defects"]] == ["scratch7"] * 5
+    assert [entry.part for entry in open_artifact(model).card.defects] == ["scratch7"] * 5
 
 
 def test_a_picture_is_good_or_defective(cli: Cli, line: Line, tmp_path: Path) -> None:
@@ -359,7 +368,7 @@ def test_a_model_of_whole_pictures_goes_on_with_whole_pictures(
     goes_on = ["--from", start, "--defects", line.new]
     assert cli("train", line.data, "-o", model, *goes_on, "--tile", 0).code == 0
     for path in (start, model):
-        assert open_artifact(path).card["recipe"]["tile"] is None
+        assert open_artifact(path).card.recipe.tile is None
     refused = cli("train", line.data, "-o", model, *goes_on, "--tile", 64)
     refused.refusal("--tile 64 contradicts", "goes on with 0")
 
@@ -386,24 +395,22 @@ def test_the_model_to_go_on_from_stays(cli: Cli, line: Line) -> None:
 
 
 def changed(artifact: Artifact, path: Path, **card: Any) -> Path:
-    write_artifact(path, artifact.model, {**artifact.card, **card}, artifact.members)
+    write_artifact(path, artifact.model, replace(artifact.card, **card), artifact.members)
     return path
 
 
 def test_a_model_that_cannot_be_gone_on_from(cli: Cli, line: Line, tmp_path: Path) -> None:
     artifact = open_artifact(line.model)
-    entry = {**artifact.card["defects"][0], "member": "defects/9999.png"}
-    lost = changed(artifact, tmp_path / "lost", defects=[entry])
+    entry = replace(artifact.card.defects[0], member="defects/9999.png")
+    lost = changed(artifact, tmp_path / "lost", defects=(entry,))
     refusal(cli, line, model=lost).refusal("lost", "9999.png")
-    write_artifact(tmp_path / "bare", artifact.model, {"detector": artifact.card["detector"]})
-    refusal(cli, line, model=tmp_path / "bare").refusal("lacks backbone, calibration, data")
-    foreign = changed(artifact, tmp_path / "foreign", backbone={"name": "b", "sha256": "0"})
+    foreign = changed(artifact, tmp_path / "foreign", backbone=BackboneEntry("b", "0"))
     refusal(cli, line, model=foreign).refusal("another file of the backbone")
-    settings = {**artifact.card["detector"]["settings"], "magic": 1}
-    newer = changed(artifact, tmp_path / "newer", detector={"name": "mixed", "settings": settings})
+    settings = {**artifact.card.detector.settings, "magic": 1}
+    newer = changed(artifact, tmp_path / "newer", detector=DetectorEntry("mixed", settings))
     refusal(cli, line, model=newer).refusal("magic", "use the version")
-    other = {**artifact.card["detector"]["settings"], "hidden": 8}
-    shape = changed(artifact, tmp_path / "shape", detector={"name": "mixed", "settings": other})
+    other = {**artifact.card.detector.settings, "hidden": 8}
+    shape = changed(artifact, tmp_path / "shape", detector=DetectorEntry("mixed", other))
     refusal(cli, line, model=shape).refusal("other settings of the network")
     damaged = bytearray(line.model.read_bytes())
     damaged[damaged.index(artifact.members["defects/0001.png"]) + 50] ^= 1

@@ -14,13 +14,11 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from blemish.errors import ArtifactError
+from blemish.errors import ArtifactError, BlemishError
 from blemish.files import replacing
-from blemish.finite import not_finite
+from blemish.model.card import SCHEMA, Card
 
-SCHEMA = 1
 _MODEL, _CARD, _HASHES = "model.onnx", "card.json", "sha256"
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same artifact is the same bytes on every day
 
@@ -29,11 +27,13 @@ _DATE = (1980, 1, 1, 0, 0, 0)  # the same artifact is the same bytes on every da
 class Artifact:
     """A model with its card, and the sha256 of the file as the model's identity.
 
-    `members` are all others, by their names, such as "golden/raw.png".
+    `card_json` is the card as it stands in the file; `members` are all others, by their names, such
+    as "golden/raw.png".
     """
 
     model: bytes
-    card: dict[str, Any]
+    card: Card
+    card_json: bytes
     members: dict[str, bytes]
     sha256: str
     path: Path
@@ -45,7 +45,7 @@ class Artifact:
 
 
 def write_artifact(
-    path: Path, model: bytes, card: dict[str, Any], members: Mapping[str, bytes] | None = None
+    path: Path, model: bytes, card: Card, members: Mapping[str, bytes] | None = None
 ) -> None:
     """Write the file so that at any moment either the old or the new one is there, whole.
 
@@ -54,7 +54,7 @@ def write_artifact(
     """
     held = {
         _MODEL: model,
-        _CARD: json.dumps({"schema": SCHEMA, **card}, indent=1, allow_nan=False).encode(),
+        _CARD: json.dumps(card.to_json(), indent=1, allow_nan=False).encode(),
         **(members or {}),
     }
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in held.items()}
@@ -80,15 +80,11 @@ def open_artifact(path: Path | str) -> Artifact:
     members = _members(path, data)
     try:
         hashes = json.loads(members[_HASHES])
-        fields = json.loads(members[_CARD])
-        schema = fields["schema"]
+        values = json.loads(members[_CARD])
+        schema = values["schema"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArtifactError(f"{path} is damaged: its card cannot be read; copy it again") from error
-    if (where := not_finite(fields)) is not None:
-        raise ArtifactError(
-            f"{path}: {where} in its card is not finite; take the model as it was first written"
-        )
-    if not isinstance(schema, int) or schema > SCHEMA:
+    if type(schema) is not int or not 1 <= schema <= SCHEMA:
         raise ArtifactError(
             f"{path} has schema {schema}, but this version of blemish knows up to {SCHEMA}; "
             "update blemish"
@@ -101,7 +97,21 @@ def open_artifact(path: Path | str) -> Artifact:
                 f"{path} is damaged: {name} does not match its sha256; copy the file again"
             )
     further = {name: members[name] for name in hashes if name not in (_MODEL, _CARD)}
-    return Artifact(members[_MODEL], fields, further, hashlib.sha256(data).hexdigest(), path)
+    sha256 = hashlib.sha256(data).hexdigest()
+    card = _card(path, values)
+    return Artifact(members[_MODEL], card, members[_CARD], further, sha256, path)
+
+
+def _card(path: Path, values: object) -> Card:
+    try:
+        return Card.from_json(values)
+    except ValueError as error:
+        raise ArtifactError(
+            f"{path}: its card is none that this version of blemish knows ({error}); update "
+            "blemish, or take the model as it was first written"
+        ) from error
+    except BlemishError as error:
+        raise ArtifactError(f"{path}: {error}") from error
 
 
 def _members(path: Path, data: bytes) -> dict[str, bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,8 +36,8 @@ def export(model: Path, to: str, folder: Path, images: Sequence[Path] = ()) -> l
         raise BlemishError(f"cannot export to {to!r}; choose {' or '.join(FORMATS)}")
     artifact = open_artifact(model)
     inspector = Inspector.of(artifact)
-    replay(inspector, artifact.golden, artifact.card["golden_score"])
-    files = {"card.json": json.dumps(artifact.card, indent=1).encode(), **artifact.golden}
+    replay(inspector, artifact.golden, artifact.card.golden_score)
+    files = {"card.json": artifact.card_json, **artifact.golden}
     if to == "onnx":
         files["model.onnx"] = artifact.model
     else:
@@ -74,7 +73,7 @@ def _openvino(artifact: Artifact, feeds: list[Feed]) -> dict[str, bytes]:
             "OpenVINO is not installed; install it with: pip install 'blemish[openvino]'"
         ) from None
     proto = onnx.load_from_string(artifact.model)
-    if artifact.card["recipe"]["resize"] == "pad":
+    if artifact.card.recipe.resize == "pad":
         # OpenVINO would freeze an input that has a default; padded pictures need to feed it.
         kept = [values for values in proto.graph.initializer if values.name != "valid"]
         del proto.graph.initializer[:]

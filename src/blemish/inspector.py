@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,11 +15,10 @@ import numpy.typing as npt
 
 from blemish.artifact import Artifact, open_artifact
 from blemish.calibration.a_contrario import Latent, Surprise
-from blemish.calibration.held_out import of_category
+from blemish.calibration.held_out import PartCalibration
 from blemish.calibration.views import ViewScales, decide, missing_views, part_score
-from blemish.errors import ArtifactError, CalibrationError, ImageError
+from blemish.errors import CalibrationError
 from blemish.features.session import open_session
-from blemish.finite import is_finite
 from blemish.images import (
     Box,
     Crop,
@@ -31,6 +30,7 @@ from blemish.images import (
     surround,
     unfit,
 )
+from blemish.model.card import Card
 
 Feed = dict[str, npt.NDArray[Any]]
 Floats = npt.NDArray[np.float32]
@@ -139,17 +139,22 @@ class Verdict:
 
 
 class Inspector:
-    """A model ready to inspect."""
+    """A model ready to inspect; one that has no card yet scores, and decides nothing."""
 
     def __init__(
-        self, model: bytes, card: Mapping[str, Any], name: str = "", *, threads: int | None = None
+        self,
+        model: bytes,
+        recipe: Recipe,
+        card: Card | None = None,
+        name: str = "",
+        *,
+        threads: int | None = None,
     ) -> None:
+        self.recipe = recipe
         self.card = card
         self.name = name
-        self.recipe = Recipe.from_json(card["recipe"])
         self._session = open_session(model, threads=threads)
-        # Outputs that the a-contrario rule tests, with the channels behind each of them.
-        self._latents: dict[str, int] = card.get("fit", {}).get("latent_channels", {})
+        self._latents = {} if card is None else card.latent_channels
 
     @classmethod
     def open(cls, path: Path | str, *, threads: int | None = None) -> Inspector:
@@ -159,16 +164,8 @@ class Inspector:
     @classmethod
     def of(cls, artifact: Artifact, *, threads: int | None = None) -> Inspector:
         """An inspector for an artifact that is already open."""
-        try:
-            inspector = cls(artifact.model, artifact.card, artifact.sha256, threads=threads)
-            for one in (inspector, *map(inspector.of_category, inspector.categories)):
-                _check_thresholds(one.card["calibration"])
-            _ = inspector.view_scales
-        except KeyError as error:
-            raise ArtifactError(f"{artifact.path}: its card lacks {error}") from error
-        except (CalibrationError, ImageError) as error:
-            raise ArtifactError(f"{artifact.path}: {error}") from error
-        return inspector
+        card = artifact.card
+        return cls(artifact.model, card.recipe, card, artifact.sha256, threads=threads)
 
     def of_category(self, name: str) -> Inspector:
         """The same model with the threshold, map threshold and views of one of its categories.
@@ -176,29 +173,40 @@ class Inspector:
         Raises CalibrationError for a category that has no threshold of its own.
         """
         own = copy.copy(self)
-        own.card = {**self.card, "calibration": of_category(self.card["calibration"], name)}
+        own.card = self.known.with_calibration(self.calibration.of_category(name))
         return own
+
+    @property
+    def calibration(self) -> PartCalibration:
+        """The threshold on parts, and all that goes with it; raises as `known` does."""
+        return self.known.calibration
+
+    @property
+    def known(self) -> Card:
+        """The card. Raises CalibrationError for a model that has none yet."""
+        if self.card is None:
+            raise CalibrationError("The model has no card yet, and decides nothing.")
+        return self.card
 
     @property
     def categories(self) -> tuple[str, ...]:
         """The categories that have a threshold of their own; none where the model learnt one."""
-        return tuple(self.card["calibration"].get("categories", ()))
+        return tuple(self.calibration.categories)
 
     @property
     def threshold(self) -> float:
         """A part is rejected if and only if its score is larger."""
-        return float(self.card["calibration"]["threshold"])
+        return self.calibration.threshold
 
     @property
     def required_views(self) -> tuple[str, ...]:
         """Views without which no part passes; none for a product with one picture a part."""
-        return tuple(self.card["calibration"]["required_views"])
+        return self.calibration.required_views
 
     @property
     def view_scales(self) -> ViewScales | None:
         """The scale of each view's scores, where the training learnt it."""
-        views = self.card.get("views")
-        return None if views is None else ViewScales.from_json(views)
+        return None if self.card is None else self.card.views
 
     def look(self, image: Path | str | Pixels) -> Look:
         """Score one image: a file, or uint8 [H, W] or [H, W, 3] RGB.
@@ -268,7 +276,7 @@ class Inspector:
     def _inspect_view(self, view: str | None, image: Path | Pixels) -> ViewResult:
         look = self.look(image)
         above = look.score > self.threshold
-        level = min(self.card["calibration"]["map_threshold"], 0.8 * look.peak)
+        level = min(self.calibration.map_threshold, 0.8 * look.peak)
         found = regions(look.map, level) if above else ()
         return ViewResult(
             str(image) if isinstance(image, Path) else "", view, look.score, look, found
@@ -301,16 +309,6 @@ def _core(values: Floats, level: float, top: int, left: int) -> Region:
     x, y, width, height = cv2.boundingRect(core)
     box = (top + y, left + x, top + y + height, left + x + width)
     return Region(box, int(core.sum()), (top + row, left + column), value)
-
-
-def _check_thresholds(calibration: Mapping[str, Any]) -> None:
-    """Refuse with a CalibrationError what no score can be compared with."""
-    for name in ("threshold", "map_threshold"):
-        if not is_finite(calibration[name]):
-            raise CalibrationError(
-                f"the {name} in its card is {calibration[name]!r}, which decides nothing; set it "
-                "anew with `blemish calibrate`"
-            )
 
 
 def _covered(map_: Floats, crop: Crop, recipe: Recipe) -> Floats:

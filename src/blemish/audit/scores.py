@@ -95,7 +95,7 @@ def _by_detector(
         if known is None:
             learnt = data.take(np.flatnonzero((groups != group) & good))
             fitted = detector.fit(learnt, features=features, seed=judging.seed, progress=progress)
-            inspector = Inspector(fitted.graph, {"recipe": recipe.to_json()})
+            inspector = Inspector(fitted.graph, recipe)
             said = np.empty(len(inside))
             for number, image in enumerate(data.take(inside).images):
                 said[number] = inspector.look(image).score

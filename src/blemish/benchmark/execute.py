@@ -83,13 +83,13 @@ def _made(job: Job, folder: Path) -> Outcome:
         "train_seconds": middle - start,
         "evaluate_seconds": end - middle,
         "peak_rss_mb": _peak_rss_mb(),
-        "latency_ms": trained.card["latency_ms"]["p50"],
+        "latency_ms": trained.card.latency_ms.p50,
     }
     maps: list[KeptMap] = []
     if run.seed == 0:
         chosen = choose_images(evaluation.images, evaluation.inspector.threshold)
         maps = maps_of(evaluation, chosen)
-    arrays, fit = _arrays(evaluation, data), _plain_numbers(trained.card["fit"])
+    arrays, fit = _arrays(evaluation, data), _plain_numbers(trained.card.fit)
     return Outcome(None, evaluation.figures, cost, arrays, this_machine(), maps, fit)
 
 

@@ -92,8 +92,8 @@ def _in_turn(lists: Sequence[Sequence[int]]) -> list[int]:
 
 def maps_of(evaluation: Evaluation, chosen: Sequence[Chosen]) -> list[KeptMap]:
     """The chosen images with their maps, computed again."""
-    level = float(evaluation.card["calibration"]["map_threshold"])
-    threshold = float(evaluation.card["calibration"]["threshold"])
+    calibration = evaluation.inspector.calibration
+    level, threshold = calibration.map_threshold, calibration.threshold
     kept = []
     for choice in chosen:
         result = evaluation.images[choice.index]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 from blemish.calibration.promise import Calibration, Method, Promise, calibrate
 from blemish.calibration.views import missing_views
 from blemish.errors import CalibrationError
 from blemish.finite import is_finite
+from blemish.typed_json import absent
 
 log = logging.getLogger("blemish")
 
@@ -47,6 +47,76 @@ class WholeParts:
     left_out: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class PartScores:
+    """A held-out good part: the view, the score and the map's peak of each of its images."""
+
+    category: str | None = absent()
+    part: str
+    views: tuple[tuple[str | None, float, float], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartCalibration:
+    """A `Calibration` on the scores of whole parts, and what else a decision on parts takes.
+
+    `map_threshold` is the value of a map above which a place is a region; without one of
+    `required_views` no part passes; `parts_left_out` lacked one of them; `scores` are those that
+    the threshold was set on. Of several categories all this pools them, `required_views` are those
+    that every category requires, and `categories` holds each by itself, without its scores. Raises
+    CalibrationError for a number that decides nothing.
+    """
+
+    max_fpr: float
+    confidence: float
+    threshold: float
+    good_parts: int
+    rank: int | None
+    upper_bound: float
+    provisional: bool
+    parts_needed: int
+    method: Method
+    unit: str = "part"
+    map_threshold: float
+    required_views: tuple[str, ...]
+    parts_left_out: int
+    scores: tuple[PartScores, ...] = absent(())
+    categories: dict[str, PartCalibration] = absent(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse a threshold, a bound or a promise that decides nothing."""
+        _ = self.limit
+        if not is_finite(self.map_threshold):
+            raise CalibrationError(
+                f"A map threshold of {self.map_threshold} shows nothing; run `blemish calibrate` "
+                "again."
+            )
+
+    @property
+    def limit(self) -> Calibration:
+        """The threshold and its bound, by themselves."""
+        names = [field.name for field in fields(Calibration) if field.name != "promise"]
+        promise = Promise(self.max_fpr, self.confidence)
+        return Calibration(promise=promise, **{name: getattr(self, name) for name in names})
+
+    def of_category(self, name: str) -> PartCalibration:
+        """That of one category of several.
+
+        Raises CalibrationError for a category without a threshold of its own.
+        """
+        if not self.categories:
+            raise CalibrationError(
+                f"The model learnt one category and has one threshold; leave out --category {name}."
+            )
+        if name not in self.categories:
+            raise CalibrationError(
+                f"The model has no threshold for a category {name!r}; it has for "
+                f"{', '.join(self.categories)}."
+            )
+        scores = tuple(entry for entry in self.scores if entry.category == name)
+        return replace(self.categories[name], scores=scores)
+
+
 def usual_views(views_of: dict[str, set[str]]) -> tuple[str, ...]:
     """The views that at least half of the parts have: without them, no part passes."""
     counts = Counter(view for views in views_of.values() for view in views)
@@ -55,14 +125,12 @@ def usual_views(views_of: dict[str, set[str]]) -> tuple[str, ...]:
 
 def calibrate_parts(
     images: Sequence[HeldOut], promise: Promise, method: Method = "held-out"
-) -> tuple[Calibration, dict[str, Any]]:
-    """The calibration on whole parts, and the rest of the card's entry on it.
+) -> PartCalibration:
+    """The calibration on whole parts, of every category by itself too where there are several.
 
     A part that lacks a usual view is left out: its largest score would be too small. The same
-    rank, taken of the peaks of the maps, gives `map_threshold`, above which a place is a region.
-    Where the parts are of several categories, the calibration pools them, `required_views` are
-    those that every category requires, and `categories` holds the entry of each by itself.
-    Raises CalibrationError when no part is left.
+    rank, taken of the peaks of the maps, gives `map_threshold`. Raises CalibrationError when no
+    part is left.
     """
     names = sorted({image.category for image in images})
     if len(names) < 2:
@@ -76,35 +144,16 @@ def calibrate_parts(
         tuple(sorted(common)),
         sum(of_one.left_out for of_one in whole.values()),
     )
-    calibration, details = _calibrated(pooled, promise, method)
-    details["scores"] = [
-        {"category": part[0].category, **entry}
-        for part, entry in zip(pooled.parts, details["scores"], strict=True)
-    ]
-    details["categories"] = {
-        name: _entry(*_calibrated(of_one, promise, method)) for name, of_one in whole.items()
-    }
-    return calibration, details
-
-
-def of_category(calibration: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A card's entry on the calibration as it is for one category of several.
-
-    Raises CalibrationError for a category without a threshold of its own.
-    """
-    categories: Mapping[str, Any] = calibration.get("categories", {})
-    if not categories:
-        raise CalibrationError(
-            f"The model learnt one category and has one threshold; leave out --category {name}."
-        )
-    if name not in categories:
-        raise CalibrationError(
-            f"The model has no threshold for a category {name!r}; it has for "
-            f"{', '.join(categories)}."
-        )
-    rest = {key: value for key, value in calibration.items() if key != "categories"}
-    scores = [entry for entry in calibration["scores"] if entry["category"] == name]
-    return {**rest, **categories[name], "scores": scores}
+    of_each = {name: _calibrated(of_one, promise, method) for name, of_one in whole.items()}
+    together = _calibrated(pooled, promise, method)
+    return replace(
+        together,
+        scores=tuple(
+            replace(entry, category=part[0].category)
+            for part, entry in zip(pooled.parts, together.scores, strict=True)
+        ),
+        categories={name: replace(own, scores=()) for name, own in of_each.items()},
+    )
 
 
 def _whole_parts(images: Sequence[HeldOut]) -> WholeParts:
@@ -126,30 +175,19 @@ def _whole_parts(images: Sequence[HeldOut]) -> WholeParts:
     return WholeParts(tuple(tuple(whole[part]) for part in sorted(whole)), required, left_out)
 
 
-def _calibrated(
-    whole: WholeParts, promise: Promise, method: Method
-) -> tuple[Calibration, dict[str, Any]]:
-    calibration = calibrate(
-        [max(image.score for image in part) for part in whole.parts], promise, method
-    )
+def _calibrated(whole: WholeParts, promise: Promise, method: Method) -> PartCalibration:
+    found = calibrate([max(image.score for image in part) for part in whole.parts], promise, method)
     peaks = calibrate([max(image.peak for image in part) for part in whole.parts], promise, method)
-    details = {
-        "unit": "part",
-        "map_threshold": peaks.threshold,
-        "required_views": list(whole.required),
-        "parts_left_out": whole.left_out,
-        "scores": [
-            {
-                "part": part[0].part,
-                "views": [[image.view, image.score, image.peak] for image in part],
-            }
+    return PartCalibration(
+        **found.to_json(),
+        map_threshold=peaks.threshold,
+        required_views=whole.required,
+        parts_left_out=whole.left_out,
+        scores=tuple(
+            PartScores(
+                part=part[0].part,
+                views=tuple((image.view, image.score, image.peak) for image in part),
+            )
             for part in whole.parts
-        ],
-    }
-    return calibration, details
-
-
-def _entry(calibration: Calibration, details: Mapping[str, Any]) -> dict[str, Any]:
-    """What a category's entry says; its scores stand among those of all."""
-    said = {**calibration.to_json(), **details}
-    return {key: value for key, value in said.items() if key != "scores"}
+        ),
+    )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
@@ -75,18 +74,6 @@ class Calibration:
         """One flat dictionary of numbers and words, `max_fpr` and `confidence` among them."""
         values = asdict(self)
         return {**values.pop("promise"), **values}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote; raises CalibrationError for missing or unknown keys."""
-        rest = dict(values)
-        try:
-            promise = Promise(rest.pop("max_fpr"), rest.pop("confidence"))
-            return cls(promise=promise, **rest)
-        except (KeyError, TypeError) as error:
-            raise CalibrationError(
-                f"The calibration cannot be read ({error}); run `blemish calibrate` again."
-            ) from error
 
     def sentence(self) -> str:
         """What the threshold promises, and on which condition, in words."""

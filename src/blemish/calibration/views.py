@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from dataclasses import dataclass
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -91,7 +91,7 @@ class Scale:
 class ViewScales:
     """The scale of each view, and that of the images of all views together."""
 
-    views: Mapping[str, Scale]
+    scales: Mapping[str, Scale]
     together: Scale
 
     @classmethod
@@ -111,26 +111,10 @@ class ViewScales:
                 of_view.setdefault(view, []).append(score)
         return cls({view: Scale.of(of_view[view]) for view in sorted(of_view)}, Scale.of(scores))
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote; raises CalibrationError for missing or unknown keys."""
-        try:
-            views = {view: Scale(**scale) for view, scale in values["scales"].items()}
-            return cls(views, Scale(**values["together"]))
-        except (AttributeError, KeyError, TypeError) as error:
-            raise CalibrationError(
-                f"The scales of the views cannot be read ({error}); train the model again."
-            ) from error
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain dictionaries."""
-        scales = {view: asdict(scale) for view, scale in self.views.items()}
-        return {"scales": scales, "together": asdict(self.together)}
-
     @property
     def poor(self) -> tuple[str, ...]:
         """The views with too few scores for a scale of their own."""
-        return tuple(view for view, s in self.views.items() if s.scores < LEAST_SCORES)
+        return tuple(view for view, s in self.scales.items() if s.scores < LEAST_SCORES)
 
     def of(self, view: str | None) -> Scale:
         """The scale to measure a view on, with a MAD above 0.
@@ -138,7 +122,7 @@ class ViewScales:
         A view that was not seen, or in too few images, is measured on the scale of all views
         together. A MAD of 0 is replaced by that of all views, and where this is 0 too, by 1.
         """
-        own = self.views.get(view or "")
+        own = self.scales.get(view or "")
         scale = own if own is not None and own.scores >= LEAST_SCORES else self.together
         return Scale(scale.median, scale.mad or self.together.mad or 1.0, scale.scores)
 

@@ -102,11 +102,11 @@ def promises(trained: Trained) -> list[str]:
     if trained.categories:
         lines.append("By its own threshold, with --category or in `blemish evaluate`:")
     for name, entry in trained.categories.items():
-        parts = "1 good part" if entry["good_parts"] == 1 else f"{entry['good_parts']} good parts"
-        proven = "provisional" if entry["provisional"] else "proven"
+        parts = "1 good part" if entry.good_parts == 1 else f"{entry.good_parts} good parts"
+        proven = "provisional" if entry.provisional else "proven"
         lines.append(
-            f"  {name}: threshold {entry['threshold']:.4g} from {parts}, at most "
-            f"{100 * entry['upper_bound']:.3g} % rejected ({proven})"
+            f"  {name}: threshold {entry.threshold:.4g} from {parts}, at most "
+            f"{100 * entry.upper_bound:.3g} % rejected ({proven})"
         )
     return lines
 

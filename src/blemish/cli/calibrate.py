@@ -22,6 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Recalibrate; 1 when --strict and the promise is not proven."""
     from blemish.training import recalibrate
+    from blemish.typed_json import write
 
     progress = shared.ProgressLine(options)
     trained = recalibrate(
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
         progress=progress,
     )
     progress.end()
-    shared.write_json(trained.card["calibration"], options.json)
+    shared.write_json(write(trained.card.calibration), options.json)
     if options.json != "-":
         print(f"{trained.path}: " + "\n".join(shared.promises(trained)))
     return int(options.strict and trained.provisional)

@@ -108,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
             MOST_PARTS,
             MOST_BYTES >> 20,
         )
-    shared.write_json(trained.card, options.json)
+    shared.write_json(trained.card.to_json(), options.json)
     if options.json != "-":
         print("\n".join(_said(trained, options, start.already)))
     return int(options.strict and trained.provisional)
@@ -188,26 +188,25 @@ def _said(trained: Trained, options: argparse.Namespace, already: int) -> list[s
     """What the training came to, for a person."""
     from blemish.training.model_comparison import sentences
 
-    data, path = trained.card["data"], trained.path
+    learnt, path = trained.card.data.trained_on, trained.path
     lines = [
-        f"{path}: learnt from {data['trained_on']['images']} images of "
-        f"{data['trained_on']['parts']} good parts{_and_taught(trained)} "
+        f"{path}: learnt from {learnt.images} images of "
+        f"{learnt.parts} good parts{_and_taught(trained)} "
         f"in {trained.seconds:.0f} s."
     ]
     if trained.unfinished:
         lines.append(f"The budget ended its training after {trained.unfinished}: --resume goes on.")
-    if trained.comparison is not None:
-        taught = trained.card["continued_from"]
-        each = ", ".join(f"{parts} {kind}" for kind, parts in taught["defects"].items())
-        if sum(taught["defects"].values()) > taught["taught"]:
+    before, comparison = trained.card.continued_from, trained.comparison
+    if before is not None and comparison is not None:
+        each = ", ".join(f"{parts} {kind}" for kind, parts in before.defects.items())
+        if sum(before.defects.values()) > before.taught:
             each += ": some show several kinds"
-        more = f"It learnt {_parts(taught['taught'])} more than {options.model} ({each})"
+        more = f"It learnt {_parts(before.taught)} more than {options.model} ({each})"
         skipped = f"; {already} pictures of {options.defects} were taught before" * bool(already)
         lines.append(f"{more}{skipped}.")
-        out = trained.comparison["taken_out"]
-        lines += sentences(trained.comparison, out, options.data)
-    if kept := trained.card.get("defects"):
-        parts = len({entry["part"] for entry in kept})
+        lines += sentences(comparison, options.data)
+    if kept := trained.card.defects:
+        parts = len({entry.part for entry in kept})
         lines.append(
             f"The model keeps {len(kept)} pictures of {_parts(parts)}, to be taught more later: "
             "whoever gets the file gets them."
@@ -217,11 +216,9 @@ def _said(trained: Trained, options: argparse.Namespace, already: int) -> list[s
 
 def _and_taught(trained: Trained) -> str:
     """The defective parts that the data set itself taught; those of `--defects` are told apart."""
-    taught = trained.card["data"].get("taught")
+    taught = trained.card.data.taught
     return (
-        ""
-        if taught is None or trained.comparison is not None
-        else f" and {_parts(taught['parts'])}"
+        "" if taught is None or trained.comparison is not None else f" and {_parts(taught.parts)}"
     )
 
 

@@ -55,7 +55,7 @@ class Demo:
         """What happened, in plain words, one line each."""
         product, decision = self.product, self.evaluation.figures["decision"]
         card, calibration = self.trained.card, self.trained.calibration
-        learnt, held = card["data"]["trained_on"]["parts"], calibration.good_parts
+        learnt, held = card.data.trained_on.parts, calibration.good_parts
         tested, found = decision["fn"] + decision["tp"], decision["tp"]
         good, rejected = decision["tn"] + decision["fp"], decision["fp"]
         return [

@@ -22,6 +22,7 @@ from blemish.images import read_mask, read_rgb
 from blemish.inspector import Inspector, Look
 from blemish.metrics.localised import UNMARKED, peak_on_mask
 from blemish.metrics.pixel import PixelScores
+from blemish.model.card import Card
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -35,7 +36,7 @@ class Evaluation:
     images: list[ImageResult]
     parts: list[PartResult]
     figures: dict[str, Any]
-    card: dict[str, Any]
+    card: Card
     inspector: Inspector
 
     def look(self, index: int) -> tuple[Pixels, Floats, Mask | None]:
@@ -98,7 +99,7 @@ def evaluate(
         "data": {"name": data.name, "fingerprint": data.fingerprint(), **data.counts()},
         "model": inspector.name,
     }
-    return Evaluation(scored.images, parts, figures, dict(inspector.card), inspector)
+    return Evaluation(scored.images, parts, figures, inspector.known, inspector)
 
 
 def _judge(inspector: Inspector, category: str) -> Inspector:

@@ -158,9 +158,8 @@ def _views(images: list[ImageResult]) -> npt.NDArray[np.str_]:
 def _decision_figures(parts: list[PartResult], inspector: Inspector) -> dict[str, Any]:
     """Counts of the parts that were decided on; those that lack a view stand beside them."""
     decided = [part for part in parts if part.decision != "incomplete"]
-    calibration = inspector.card["calibration"]
     promise = {
-        key: calibration[key]
+        key: getattr(inspector.calibration, key)
         for key in (
             "max_fpr",
             "confidence",

@@ -94,7 +94,7 @@ def groups(parts: Sequence[PartResult], threshold: float) -> tuple[Group, ...]:
     )
 
 
-def gallery(evaluation: Evaluation, threshold: float, level: float | None) -> str:
+def gallery(evaluation: Evaluation, threshold: float, level: float) -> str:
     """The legend and every group as HTML; looks at no image twice. `level`: map threshold."""
     chosen = groups(evaluation.parts, threshold)
     wanted = dict.fromkeys(index for group in chosen for index in group.parts)
@@ -126,20 +126,15 @@ def _worst_view(evaluation: Evaluation, part: int) -> int:
     return max(evaluation.parts[part].images, key=lambda index: evaluation.images[index].score)
 
 
-def _legend(scale: ColourScale, level: float | None) -> str:
+def _legend(scale: ColourScale, level: float) -> str:
     mark = ""
-    if level is not None:
-        place = 100 * (level - scale.low) / (scale.high - scale.low)
-        if 0 < place < 100:
-            mark = (
-                f'<i class="mark" style="left:{place:.1f}%"></i>'
-                f'<span class="mark-label" style="left:{place:.1f}%">{number(level)}</span>'
-            )
-    found = (
-        '<span class="key"><i class="line found"></i>above the map threshold</span>'
-        if level
-        else ""
-    )
+    place = 100 * (level - scale.low) / (scale.high - scale.low)
+    if 0 < place < 100:
+        mark = (
+            f'<i class="mark" style="left:{place:.1f}%"></i>'
+            f'<span class="mark-label" style="left:{place:.1f}%">{number(level)}</span>'
+        )
+    found = '<span class="key"><i class="line found"></i>above the map threshold</span>'
     return (
         '<div class="legend"><span>Anomaly map, one scale for all pictures</span>'
         f'<span class="ramp"><b>{number(scale.low)}</b>'

@@ -22,7 +22,7 @@ def write_heatmaps(verdict: Verdict, inspector: Inspector, folder: Path) -> list
     twice. Regions are outlined and their peaks marked. Raises ArtifactError when the folder cannot
     be written.
     """
-    level = float(inspector.card["calibration"]["map_threshold"])
+    level = inspector.calibration.map_threshold
     scale = ColourScale(0.5 * level, 2 * level)
     files = []
     for result in verdict.views:

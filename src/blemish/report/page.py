@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from blemish.calibration.promise import Calibration
 from blemish.errors import ArtifactError
 from blemish.metrics.decision import Confusion, confusion
+from blemish.model.card import Counts, DataEntry, KnownDefects
 from blemish.report.gallery import gallery
 from blemish.report.tables import (
     categories_table,
@@ -22,7 +23,7 @@ from blemish.report.tables import (
     settings_tables,
     views_table,
 )
-from blemish.report.words import agreement, calibration_of, counted, percentage, text, verdict
+from blemish.report.words import agreement, counted, percentage, text, verdict
 
 if TYPE_CHECKING:
     from blemish.evaluation import Evaluation, PartResult
@@ -52,12 +53,12 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
 
 def render(evaluation: Evaluation) -> str:
     """The whole page as HTML text. Raises as `write_report` does, but writes nothing."""
-    calibration = calibration_of(evaluation.card)
+    calibration = evaluation.card.calibration.limit
     threshold = calibration.threshold
     decided = [part for part in evaluation.parts if part.decision != "incomplete"]
     counts = _counts(decided, threshold)
     name = str((evaluation.figures.get("data") or {}).get("name") or "Evaluation")
-    level = evaluation.card["calibration"].get("map_threshold")
+    level = evaluation.card.calibration.map_threshold
     return Template(_asset("page.html")).substitute(
         css=_asset("page.css"),
         rates_js=_asset("rates.js"),
@@ -76,7 +77,7 @@ def render(evaluation: Evaluation) -> str:
         speed=text(_speed(evaluation.figures)),
         categories=categories_table(evaluation.figures),
         views=views_table(evaluation.figures),
-        settings=settings_tables(evaluation.card),
+        settings=settings_tables(evaluation.card.to_json()),
     )
 
 
@@ -130,15 +131,10 @@ def _json_for_script(value: Any) -> str:
 
 def _model_line(evaluation: Evaluation) -> str:
     card = evaluation.card
-    words = [_name(card.get("detector")), _name(card.get("backbone"))]
-    model = evaluation.figures.get("model") or card.get("model")
-    if isinstance(model, str) and model:
+    words = [card.detector.name, card.backbone.name]
+    if model := evaluation.figures.get("model"):
         words.append(f"model {model[:12]}")
-    return " \u00b7 ".join(word for word in words if word)
-
-
-def _name(entry: Any) -> str:
-    return str(entry.get("name", "")) if isinstance(entry, dict) else str(entry or "")
+    return " \u00b7 ".join(words)
 
 
 def _incomplete_note(n: int) -> str:
@@ -162,16 +158,15 @@ def _promise(calibration: Calibration, counts: Confusion) -> str:
 
 def _split(evaluation: Evaluation, calibration: Calibration) -> str:
     """Where the images of the model and of this test came from, as rows of a table."""
-    data = evaluation.card.get("data") or {}
+    data = evaluation.card.data
     good = sum(part.label == "good" for part in evaluation.parts)
     defective = len(evaluation.parts) - good
-    held = data.get("held_out_by")
     rows = [
-        ("Learnt from", _images_and_parts(data.get("trained_on")), "good" + _taught(data)),
+        ("Learnt from", _images_and_parts(data.trained_on), "good" + _known_defects(data)),
         (
             "Threshold set on",
             counted(calibration.good_parts, "good part"),
-            "whole parts that it did not learn from" + (f" ({held})" if held else "")
+            f"whole parts that it did not learn from ({data.held_out_by})"
             if calibration.method == "held-out"
             else calibration.method,
         ),
@@ -194,16 +189,14 @@ def _split(evaluation: Evaluation, calibration: Calibration) -> str:
     )
 
 
-def _taught(data: Mapping[str, Any]) -> str:
+def _known_defects(data: DataEntry) -> str:
     """What was learnt beside good parts, if anything."""
-    taught = data.get("taught") or {}
-    return f"; and {_images_and_parts(taught)} with defects" if taught.get("images") else ""
+    taught = data.taught
+    return f"; and {_images_and_parts(taught)} with defects" if taught and taught.images else ""
 
 
-def _images_and_parts(entry: Any) -> str:
-    if not isinstance(entry, dict) or "images" not in entry:
-        return ""
-    images, parts = int(entry["images"]), int(entry.get("parts") or entry["images"])
+def _images_and_parts(entry: Counts | KnownDefects) -> str:
+    images, parts = entry.images, entry.parts
     return counted(images, "image") + ("" if images == parts else f" of {counted(parts, 'part')}")
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any
 
 from blemish.calibration.promise import Calibration
 from blemish.metrics.bounds import clopper_pearson
@@ -50,13 +47,6 @@ def verdict(counts: Confusion) -> str:
     good = _fate(counts.fp, counts.fp + counts.tn, "good", "rejected")
     defective = _fate(counts.tp, counts.tp + counts.fn, "defective", "caught")
     return f"{good}; {defective[0].lower()}{defective[1:]}."
-
-
-def calibration_of(card: Mapping[str, Any]) -> Calibration:
-    """The calibration in a card, which may hold more beside it. Raises CalibrationError."""
-    known = {field.name for field in fields(Calibration)} | {"max_fpr", "confidence"}
-    values = {key: value for key, value in card.get("calibration", {}).items() if key in known}
-    return Calibration.from_json(values)
 
 
 def agreement(calibration: Calibration, counts: Confusion) -> str | None:

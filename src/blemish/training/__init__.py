@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from blemish.artifact import write_artifact
 from blemish.calibration.held_out import calibrate_parts
@@ -14,8 +13,7 @@ from blemish.detectors import learns_from_defects
 from blemish.detectors.base import Clock, ShowProgress
 from blemish.errors import ArtifactError
 from blemish.golden import golden_members
-from blemish.inspector import Inspector
-from blemish.training.card import describe, made_with
+from blemish.training.card import describe, make_card
 from blemish.training.fit_budget import FitBudget
 from blemish.training.fits import Fits, open_features
 from blemish.training.fresh_start import FRESH_START
@@ -77,26 +75,30 @@ def train(
 
         inspector = fits.inspector(fitted)
         scores += fits.scores(inspector, held_out)
-        calibration, details = calibrate_parts(scores, plan.promise, plan.method)
+        calibration = calibrate_parts(scores, plan.promise, plan.method)
 
-        golden, measured = _measured(inspector, good.images)
+        latency, shape = measure_latency(inspector, good.images)
+        golden, golden_score = golden_members(inspector, shape)
         pictures, entries = members(kept)
-        card = {
-            **made_with(detector, features, plan),
-            "data": describe(data, learnt, held_out, plan),
-            "calibration": {**calibration.to_json(), **details},
-            **({} if scales is None else {"views": scales.to_json()}),
-            **({"defects": entries} if entries else {}),
-            "fit": fitted.facts,
-            **measured,
-        }
+        card = make_card(
+            detector,
+            features,
+            plan,
+            fitted,
+            data=describe(data, learnt, held_out, plan),
+            calibration=calibration,
+            views=scales,
+            defects=entries,
+            latency=latency,
+            golden_score=golden_score,
+        )
         card = start.complete_card(
             card, fitted.graph, data=data, usable=usable, learnt=new_defects, progress=progress
         )
         write_artifact(path, fitted.graph, card, {**golden, **pictures})
         if shares.finished:
             shutil.rmtree(folder)
-    return Trained(path, calibration, card, clock.elapsed, not_kept)
+    return Trained(path, card, clock.elapsed, not_kept)
 
 
 def _hold_out(data: Dataset, plan: Plan, start: Start) -> tuple[Dataset, Dataset, Dataset]:
@@ -112,15 +114,6 @@ def _hold_out(data: Dataset, plan: Plan, start: Start) -> tuple[Dataset, Dataset
         need_views(good, plan.cross_fit)
     refuse_tested(usable, plan.detector)
     return usable, good, held_out
-
-
-def _measured(
-    inspector: Inspector, images: Sequence[Path]
-) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """The golden picture's members of the artifact; its score and the latency, for the card."""
-    latency, shape = measure_latency(inspector, images)
-    golden, score = golden_members(inspector, shape)
-    return golden, {"latency_ms": latency, "golden_score": score}
 
 
 def _check_place(path: Path, needed: Sequence[Path]) -> None:

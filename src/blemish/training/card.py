@@ -2,65 +2,100 @@
 
 from __future__ import annotations
 
-import dataclasses
 import platform
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import onnxruntime
 import polars as pl
 
 import blemish
+from blemish.calibration.held_out import PartCalibration
+from blemish.calibration.views import ViewScales
 from blemish.dataset import Dataset
-from blemish.detectors.base import Detector
+from blemish.detectors.base import Detector, FittedDetector
 from blemish.features.cache import picture_name
 from blemish.features.stream import FeatureStream
+from blemish.model.card import (
+    BackboneEntry,
+    Card,
+    Counts,
+    DataEntry,
+    DefectEntry,
+    DetectorEntry,
+    KnownDefects,
+    Latency,
+)
 from blemish.threads import default_threads
 from blemish.training.plan import Plan
+from blemish.typed_json import write
 
 
-def made_with(detector: Detector, features: FeatureStream, plan: Plan) -> dict[str, Any]:
-    """With what a model was made, for its card."""
-    return {
-        "detector": {"name": plan.detector, "settings": dataclasses.asdict(detector)},
-        "backbone": {"name": features.backbone.name, "sha256": features.backbone.sha256},
-        "device": features.device,
-        "recipe": features.recipe.to_json(),
-        "machine": _machine(),
-        "versions": _versions(),
-    }
+def make_card(
+    detector: Detector,
+    features: FeatureStream,
+    plan: Plan,
+    fitted: FittedDetector,
+    *,
+    data: DataEntry,
+    calibration: PartCalibration,
+    views: ViewScales | None,
+    defects: Sequence[DefectEntry],
+    latency: Latency,
+    golden_score: float,
+) -> Card:
+    """The card of a model that was just fitted."""
+    return Card(
+        detector=DetectorEntry(plan.detector, write(detector)),
+        backbone=BackboneEntry(features.backbone.name, features.backbone.sha256),
+        device=features.device,
+        recipe=features.recipe,
+        machine=f"{platform.system()} {platform.machine()}, {default_threads()} threads",
+        versions=_versions(),
+        data=data,
+        calibration=calibration,
+        views=views,
+        defects=tuple(defects),
+        fit=write(fitted.facts),
+        latency_ms=latency,
+        golden_score=golden_score,
+    )
 
 
-def counts(rows: Dataset) -> dict[str, Any]:
+def counts(rows: Dataset) -> Counts:
     """Images and parts, of every category where there are several."""
-    found: dict[str, Any] = {"images": len(rows), "parts": len(rows.parts)}
-    if len(rows.categories) > 1:
-        found["categories"] = {name: counts(rows.category(name)) for name in rows.categories}
-    return found
+    names = rows.categories if len(rows.categories) > 1 else []
+    each = {name: counts(rows.category(name)) for name in names}
+    return Counts(len(rows), len(rows.parts), each)
 
 
-def describe(data: Dataset, learnt: Dataset, held: Dataset, plan: Plan) -> dict[str, Any]:
+def describe(data: Dataset, learnt: Dataset, held: Dataset, plan: Plan) -> DataEntry:
     """The data set that was given, which rows were learnt from, and which set the threshold."""
     defects = learnt.defective()
-    return {
-        "name": data.name,
-        "layout": data.layout,
-        "fingerprint": data.fingerprint(),
-        "terms": data.terms,
-        "trained_on": counts(learnt.good()),
-        **({"taught": _taught(defects)} if len(defects) else {}),
-        "held_out": counts(held),
-        "held_out_by": _held_out_by(data, plan),
-        "trained_parts": learnt.parts,
-        "trained_images": sorted(picture_name(image) for image in learnt.images),
-        "seed": plan.seed,
-    }
+    return DataEntry(
+        name=data.name,
+        layout=data.layout,
+        fingerprint=data.fingerprint(),
+        terms=data.terms,
+        trained_on=counts(learnt.good()),
+        taught=_known_defects(defects) if len(defects) else None,
+        held_out=counts(held),
+        held_out_by=_held_out_by(data, plan),
+        trained_parts=tuple(learnt.parts),
+        trained_images=tuple(sorted(picture_name(image) for image in learnt.images)),
+        seed=plan.seed,
+    )
 
 
-def _taught(defects: Dataset) -> dict[str, Any]:
-    pictures = sorted(picture_name(image) for image in defects.real().images)
-    return {**counts(defects), "defects": kinds(defects), "pictures": pictures}
+def _known_defects(defects: Dataset) -> KnownDefects:
+    found = counts(defects)
+    return KnownDefects(
+        images=found.images,
+        parts=found.parts,
+        categories=found.categories,
+        defects=kinds(defects),
+        pictures=tuple(sorted(picture_name(image) for image in defects.real().images)),
+    )
 
 
 def kinds(defects: Dataset) -> dict[str, int]:
@@ -76,9 +111,9 @@ def _held_out_by(data: Dataset, plan: Plan) -> str:
     return "validation split" if len(data.split("validation")) else "seeded hold-out"
 
 
-def seen(trained: Mapping[str, Any], rows: Dataset) -> list[str]:
+def seen(trained: DataEntry, rows: Dataset) -> list[str]:
     """The parts of `rows` that were trained on: by the part's own name, or by the picture."""
-    parts, pictures = set(trained["trained_parts"]), set(trained.get("trained_images", ()))
+    parts, pictures = set(trained.trained_parts), set(trained.trained_images)
     named = rows.table["part"] != rows.table["image"]  # else the name is but the path
     return sorted(
         {
@@ -87,10 +122,6 @@ def seen(trained: Mapping[str, Any], rows: Dataset) -> list[str]:
             if (is_named and row.part in parts) or picture_name(row.image) in pictures
         }
     )
-
-
-def _machine() -> str:
-    return f"{platform.system()} {platform.machine()}, {default_threads()} threads"
 
 
 def _versions() -> dict[str, str]:

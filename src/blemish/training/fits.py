@@ -69,7 +69,7 @@ class Fits:
 
     def inspector(self, fitted: FittedDetector) -> Inspector:
         """An inspector that scores, and decides nothing yet."""
-        return Inspector(fitted.graph, {"recipe": self.features.recipe.to_json()})
+        return Inspector(fitted.graph, self.features.recipe)
 
     def scores(self, inspector: Inspector, rows: Dataset) -> Iterator[HeldOut]:
         """The scores of good rows that were not learnt from. Raises BudgetExceeded."""

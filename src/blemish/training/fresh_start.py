@@ -11,6 +11,7 @@ from blemish.dataset import Dataset
 from blemish.detectors import open_detector
 from blemish.detectors.base import Detector, ShowProgress
 from blemish.images import Recipe
+from blemish.model.card import Card
 from blemish.training.hold_out import hold_out_parts
 from blemish.training.plan import Plan, make_recipe
 from blemish.training.replay_buffer import KeptDefect
@@ -54,16 +55,16 @@ class FreshStart:
 
     def complete_card(
         self,
-        card: Mapping[str, Any],
+        card: Card,
         graph: bytes,
         *,
         data: Dataset,
         usable: Dataset,
         learnt: Dataset,
         progress: ShowProgress | None = None,
-    ) -> dict[str, Any]:
+    ) -> Card:
         """The card as it is."""
-        return dict(card)
+        return card
 
 
 FRESH_START = FreshStart()

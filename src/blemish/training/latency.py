@@ -9,17 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from blemish.inspector import Inspector
+from blemish.model.card import Latency
 
 LATENCY_IMAGES = 20
 
 
 def measure_latency(
     inspector: Inspector, images: Sequence[Path]
-) -> tuple[dict[str, float], tuple[int, int]]:
-    """Milliseconds from file to score, median and largest of a few images; the last one's shape."""
+) -> tuple[Latency, tuple[int, int]]:
+    """The latency on a few images, and the last one's shape."""
     times, shape = [], (1, 1)
     for image in images[:LATENCY_IMAGES]:
         start = time.perf_counter()
         shape = inspector.look(image).shape
         times.append(1000 * (time.perf_counter() - start))
-    return {"p50": float(np.median(times)), "max": float(np.max(times))}, shape
+    return Latency(float(np.median(times)), float(np.max(times))), shape

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import polars as pl
 
@@ -14,6 +14,7 @@ from blemish.dataset.words import name_some
 from blemish.detectors.base import Clock, ShowProgress
 from blemish.inspector import Inspector
 from blemish.metrics.paired import mcnemar
+from blemish.model.card import Change, Comparison, KindChange
 from blemish.training.unseen_scores import score_images
 
 
@@ -22,56 +23,59 @@ def compare(
     after: Inspector,
     test: Dataset,
     progress: ShowProgress | None = None,
-) -> dict[str, Any]:
+) -> Comparison:
     """The decisions of two models, each at its own threshold, on the labelled parts of `test`.
 
     An escape is a defective part that is not rejected, a false reject a good one that is. Parts
-    that are `incomplete`, for lack of a view, are judged by the views that there are. `p` is of the
-    exact two-sided McNemar test. Ready for JSON.
+    that are `incomplete`, for lack of a view, are judged by the views that there are.
     """
     test = test.where(pl.col("label").is_not_null())
     kinds = _kinds(test)
     defective = [part for part in test.parts if part in kinds]
     good = [part for part in test.parts if part not in kinds]
-    found: dict[str, Any] = {
-        "parts": len(test.parts),
-        "good": len(good),
-        "defective": len(defective),
-    }
+    numbers = Comparison(len(test.parts), len(good), len(defective))
     if not len(test):
-        return found
+        return numbers
     first = _decisions(before, test, progress, "test images by the model before")
     second = _decisions(after, test, progress, "test images by the model after")
     pair = (first, second)
-    found["escapes"] = _changes(*([p for p in defective if d[p] != "reject"] for d in pair))
-    found["false_rejects"] = _changes(*([p for p in good if d[p] == "reject"] for d in pair))
-    found["kinds"] = {
-        kind: {
-            "parts": len(of_kind := [part for part in defective if kind in kinds[part]]),
-            "escapes": [sum(d[part] != "reject" for part in of_kind) for d in pair],
-        }
+    of_kinds = {
+        kind: [part for part in defective if kind in kinds[part]]
         for kind in sorted({kind for of_part in kinds.values() for kind in of_part})
     }
-    found["incomplete"] = sum("incomplete" in (d[part] for d in pair) for part in first)
-    return found
+    return replace(
+        numbers,
+        escapes=_change(*([p for p in defective if d[p] != "reject"] for d in pair)),
+        false_rejects=_change(*([p for p in good if d[p] == "reject"] for d in pair)),
+        kinds={
+            kind: KindChange(len(parts), (_escaped(parts, first), _escaped(parts, second)))
+            for kind, parts in of_kinds.items()
+        },
+        incomplete=sum("incomplete" in (d[part] for d in pair) for part in first),
+    )
 
 
-def sentences(found: dict[str, Any], taken_out: Sequence[str], root: object) -> list[str]:
-    """The comparison in words; `taken_out` are the parts of the test of `root` that are taught."""
-    lines = []
-    if found["parts"]:
+def _escaped(parts: Sequence[str], decisions: Mapping[str, Decision]) -> int:
+    return sum(decisions[part] != "reject" for part in parts)
+
+
+def sentences(found: Comparison, root: object) -> list[str]:
+    """The comparison on test parts of the data set at `root`, in words."""
+    lines, taken_out = [], found.taken_out
+    if found.escapes is not None and found.false_rejects is not None:
         lines.append(
-            f"On the same {found['parts']} test parts: {_escapes(found)}; {_false_rejects(found)}."
+            f"On the same {found.parts} test parts: {_escapes(found.escapes, found.defective)}; "
+            f"{_false_rejects(found.false_rejects, found.good)}."
         )
-        if found["kinds"]:
+        if found.kinds:
             each = [
-                f"{kind} {of['escapes'][0]} -> {of['escapes'][1]} of {of['parts']}"
-                for kind, of in found["kinds"].items()
+                f"{kind} {of.escapes[0]} -> {of.escapes[1]} of {of.parts}"
+                for kind, of in found.kinds.items()
             ]
             lines.append(f"Escapes by kind of defect: {', '.join(each)}.")
-        if new := found["escapes"]["new"]:
+        if new := found.escapes.new:
             lines.append(f"New escapes: {name_some(new, 10)}.")
-        if number := found["incomplete"]:
+        if number := found.incomplete:
             lack, them = ("lacks", "it") if number == 1 else ("lack", "them")
             lines.append(
                 f"{number} of these parts {lack} a view, so that the line would not pass {them}; "
@@ -89,40 +93,32 @@ def sentences(found: dict[str, Any], taken_out: Sequence[str], root: object) -> 
     return lines
 
 
-def _escapes(found: dict[str, Any]) -> str:
-    if not found["defective"]:
+def _escapes(change: Change, defective: int) -> str:
+    if not defective:
         return "none of them is defective, so that nothing is known of escapes"
-    changes = found["escapes"]
-    new, of = len(changes["new"]), f"of {found['defective']} defective parts"
-    if not changes["before"]:
+    new, of = len(change.new), f"of {defective} defective parts"
+    if not change.before:
         text = f"no escape before, {new} now, {of}"
     else:
-        recovered = f"recovers {len(changes['gone'])} of {changes['before']} escapes"
+        recovered = f"recovers {len(change.gone)} of {change.before} escapes"
         text = f"{recovered}, {new} new {'one' if new == 1 else 'ones'}"
-    return f"{text} (exact McNemar p = {changes['p']:.2g})"
+    return f"{text} (exact McNemar p = {change.p:.2g})"
 
 
-def _false_rejects(found: dict[str, Any]) -> str:
-    if not found["good"]:
+def _false_rejects(change: Change, good: int) -> str:
+    if not good:
         return "none of them is good, so that nothing is known of false rejects"
-    changes = found["false_rejects"]
     return (
-        f"false rejects {changes['before']} -> {changes['after']} of {found['good']} good parts "
-        f"(p = {changes['p']:.2g})"
+        f"false rejects {change.before} -> {change.after} of {good} good parts (p = {change.p:.2g})"
     )
 
 
-def _changes(before: Sequence[str], after: Sequence[str]) -> dict[str, Any]:
-    """Two lists of wrongly decided parts: their numbers, what has gone and come, and p."""
+def _change(before: Sequence[str], after: Sequence[str]) -> Change:
+    """From two lists of wrongly decided parts."""
     gone = [part for part in before if part not in set(after)]
     new = [part for part in after if part not in set(before)]
-    return {
-        "before": len(before),
-        "after": len(after),
-        "gone": gone,
-        "new": new,
-        "p": mcnemar(len(gone), len(new)),
-    }
+    p = mcnemar(len(gone), len(new))
+    return Change(len(before), len(after), tuple(gone), tuple(new), p)
 
 
 def _kinds(test: Dataset) -> dict[str, list[str]]:

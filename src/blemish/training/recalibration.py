@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from blemish.artifact import open_artifact, write_artifact
@@ -32,28 +33,29 @@ def recalibrate(
     """
     clock = Clock(None)
     artifact = open_artifact(model)
-    if known := seen(artifact.card["data"], good):
+    if known := seen(artifact.card.data, good):
         raise CalibrationError(
             f"{name_some(known)} of {good.root} were used to train {model}; "
             "the threshold needs good parts that the model has not seen"
         )
-    if lacking := set(artifact.card["calibration"].get("categories", ())) - set(good.categories):
+    if lacking := set(artifact.card.calibration.categories) - set(good.categories):
         raise CalibrationError(
             f"{good.root} has no good part of {name_some(sorted(lacking))}, and {model} has a "
             "threshold for each of its categories: give good parts of all of them"
         )
     held = score_images(Inspector.of(artifact), good, clock, progress)
-    calibration, details = calibrate_parts(list(held), promise)
-    required = artifact.card["calibration"]["required_views"]
-    if set(required) - set(details["required_views"]):
+    calibration = calibrate_parts(list(held), promise)
+    required = artifact.card.calibration.required_views
+    if set(required) - set(calibration.required_views):
         raise CalibrationError(
             f"{good.root} must show parts from the views {', '.join(required)}, as {model} does: "
             "say which images are one part with --parts or --part-pattern"
         )
-    card = {
-        **{key: value for key, value in artifact.card.items() if key != "comparison"},
-        "calibration": {**calibration.to_json(), **details},
-        "data": {**artifact.card["data"], "held_out": counts(good), "recalibrated_on": good.name},
-    }
+    card = replace(
+        artifact.card,
+        calibration=calibration,
+        data=replace(artifact.card.data, held_out=counts(good), recalibrated_on=good.name),
+        comparison=None,
+    )
     write_artifact(out, artifact.model, card, artifact.members)
-    return Trained(out, calibration, card, clock.elapsed)
+    return Trained(out, card, clock.elapsed)

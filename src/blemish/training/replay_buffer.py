@@ -23,6 +23,7 @@ from blemish.errors import ArtifactError
 from blemish.features.cache import picture_name
 from blemish.files import replacing
 from blemish.images import Recipe, read_eight_bit, read_image, read_mask
+from blemish.model.card import DefectEntry
 
 Pixels = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -110,24 +111,17 @@ def keep(
     return fitting, left_out + len(kept) - len(fitting)
 
 
-def members(kept: Sequence[KeptDefect]) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
+def members(kept: Sequence[KeptDefect]) -> tuple[dict[str, bytes], list[DefectEntry]]:
     """The members of the artifact, and what its card says of each picture."""
     files: dict[str, bytes] = {}
-    entries: list[dict[str, Any]] = []
+    entries: list[DefectEntry] = []
     for number, one in enumerate(kept):
         name = f"{FOLDER}{number:04}"
         files[name + one.suffix] = one.picture
         if one.mask is not None:
             files[name + "_mask.png"] = one.mask
-        entries.append(
-            {
-                "member": name + one.suffix,
-                "part": one.part,
-                "kind": one.kind,
-                "image": one.name,
-                "mask": one.mask is not None,
-            }
-        )
+        member, has_mask = name + one.suffix, one.mask is not None
+        entries.append(DefectEntry(member, one.part, one.kind, one.name, has_mask))
     return files, entries
 
 
@@ -136,13 +130,13 @@ def kept_in(artifact: Artifact) -> list[KeptDefect]:
     try:
         return [
             KeptDefect(
-                entry["part"],
-                entry["kind"],
-                entry["image"],
-                artifact.members[entry["member"]],
-                artifact.members[_mask_of(entry["member"])] if entry["mask"] else None,
+                entry.part,
+                entry.kind,
+                entry.image,
+                artifact.members[entry.member],
+                artifact.members[_mask_of(entry.member)] if entry.mask else None,
             )
-            for entry in artifact.card.get("defects", ())
+            for entry in artifact.card.defects
         ]
     except KeyError as error:
         raise ArtifactError(

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from blemish.dataset import Dataset
 from blemish.detectors.base import Detector, ShowProgress
 from blemish.images import Recipe
+from blemish.model.card import Card
 from blemish.training.plan import Plan
 from blemish.training.replay_buffer import KeptDefect
 
@@ -56,14 +57,14 @@ class Start(Protocol):
 
     def complete_card(
         self,
-        card: Mapping[str, Any],
+        card: Card,
         graph: bytes,
         *,
         data: Dataset,
         usable: Dataset,
         learnt: Dataset,
         progress: ShowProgress | None = None,
-    ) -> dict[str, Any]:
+    ) -> Card:
         """The card of the model `graph`, with what is to be told of the model before.
 
         `usable` are the rows of `data` that could be used, `learnt` those of real defects that are

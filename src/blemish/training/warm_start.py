@@ -17,11 +17,12 @@ from blemish.dataset import Dataset
 from blemish.dataset.words import name_some
 from blemish.detectors import detector_names, learns_from_defects, open_detector
 from blemish.detectors.base import Detector, ShowProgress
-from blemish.errors import ArtifactError, BlemishError, DatasetError
+from blemish.errors import BlemishError, DatasetError
 from blemish.features.backbone import open_backbone
 from blemish.features.cache import picture_name
 from blemish.images import Recipe
 from blemish.inspector import Inspector
+from blemish.model.card import Card, DataEntry, WarmStartEntry
 from blemish.settings import with_settings
 from blemish.training.card import kinds, seen
 from blemish.training.hold_out import hold_out_again
@@ -31,7 +32,6 @@ from blemish.training.replay_buffer import KeptDefect, as_training, extract, kep
 
 log = logging.getLogger("blemish")
 
-CARD = {"detector", "backbone", "recipe", "data", "calibration"}  # what must be known of a model
 FREE = "steps"  # the one setting that may change from training to training
 
 
@@ -66,12 +66,12 @@ class WarmStart:
     @property
     def recipe(self) -> Recipe:
         """The model's preprocessing."""
-        return Recipe.from_json(self.artifact.card["recipe"])
+        return self.artifact.card.recipe
 
     @property
     def detector(self) -> Detector:
         """The model's detector with its settings. Raises BlemishError for those of a newer one."""
-        name, values = (self.artifact.card["detector"][key] for key in ("name", "settings"))
+        name, values = self.artifact.card.detector.name, self.artifact.card.detector.settings
         known = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
         detector: Any = open_detector(name)
         if odd := sorted(known.keys() - {field.name for field in fields(detector)}):
@@ -82,14 +82,15 @@ class WarmStart:
         return cast("Detector", replace(detector, **known))
 
     @cached_property
-    def learnt_from(self) -> dict[str, list[str]]:
-        """The parts and pictures that the next model will have learnt from, as a card has them."""
-        card = self.artifact.card["data"]
+    def learnt_from(self) -> DataEntry:
+        """The model's data, with the parts and pictures that the next one will have learnt from."""
+        data = self.artifact.card.data
         pictures = [picture_name(image) for image in self.new.images]
-        return {
-            "trained_parts": [*card["trained_parts"], *self.new.parts],
-            "trained_images": [*card["trained_images"], *pictures],
-        }
+        return replace(
+            data,
+            trained_parts=(*data.trained_parts, *self.new.parts),
+            trained_images=(*data.trained_images, *pictures),
+        )
 
     def detector_for(self, plan: Plan) -> Detector:
         """The model's detector, with the few settings that the plan may change."""
@@ -116,7 +117,7 @@ class WarmStart:
     def hold_out(self, data: Dataset, plan: Plan) -> tuple[Dataset, Dataset]:
         """The good rows to learn from, and those of unseen parts that set the threshold."""
         good = data.where(pl.col("split") != "test").good()
-        before = {entry["part"] for entry in self.artifact.card["calibration"]["scores"]}
+        before = {entry.part for entry in self.artifact.card.calibration.scores}
         known = seen(self.learnt_from, good)
         return hold_out_again(
             data, plan.promise, seen=known, before=before, share=plan.hold_out, seed=plan.seed
@@ -147,42 +148,40 @@ class WarmStart:
 
     def complete_card(
         self,
-        card: Mapping[str, Any],
+        card: Card,
         graph: bytes,
         *,
         data: Dataset,
         usable: Dataset,
         learnt: Dataset,
         progress: ShowProgress | None = None,
-    ) -> dict[str, Any]:
+    ) -> Card:
         """The card with what the models before learnt from, and with the comparison of the two."""
-        before, after = Inspector.of(self.artifact), Inspector(graph, card)
+        before, after = Inspector.of(self.artifact), Inspector(graph, card.recipe, card)
         tested = self.test_rows(usable)
         taken_out = sorted(set(data.split("test").parts) - set(tested.parts))
-        comparison = {**compare(before, after, tested, progress), "taken_out": taken_out}
+        comparison = compare(before, after, tested, progress)
 
         known = learnt_defects(self.artifact)
         names = [picture_name(image) for image in learnt.images]
         more = learnt.take([i for i, name in enumerate(names) if name not in known])
-        of_data = dict(card["data"])
-        of_data["taught"] = {**of_data["taught"], "pictures": sorted({*known, *names})}
-        for key, earlier in self.learnt_from.items():
-            of_data[key] = sorted({*earlier, *of_data[key]})
-        continued_from = {
-            "sha256": self.artifact.sha256,
-            "taught": len(more.parts),
-            "defects": kinds(more),
-        }
-        return {
-            **card,
-            "data": of_data,
-            "continued_from": continued_from,
-            "comparison": comparison,
-        }
+        earlier, now = self.learnt_from, card.data
+        assert now.taught is not None  # at least the new defects
+        return replace(
+            card,
+            data=replace(
+                now,
+                taught=replace(now.taught, pictures=tuple(sorted({*known, *names}))),
+                trained_parts=tuple(sorted({*earlier.trained_parts, *now.trained_parts})),
+                trained_images=tuple(sorted({*earlier.trained_images, *now.trained_images})),
+            ),
+            continued_from=WarmStartEntry(self.artifact.sha256, len(more.parts), kinds(more)),
+            comparison=replace(comparison, taken_out=tuple(taken_out)),
+        )
 
     def _check_backbone(self) -> None:
         backbone = open_backbone(self.detector.backbone)
-        if backbone.sha256 != self.artifact.card["backbone"]["sha256"]:
+        if backbone.sha256 != self.artifact.card.backbone.sha256:
             raise BlemishError(
                 f"{self.artifact.path} was trained on another file of the backbone "
                 f"{backbone.name}; import that one again, with `blemish backbone import`"
@@ -197,7 +196,7 @@ class WarmStart:
                 f"{data.root} calls pictures good that are to be learnt as defective: "
                 f"{name_some([names[key] for key in both])}; take them out of one of the two"
             )
-        if not names.keys() & set(self.artifact.card["data"]["trained_images"]):
+        if not names.keys() & set(self.artifact.card.data.trained_images):
             log.warning(
                 "%s learnt from none of the good pictures of %s: is it the same product?",
                 self.artifact.path,
@@ -212,9 +211,7 @@ def open_warm_start(model: Path, defects: Dataset) -> WarmStart:
     where all of them are taught already.
     """
     artifact = open_artifact(model)
-    if lacking := sorted(CARD - artifact.card.keys()):
-        raise ArtifactError(f"{model}: its card lacks {name_some(lacking)}; train it anew")
-    name = artifact.card["detector"]["name"]
+    name = artifact.card.detector.name
     if name not in detector_names() or not learns_from_defects(name):
         able = [other for other in detector_names() if learns_from_defects(other)]
         raise BlemishError(
@@ -235,7 +232,8 @@ def open_warm_start(model: Path, defects: Dataset) -> WarmStart:
 
 def learnt_defects(artifact: Artifact) -> set[str]:
     """The pictures of defects that a model was taught, those among them that it does not keep."""
-    return set(artifact.card["data"].get("taught", {}).get("pictures", ()))
+    taught = artifact.card.data.taught
+    return set() if taught is None else set(taught.pictures)
 
 
 def plan_of(
@@ -252,15 +250,15 @@ def plan_of(
     Raises BlemishError for an option, a setting or a preset that contradicts the model.
     """
     card, recipe, path = start.artifact.card, start.recipe, start.artifact.path
-    own = {
-        "--detector": card["detector"]["name"],
+    own: dict[str, Any] = {
+        "--detector": card.detector.name,
         "--size": recipe.height + 2 * recipe.margin,
         "--crop": recipe.height,
         "--resize": recipe.resize,
         "--tile": recipe.tile or 0,
-        "--max-fpr": card["calibration"]["max_fpr"],
-        "--confidence": card["calibration"]["confidence"],
-        "--seed": card["data"]["seed"],
+        "--max-fpr": card.calibration.max_fpr,
+        "--confidence": card.calibration.confidence,
+        "--seed": card.data.seed,
         "--cross-fit": 0,
         "--view-scales": False,
     }
@@ -288,7 +286,7 @@ def plan_of(
 def _refuse_other_settings(
     start: WarmStart, settings: Mapping[str, str], preset: str | None
 ) -> None:
-    name, own = start.artifact.card["detector"]["name"], start.detector
+    name, own = start.artifact.card.detector.name, start.detector
     asked = open_detector(name, settings, preset=preset)
     keys = settings if preset is None else [field.name for field in fields(own)]
     for key in keys:

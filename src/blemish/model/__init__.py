@@ -1,0 +1,1 @@
+"""The `.blemish` file: its card, as typed values with a JSON schema."""
