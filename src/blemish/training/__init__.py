@@ -42,12 +42,12 @@ def train(
 ) -> Trained:
     """Learn from the good parts of `data`, set the threshold on held-out ones, write the model.
 
-    A warm `start`, whose plan it must be, goes on with a model that learns from defects, and
-    compares the two on the test parts that neither has learnt from.
+    A warm start goes on with a model, whose plan `plan` must be, and compares the two models on the
+    test parts that neither has learnt from.
 
     When `budget` seconds are over, a network that is trained in steps is taken as far as it came;
     anything else raises BudgetExceeded. What was done stays in the folder `PATH.resume`, and the
-    same call with `resume` ends at the model of an undisturbed one. Raises DatasetError for data
+    same call with `resume` ends at the model of an uninterrupted one. Raises DatasetError for data
     that cannot be trained on.
     """
     clock = Clock(budget)
