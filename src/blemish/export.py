@@ -14,7 +14,7 @@ import onnx
 from blemish.artifact import Artifact, open_artifact
 from blemish.errors import ArtifactError, BlemishError
 from blemish.features.session import open_session
-from blemish.files import replacing
+from blemish.files import inside, replacing
 from blemish.golden import RAW, pixels_of, replay
 from blemish.images import crops, read_eight_bit
 from blemish.inspector import Inspector
@@ -42,10 +42,11 @@ def export(model: Path, to: str, folder: Path, images: Sequence[Path] = ()) -> l
         files["model.onnx"] = artifact.model
     else:
         files.update(_openvino(artifact, _feeds(inspector, artifact, images)))
-    for name, data in files.items():
-        with replacing(folder / name) as file:
+    paths = [inside(folder, name) for name in files]
+    for path, data in zip(paths, files.values(), strict=True):
+        with replacing(path) as file:
             file.write(data)
-    return [folder / name for name in files]
+    return paths
 
 
 def _feeds(inspector: Inspector, artifact: Artifact, images: Sequence[Path]) -> list[Feed]:

@@ -1,17 +1,79 @@
-"""Write files so that at any moment either the old or the new one is there, whole."""
+"""Write files so that at any moment either the old or the new one is there, whole.
+
+And nowhere else: a name that came from a file's content becomes a path through `inside` alone.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from blemish.errors import ArtifactError
+from blemish.errors import ArtifactError, BlemishError
+
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+# NUL, a back-slash, a drive, or a step that is empty or made of dots and the spaces that Windows
+# drops: `..`, a slash at the start, `//`.
+_LEADS_OUT = re.compile(r"[\\\x00]|^[A-Za-z]:|(?:^|/)[. ]*(?:/|$)")
+
+
+def leads_out(name: str) -> bool:
+    """True for text that is no plain way down from a folder, with forward slashes, to a file.
+
+    By the rules of all systems at once, so that a name is refused on each or on none; only the
+    names of devices, such as `CON`, are left to Windows.
+    """
+    if _LEADS_OUT.search(name):
+        return True
+    if os.name == "nt" and any(_DEVICE.fullmatch(step) for step in name.split("/")):
+        return True
+    return not name.isascii() and not _is_encodable(name)
+
+
+def inside(root: Path, name: str) -> Path:
+    """`root / name`, for a name that came from a file's content.
+
+    Raises BlemishError for one that leads out of `root`, by itself or through a link in it.
+    """
+    if leads_out(name):
+        raise BlemishError(f"{name!r} is no name for a file below {root}; rename it")
+    path = root / name
+    if not lies_in(os.path.realpath(path), os.path.realpath(root)):
+        raise BlemishError(
+            f"{path} is reached through a link that leads out of {root}; remove the link, or "
+            "choose another place"
+        )
+    return path
+
+
+def lies_in(path: str, folder: str) -> bool:
+    """Whether a real path is that of a folder, or of something below it."""
+    path, folder = os.path.normcase(path), os.path.normcase(folder)
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def harmless(name: str) -> str:
+    """A name made one step that every system can hold.
+
+    Without separators, a leading dot, an end that Windows drops, or the name of a device.
+    """
+    name = _FORBIDDEN.sub("_", name).rstrip(". ")
+    return f"_{name}" if not name or name.startswith(".") or _DEVICE.fullmatch(name) else name
+
+
+def _is_encodable(name: str) -> bool:
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:  # half a pair of surrogates, as JSON can hold
+        return False
+    return True
 
 
 class replacing(contextlib.AbstractContextManager[IO[bytes]]):  # noqa: N801 - reads as a verb

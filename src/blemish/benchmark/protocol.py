@@ -219,6 +219,11 @@ def _parsed(name: str, text: str, file: str) -> Protocol:
     protocol = _entry(Protocol, {**content, "name": name}, file)
     if not (protocol.data and protocol.detectors and protocol.metrics and protocol.seeds >= 1):
         raise BlemishError(f"{file} needs data, detectors, metrics, and 1 seed or more")
+    if protocol.published is not None:
+        try:
+            published(protocol.published)
+        except KeyError:
+            raise BlemishError(f"{file}: there is no table {protocol.published!r}") from None
     splits = {split.name for split in protocol.splits}
     for one in protocol.detectors:
         if strange := sorted(set(one.splits) - splits):

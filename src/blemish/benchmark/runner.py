@@ -20,7 +20,7 @@ from blemish.benchmark.runs import Job, Run
 from blemish.benchmark.store import Result, read_results, write_result
 from blemish.benchmark.workers import Died, answers
 from blemish.errors import BlemishError
-from blemish.files import is_disk_full
+from blemish.files import inside, is_disk_full
 from blemish.threads import default_threads
 
 Kind = tuple[tuple[str, ...], ...]
@@ -203,7 +203,7 @@ class _Bench:
     def end(self, job: Job, outcome: Outcome | Died) -> Result:
         result = _result(job.run, outcome, self.folder)
         if isinstance(outcome, Outcome) and outcome.maps:
-            write_maps(self.folder / f"{result.key}.maps.npz", outcome.maps)
+            write_maps(inside(self.folder, f"{result.key}.maps.npz"), outcome.maps)
         write_result(result, outcome.arrays if isinstance(outcome, Outcome) else None)
         self.rates.add(result)
         self.running.pop(job.run.key, None)

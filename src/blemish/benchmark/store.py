@@ -16,7 +16,7 @@ import numpy.typing as npt
 from blemish.benchmark.code import Code
 from blemish.benchmark.runs import Run
 from blemish.errors import DatasetError
-from blemish.files import replacing
+from blemish.files import inside, replacing
 
 SCHEMA = 3
 _WITHOUT_FIT = 2  # results that have neither `fit` nor a budget
@@ -88,7 +88,7 @@ class Result:
 def write_result(result: Result, arrays: Arrays | None) -> None:
     """Write a result; its JSON comes last, so that what has one is whole."""
     if arrays is not None:
-        with replacing(result.folder / f"{result.key}.npz") as file:
+        with replacing(inside(result.folder, f"{result.key}.npz")) as file:
             np.savez_compressed(file, **{name: arrays[name] for name in ARRAYS})  # type: ignore[arg-type]
     content = {"schema": SCHEMA} | {
         field.name: getattr(result, field.name)
@@ -98,7 +98,7 @@ def write_result(result: Result, arrays: Arrays | None) -> None:
     content["run"] = dataclasses.asdict(result.run)
     content["code"] = dataclasses.asdict(result.code)
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    with replacing(result.folder / f"{result.key}.json") as file:
+    with replacing(inside(result.folder, f"{result.key}.json")) as file:
         file.write(text.encode("utf-8") + b"\n")
 
 

@@ -19,7 +19,7 @@ from blemish.dataset.placing import Placing, ShowCount, draw_mask, place_all
 from blemish.dataset.table import COLUMNS, Dataset
 from blemish.dataset.words import SPLIT_WORDS, name_some
 from blemish.errors import DatasetError
-from blemish.files import filling, replacing
+from blemish.files import filling, inside, replacing
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def fill_mvtec(
     masks = table.drop_nulls("new_mask").select("image", "mask", "new_mask")
     placed = place_all(data.root, table.select("image", "new"), folder, placing, progress)
     for image, mask, target in masks.iter_rows():
-        draw_mask(data.root / mask, image_size(data.root / image), folder / target)
+        draw_mask(data.root / mask, image_size(data.root / image), inside(folder, target))
     _write_parts(table, folder)
     _copy_terms(data, folder)
     left_out = len(data) - data.table["mask"].null_count() - masks.height
@@ -123,7 +123,7 @@ def _table_beside_images(
         placed = place_all(data.root, images, folder, placing, progress)
         place_all(data.root, masks.filter(whole).select("mask", "new_mask"), folder, placing)
         for image, mask, target in drawn.iter_rows():
-            draw_mask(data.root / mask, image_size(data.root / image), folder / target)
+            draw_mask(data.root / mask, image_size(data.root / image), inside(folder, target))
         _copy_terms(data, folder)
         named = _unnamed_parts(table).with_columns(image="new_image", mask="new_mask")
         _write_table(named, folder / file.name)
@@ -182,7 +182,7 @@ def _write_parts(table: pl.DataFrame, folder: Path) -> None:
         file = pl.col("new").str.strip_prefix(home)
         part = pl.when(own).then("new").otherwise("part")
         text = rows.select(file=file, part=part, view="view").write_csv()
-        (folder / home / FILE_NAME).write_bytes(text.encode("utf-8"))
+        inside(folder, home + FILE_NAME).write_bytes(text.encode("utf-8"))
 
 
 def _unnamed_parts(table: pl.DataFrame) -> pl.DataFrame:
@@ -203,7 +203,7 @@ def _copy_terms(data: Dataset, folder: Path) -> None:
     """The licence goes where the images go."""
     files = licence_files(data.root)
     for file in files:
-        shutil.copyfile(file, folder / file.name)
+        shutil.copyfile(file, inside(folder, file.name))
     if data.terms and not files:
         (folder / "license.txt").write_text(data.terms + "\n", encoding="utf-8")
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable
 
-_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
-_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+from blemish.files import harmless
 
 
 def folder_names(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
@@ -16,7 +14,7 @@ def folder_names(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, s
     Names that differ only in case, and those in `taken`, count as one.
     """
     used = {_fold(name): 1 for name in taken}
-    return {name: free_name(_harmless(name), used) for name in sorted(names)}
+    return {name: free_name(harmless(name), used) for name in sorted(names)}
 
 
 def free_name(name: str, used: dict[str, int]) -> str:
@@ -31,9 +29,3 @@ def free_name(name: str, used: dict[str, int]) -> str:
 
 def _fold(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
-
-
-def _harmless(name: str) -> str:
-    """Without separators, a leading dot, an end that Windows drops, or the name of a device."""
-    name = _FORBIDDEN.sub("_", name).rstrip(". ")
-    return f"_{name}" if not name or name.startswith(".") or _DEVICE.fullmatch(name) else name

@@ -12,6 +12,7 @@ from blemish.dataset.paths import below, match_key
 from blemish.dataset.table import Dataset, qualify_parts
 from blemish.dataset.words import label_of, name_some
 from blemish.errors import DatasetError
+from blemish.files import inside, leads_out
 from blemish.images import hdf5
 
 FILE_NAME = "parts.csv"
@@ -40,9 +41,10 @@ def with_parts(dataset: Dataset, csv: Path | None, pattern: str | None) -> Datas
 def _attach_each_category(dataset: Dataset) -> Dataset:
     tables = []
     for category in dataset.categories:
-        csv = dataset.root / category / FILE_NAME
         rows = dataset.category(category)
-        tables.append(attach(rows, csv).table if csv.is_file() else rows.table)
+        # A table may call a category whatever it likes; not every name is that of a folder.
+        csv = None if leads_out(category) else inside(dataset.root, category) / FILE_NAME
+        tables.append(attach(rows, csv).table if csv and csv.is_file() else rows.table)
     return dataset.with_table(qualify_parts(pl.concat(tables)))
 
 

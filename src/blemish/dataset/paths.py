@@ -26,7 +26,8 @@ def steps_to(folder: Path, root: Path) -> str:
 def below(root: Path, base: Path, names: Iterable[str]) -> list[str | None]:
     """Names as a person wrote them, absolute or relative to `base`, made relative to `root`.
 
-    Back-slashes count as slashes. A name that lies outside `root` becomes None.
+    Back-slashes count as slashes. A name that lies outside `root`, or that no file can have,
+    becomes None. Links are for `listing` to see.
     """
     start = _start(root)
     steps = _start(Path(os.path.normpath(base)))
@@ -38,14 +39,14 @@ def below(root: Path, base: Path, names: Iterable[str]) -> list[str | None]:
             found.append(near + name)
             continue
         full = os.path.normpath(os.path.join(base, name.replace("\\", "/")))  # noqa: PTH118
-        inside = os.path.normcase(full).startswith(os.path.normcase(start))
+        inside = "\0" not in name and os.path.normcase(full).startswith(os.path.normcase(start))
         found.append(full[len(start) :].replace(os.sep, "/") if inside else None)
     return found
 
 
 def _is_plain(name: str) -> bool:
     """True for steps down and nothing else: joined to a folder, such a name needs no more care."""
-    odd = "\\" in name or ":" in name or "//" in name or "/." in name
+    odd = "\\" in name or ":" in name or "//" in name or "/." in name or "\0" in name
     return not odd and name[:1] not in ("", "/", ".") and not name.endswith("/")
 
 

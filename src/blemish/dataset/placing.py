@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from blemish.dataset.paths import is_image_file
 from blemish.errors import DatasetError
+from blemish.files import inside, leads_out
 from blemish.images import read_image, read_mask
 
 Placing = Literal["link or copy", "link", "copy"]
@@ -37,10 +38,12 @@ def place_all(
     made: set[str] = set()
     done: Counter[str] = Counter(linked=0, copied=0, decoded=0)
     for number, (image, new) in enumerate(images.iter_rows(), 1):
-        parent = new.rpartition("/")[0]
-        if parent not in made:
-            (folder / parent).mkdir(parents=True, exist_ok=True)
+        parent, slash, _ = new.rpartition("/")
+        if slash and parent not in made:
+            inside(folder, parent).mkdir(parents=True, exist_ok=True)
             made.add(parent)
+        if leads_out(new):  # `inside` looks for links too, which is slow for 150,000 names
+            raise DatasetError(f"{image!r} is no name for a file below {folder}; rename it.")
         if is_image_file(image):
             done[place(root / image, folder / new, placing)] += 1
         else:

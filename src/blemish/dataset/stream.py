@@ -204,6 +204,8 @@ def _values(file: OpenFile, name: str, keys: list[str]) -> list[str | None]:
         lacking = [key for key in keys if key not in found]
         if lacking:
             raise DatasetError(f"{file.path} holds no {name} of {name_some(lacking)}; add them.")
+        for key in keys:
+            refuse_elsewhere(file, found[key])
         values = [found[key][()] for key in keys]
     else:
         refuse_elsewhere(file, found)

@@ -23,7 +23,7 @@ from blemish.features.resnet import (
     random_state,
 )
 from blemish.features.state_dict import read_state_dict
-from blemish.files import replacing
+from blemish.files import inside, replacing
 
 TIMM = "timm/"
 
@@ -98,7 +98,7 @@ def _sha256(path: Path) -> str:
 
 def _keep(name: str, graph: bytes, card: Mapping[str, object]) -> Backbone:
     """Write the card, then the graph: a backbone is there once its graph is."""
-    path = backbones.user_folder() / f"{name}.onnx"
+    path = inside(backbones.user_folder(), f"{name}.onnx")
     if (backbones.ASSETS / path.name).is_file():
         raise BlemishError(f"{name} is the bundled backbone; import under another name")
     if path.exists() and _sha256(path) != card["sha256"]:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.errors import ImageError
+from blemish.files import leads_out
 from blemish.images.hdf5_file import (
     OpenFile,
     Stack,
@@ -157,10 +158,18 @@ def item_names(path: str | os.PathLike[str]) -> list[str]:
     with telling(path):
         group = member(opened, name)
         if not is_dataset(group):
-            return list(group)
+            return _plain_steps(path, list(group))
         count = stack_of(opened, name).count
     width = max(6, len(str(count - 1)))
     return [f"{number:0{width}}" for number in range(count)]
+
+
+def _plain_steps(path: str | os.PathLike[str], names: list[str]) -> list[str]:
+    """The names of a group's items; ImageError for one that is more than a step on a path."""
+    odd = [name for name in names if "/" in name or leads_out(name)]
+    if odd:
+        raise ImageError(f"{path} holds an item named {odd[0]!r}, which no file can be; rename it")
+    return names
 
 
 def stored(path: str | os.PathLike[str]) -> Stored:

@@ -70,7 +70,7 @@ def open_file(path: str | os.PathLike[str]) -> OpenFile:
     text = os.fspath(path).replace(os.sep, "/")
     try:
         status = os.stat(text)  # noqa: PTH116 - text, for speed
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter for a NUL in the name
         raise ImageError(f"{text} does not exist or cannot be reached; check the path") from error
     stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
     key = (os.getpid(), text)
@@ -111,6 +111,8 @@ def member(file: OpenFile, name: str) -> Any:
     if found is None:
         held = ", ".join(list(file.content)[:6]) or "nothing"
         raise ImageError(f"{file.path} holds no {name}, only {held}")
+    if not is_dataset(found):  # a dataset is looked at by who reads it
+        _refuse_linked(file, found)
     return found
 
 
@@ -136,12 +138,21 @@ def stack_of(file: OpenFile, name: str) -> Stack:
 
 def refuse_elsewhere(file: OpenFile, dataset: Any) -> None:
     """Raise ImageError for a dataset whose values lie in another file."""
-    own = Path(dataset.file.filename) == Path(file.path)
-    if not own or dataset.is_virtual or dataset.external:
-        raise ImageError(
-            f"{file.path} only points to {dataset.name.strip('/')} in another file; "
-            "write the values into the file itself"
-        )
+    _refuse_linked(file, dataset)
+    if dataset.is_virtual or dataset.external:
+        raise _points_elsewhere(file, dataset)
+
+
+def _refuse_linked(file: OpenFile, found: Any) -> None:
+    if Path(found.file.filename) != Path(file.path):
+        raise _points_elsewhere(file, found)
+
+
+def _points_elsewhere(file: OpenFile, found: Any) -> ImageError:
+    return ImageError(
+        f"{file.path} only points to {found.name.strip('/')} in another file; "
+        "write the values into the file itself"
+    )
 
 
 def is_dataset(found: Any) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from blemish.errors import DatasetError, ImageError
+from blemish.files import lies_in
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
@@ -70,7 +71,7 @@ def mask_files(mask: Path) -> list[Path]:
 
 def refuse_leaving(path: str | os.PathLike[str], limit: str) -> None:
     """Raise DatasetError when a link leads out of the folder `limit`, a real path."""
-    if not _within(os.path.realpath(path), limit):
+    if not lies_in(os.path.realpath(path), limit):
         raise DatasetError(
             f"{Path(path)} is a link that leads out of {limit}; put the files themselves there"
         )
@@ -82,14 +83,9 @@ def _without_circle(link: str, links: tuple[str, ...]) -> str:
     `links` are the real folders of the links that were followed so far.
     """
     target, holder = os.path.realpath(link), os.path.realpath(Path(link).parent)
-    if any(_within(place, target) for place in (*links, holder)):
+    if any(lies_in(place, target) for place in (*links, holder)):
         raise DatasetError(f"{Path(link)} is a link to a folder that holds it; remove the link")
     return holder
-
-
-def _within(path: str, folder: str) -> bool:
-    path, folder = os.path.normcase(path), os.path.normcase(folder)
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:

@@ -24,7 +24,7 @@ from blemish.dataset.file_names import folder_names
 from blemish.dataset.layouts.mvtec import GOOD, MASKS
 from blemish.dataset.parts import FILE_NAME
 from blemish.errors import ArtifactError, DatasetError
-from blemish.files import is_disk_full, replacing
+from blemish.files import inside, is_disk_full, replacing
 from blemish.prepare.marks import Marks, Shown, read_marks
 from blemish.prepare.opening import made_of, no_place, region_of
 from blemish.prepare.patches import Box
@@ -75,7 +75,7 @@ def prepare_grid(
     kinds = folder_names(marks.kinds(recipe.grid.by), GOOD)
     try:
         for done, plate in enumerate(plates, 1):
-            note = finished / f"{plate.name}.json"
+            note = inside(finished, f"{plate.name}.json")
             if not note.exists():
                 told = _write_plate(plate, recipe, marks, kinds, content, threads)
                 with replacing(note) as file:
@@ -83,7 +83,7 @@ def prepare_grid(
             if progress:
                 progress(Progress("cutting plates", done, len(plates)))
         notes = {
-            plate.name: json.loads((finished / f"{plate.name}.json").read_bytes())
+            plate.name: json.loads(inside(finished, f"{plate.name}.json").read_bytes())
             for plate in plates
         }
         refuse_mixed_colours({name: tuple(note["shape"]) for name, note in notes.items()})
@@ -144,9 +144,9 @@ def _write_plate(
         shown = marks.shown(plate.name, region.shape)
         windows = list(_test_windows(boxes, shown, kinds, recipe.grid))
     for folder in {window.folder for window in windows}:
-        (content / folder).mkdir(parents=True, exist_ok=True)
+        inside(content, folder).mkdir(parents=True, exist_ok=True)
         if not folder.endswith(f"/{GOOD[0]}"):
-            (content / folder.replace("test", MASKS, 1)).mkdir(parents=True, exist_ok=True)
+            inside(content, folder.replace("test", MASKS, 1)).mkdir(parents=True, exist_ok=True)
     names = list(in_order(partial(_write, plate.name, pixels, content), windows, threads))
     return {
         "split": plate.split,
@@ -172,10 +172,10 @@ def _write(plate: str, pixels: npt.NDArray[Any], content: Path, window: _Window)
     top, left, bottom, right = window.box
     stem = f"{plate}_{top:05}_{left:05}"
     name = f"{window.folder}/{stem}.png"
-    _write_png(content / name, pixels[top:bottom, left:right])
+    _write_png(inside(content, name), pixels[top:bottom, left:right])
     if window.mask is not None:
-        folder = window.folder.replace("test", MASKS, 1)
-        _write_png(content / folder / f"{stem}_mask.png", window.mask.astype(np.uint8) * 255)
+        mask = f"{window.folder.replace('test', MASKS, 1)}/{stem}_mask.png"
+        _write_png(inside(content, mask), window.mask.astype(np.uint8) * 255)
     return name
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from blemish.errors import ImageError
-from blemish.files import replacing
+from blemish.files import inside, replacing
 from blemish.images import read_image, read_mask
 from blemish.prepare.mask_cleaning import clean_mask
 from blemish.prepare.mask_settings import MaskSettings
@@ -81,7 +81,7 @@ def make_masks(
     for number, name in enumerate(names, 1):
         image = learnt.kind.read(matched.folder / name)
         labels = _labels(matched.scribbles.get(name), image)
-        target = out / masks[name]
+        target = inside(out, masks[name])
         recipe = learnt.recipe(name, image)
         state = _state(target, recipe)
         if state == "made":

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from blemish.dataset.words import name_some
 from blemish.errors import DatasetError
-from blemish.files import replacing
+from blemish.files import inside, replacing
 from blemish.images import depth, read_image
 from blemish.images.listing import SUFFIXES, image_files
 from blemish.prepare.places import Places, Region
@@ -128,7 +128,7 @@ def highest_value(pixels: npt.NDArray[Any]) -> int:
 
 def unpack(plate: PlateFile, recipe: Recipe, folder: Path) -> Path:
     """The plate's pixels as a .npy file below `folder`, which several processes can map."""
-    target = folder / f"{plate.name}-{plate.sha256[:16]}.npy"
+    target = inside(folder, f"{plate.name}-{plate.sha256[:16]}.npy")
     if not target.exists():
         pixels = np.ascontiguousarray(read_plate(plate, recipe))
         with replacing(target) as file:

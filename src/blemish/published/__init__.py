@@ -17,6 +17,6 @@ from importlib.resources import files
 def published(table: str) -> list[dict[str, str]]:
     """The rows of a published table, as text; KeyError for a table there is none of."""
     file = files(__name__) / f"{table}.csv"
-    if not file.is_file():
+    if not (table.isidentifier() and file.is_file()):  # a name, never a path
         raise KeyError(table)
     return list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
-from blemish.files import replacing
+from blemish.files import harmless, inside, replacing
 from blemish.images import read_rgb
 from blemish.inspector import Inspector, Verdict
 from blemish.report.pictures import ColourScale, overlay
@@ -32,7 +32,7 @@ def write_heatmaps(verdict: Verdict, inspector: Inspector, folder: Path) -> list
             top, left, bottom, right = region.box
             cv2.rectangle(bgr, (left, top), (right - 1, bottom - 1), (255, 255, 255), 1)
             cv2.drawMarker(bgr, region.peak[::-1], (255, 255, 255), cv2.MARKER_CROSS, 12)
-        path = folder / f"{_plain(_name(verdict.part, image))}.png"
+        path = inside(folder, f"{harmless(_name(verdict.part, image))}.png")
         with replacing(path) as file:
             file.write(np.asarray(cv2.imencode(".png", bgr)[1]).tobytes())
         files.append(path)
@@ -45,8 +45,3 @@ def _name(part: str, image: Path) -> str:
     if PurePosixPath(part).name == image.name:
         return part.removesuffix(image.suffix)
     return f"{part}_{image.stem}"
-
-
-def _plain(name: str) -> str:
-    """A part's name as a file name on any system."""
-    return "".join("_" if char in '<>:"/\\|?*' or ord(char) < 32 else char for char in name)

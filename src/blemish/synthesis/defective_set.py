@@ -20,7 +20,7 @@ from blemish.dataset.placing import Placing, write_png
 from blemish.dataset.splits import hold_out
 from blemish.dataset.table import Row
 from blemish.errors import DatasetError
-from blemish.files import filling
+from blemish.files import filling, inside
 from blemish.progress import Progress, ShowProgress
 from blemish.synthesis._chance import chance
 from blemish.synthesis._reading import read_pixels
@@ -109,7 +109,7 @@ def write_defective_set(
     with filling(folder) as new:
         fill_mvtec(train, new, placing, progress=_counted("placing images", progress))
         for kind in ("test/good", f"test/{name}", f"{MASKS}/{name}"):
-            (new / kind).mkdir(parents=True)
+            inside(new, kind).mkdir(parents=True)
         made: list[dict[str, Any]] = []
         for told in in_order(make, enumerate(rows), default_threads()):
             made.append(told)
@@ -163,8 +163,8 @@ def _write(new: Path, name: str, place: int, after: Synthetic) -> dict[str, Any]
     if not after.mask.any():
         return {"image": None}
     image, mask = f"test/{name}/{place:03}.png", f"{MASKS}/{name}/{place:03}_mask.png"
-    write_png(new / image, after.image)
-    write_png(new / mask, after.mask.astype(np.uint8) * 255)
+    write_png(inside(new, image), after.image)
+    write_png(inside(new, mask), after.mask.astype(np.uint8) * 255)
     return {"image": image, "mask": mask, "pixels": int(after.mask.sum())}
 
 

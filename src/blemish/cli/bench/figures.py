@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     from blemish.benchmark.outline import outline_of
     from blemish.benchmark.selection import select
     from blemish.errors import DatasetError
-    from blemish.files import replacing
+    from blemish.files import inside, replacing
 
     protocol, folder, results = results_of(options)
     selection = select(results, outline_of(protocol), options.code)
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     target = options.target or folder / "figures"
     written = []
     for name, drawn in draw_figures(selection, metrics_of(protocol, options.metric or METRICS)):
-        path = target / f"{name}.svg"
+        path = inside(target, f"{name}.svg")
         with replacing(path) as file:
             file.write(drawn.encode("utf-8"))
         written.append(path.as_posix())
