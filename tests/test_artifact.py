@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import stat
+import struct
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
+import onnx
 import pytest
 from cards import sound_card
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from blemish.artifact import Artifact, open_artifact, write_artifact
 from blemish.errors import ArtifactError
@@ -115,7 +122,7 @@ def test_a_card_that_is_none(tiny: Path, change: dict[str, bytes]) -> None:
 def test_a_member_too_many_or_too_few(tiny: Path) -> None:
     whole = members(tiny)
     rewrite(tiny, whole | {"run.pickle": b"\x80"})
-    with pytest.raises(ArtifactError, match="a member is missing or foreign"):
+    with pytest.raises(ArtifactError, match=r"a model has no member 'run\.pickle'"):
         open_artifact(tiny)
     rewrite(tiny, {name: data for name, data in whole.items() if name != "golden/raw.png"})
     with pytest.raises(ArtifactError, match="a member is missing or foreign"):
@@ -137,7 +144,9 @@ def test_a_card_that_lacks_what_inspection_needs(tiny: Path) -> None:
     held = members(tiny)
     values = {key: value for key, value in CARD.to_json().items() if key != "recipe"}
     held["card.json"] = json.dumps(values).encode()
-    hashes = {name: sha256(data).hexdigest() for name, data in held.items() if name != "sha256"}
+    hashes = {
+        name: hashlib.sha256(data).hexdigest() for name, data in held.items() if name != "sha256"
+    }
     rewrite(tiny, held | {"sha256": json.dumps(hashes).encode()})
     with pytest.raises(ArtifactError, match=r"tiny\.blemish.*`recipe`"):
         open_artifact(tiny)
@@ -181,3 +190,159 @@ def test_a_replay_tells_another_network_and_another_preprocessing(model: Path) -
     padded = replace(artifact.card.recipe, resize="pad")
     with pytest.raises(ArtifactError, match="no longer gives the tensor"):
         replay(Inspector(artifact.model, padded), artifact.golden, expected)
+
+
+# Files that nobody's copy damaged: somebody made them, with right hashes.
+
+
+Bend = Callable[[zipfile.ZipInfo], None]
+
+
+def packed(path: Path, contents: dict[str, bytes], bend: Bend | None = None, **more: Any) -> Path:
+    """A zip of these members and their right hashes; `bend` changes each, `more` packs them."""
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+    with zipfile.ZipFile(path, "w", **more) as archive:
+        for name, data in {**contents, "sha256": json.dumps(hashes).encode()}.items():
+            member = zipfile.ZipInfo(name)
+            member.compress_type = archive.compression
+            if bend is not None:
+                bend(member)
+            archive.writestr(member, data)
+    return path
+
+
+WHOLE = {"model.onnx": MODEL, "card.json": json.dumps(CARD.to_json()).encode(), **GOLDEN}
+KNOWN = re.compile(r"golden/(raw|tensor)\.png|defects/\d{4}(\.png|\.tif|_mask\.png)", re.ASCII)
+TAUGHT = ("defects/0000.png", "defects/0000_mask.png", "defects/2499.tif")
+ODD_NAMES = st.one_of(
+    st.text(max_size=20),
+    st.lists(
+        st.sampled_from(["golden", "defects", "..", ".", "", "0000.png", "raw.png", "C:"])
+    ).map("/".join),
+    st.sampled_from([*GOLDEN, *TAUGHT, "Golden/raw.png", "golden\\raw.png", "golden/raw.png/"]),
+    st.sampled_from(
+        [
+            "golden/raw.png\0",
+            "golden/raw.png\n",
+            "defects/" + 4 * "\N{ARABIC-INDIC DIGIT ZERO}" + ".png",
+            "MODEL.ONNX",
+        ]
+    ),
+)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@given(ODD_NAMES)
+@example("golden/../../x")
+def test_members_of_other_names_are_neither_read_nor_written(
+    tmp_path_factory: pytest.TempPathFactory, name: str
+) -> None:
+    path = tmp_path_factory.mktemp("odd") / "odd.blemish"
+    known = KNOWN.fullmatch(name) is not None
+    if known:
+        write_artifact(path, MODEL, CARD, {**GOLDEN, name: b"x"})
+        assert open_artifact(path).members[name] == b"x"
+    else:
+        with pytest.raises(ArtifactError, match="a model has no member"):
+            write_artifact(path, MODEL, CARD, {**GOLDEN, name: b"x"})
+        assert not path.exists()
+    if name in WHOLE or name == "sha256" or not is_text(name):
+        return
+    packed(path, {**WHOLE, name: b"x"})
+    if known:
+        assert open_artifact(path).members.keys() == {*GOLDEN, name}
+    else:
+        with pytest.raises(ArtifactError, match=r"odd\.blemish"):
+            open_artifact(path)
+
+
+def is_text(name: str) -> bool:
+    """Whether a zip can hold the name: half a pair of surrogates it cannot."""
+    return not any("\ud800" <= char <= "\udfff" for char in name)
+
+
+@pytest.mark.parametrize("name", [*GOLDEN, *TAUGHT])
+def test_every_member_that_was_ever_written_is_read(tmp_path: Path, name: str) -> None:
+    path = packed(tmp_path / "old.blemish", {**WHOLE, name: b"x"})
+    assert open_artifact(path).members[name] == b"x"
+
+
+def linked(member: zipfile.ZipInfo) -> None:
+    member.external_attr = (stat.S_IFLNK | 0o777) << 16
+
+
+@pytest.mark.parametrize(
+    ("bend", "more", "said"),
+    [
+        (None, {"compression": zipfile.ZIP_DEFLATED}, "is compressed"),
+        (None, {"compression": zipfile.ZIP_LZMA}, "is compressed"),
+        (linked, {}, "is a link"),
+    ],
+)
+def test_members_that_are_packed_otherwise(
+    tmp_path: Path, bend: Bend | None, more: dict[str, Any], said: str
+) -> None:
+    path = packed(tmp_path / "odd.blemish", WHOLE, bend, **more)
+    with pytest.raises(ArtifactError, match=f"odd.blemish: its member 'model.onnx' {said}"):
+        open_artifact(path)
+
+
+def test_a_member_that_is_there_twice(tmp_path: Path) -> None:
+    path = packed(tmp_path / "odd.blemish", WHOLE)
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("golden/raw.png", b"another")
+    with pytest.raises(ArtifactError, match=r"'golden/raw\.png' is there twice"):
+        open_artifact(path)
+
+
+def entry(data: bytes, name: bytes) -> int:
+    """Where the directory of a zip tells of a member."""
+    return data.rindex(name) - 46
+
+
+@pytest.mark.parametrize(
+    ("at", "form", "value", "said"),
+    [
+        (8, "<H", 1, "is encrypted"),
+        (24, "<I", 0xFFFFFF00, "is compressed"),  # far larger than what it is packed into
+        (20, "<II", (0x7FFFFFFF, 0x7FFFFFFF), "members are larger than it"),
+        (20, "<II", (700, 700), "members are larger than it"),  # overlaps with others
+    ],
+)
+def test_what_the_directory_claims_is_not_believed(
+    tmp_path: Path, at: int, form: str, value: Any, said: str
+) -> None:
+    path = packed(tmp_path / "odd.blemish", WHOLE)
+    data = bytearray(path.read_bytes())
+    values = value if isinstance(value, tuple) else (value,)
+    struct.pack_into(form, data, entry(bytes(data), b"model.onnx") + at, *values)
+    path.write_bytes(data)
+    with pytest.raises(ArtifactError, match=said):
+        open_artifact(path)
+
+
+@pytest.mark.parametrize("hashes", [b"[]", b"3", b'[{"model.onnx": 1}]', b"[" * 100_000, b"null"])
+def test_hashes_of_another_kind(tmp_path: Path, hashes: bytes) -> None:
+    path = tmp_path / "odd.blemish"
+    rewrite(path, {**WHOLE, "sha256": hashes})
+    with pytest.raises(ArtifactError, match=r"odd\.blemish is damaged"):
+        open_artifact(path)
+
+
+@pytest.mark.parametrize("digest", [1, None, [], {}])
+def test_a_hash_of_another_kind(tmp_path: Path, digest: object) -> None:
+    path = tmp_path / "odd.blemish"
+    rewrite(path, {**WHOLE, "sha256": json.dumps(dict.fromkeys(WHOLE, digest)).encode()})
+    with pytest.raises(ArtifactError, match="does not match its sha256"):
+        open_artifact(path)
+
+
+def test_a_graph_that_takes_weights_from_another_file(tmp_path: Path) -> None:
+    weights = onnx.TensorProto(name="w", dims=[4], data_type=onnx.TensorProto.FLOAT)
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value="../../weights")
+    graph = onnx.helper.make_graph([], "g", [], [], [weights])
+    model = onnx.helper.make_model(graph).SerializeToString()
+    write_artifact(tmp_path / "m.blemish", model, CARD, GOLDEN)
+    with pytest.raises(ArtifactError, match=r"m\.blemish: its graph takes weights from another"):
+        open_artifact(tmp_path / "m.blemish")

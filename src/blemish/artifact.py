@@ -2,7 +2,9 @@
 
 `golden/` holds the picture that every client can replay, `defects/` what a model was taught.
 
-Opening checks the schema and every hash and refuses what it does not know; there is no pickle.
+Opening checks the schema, the name, size and hash of every member, and refuses what it does not
+know; there is no pickle. Right hashes are no proof of good intentions: who writes a model writes
+its hashes too.
 """
 
 from __future__ import annotations
@@ -10,8 +12,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
+import stat
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +24,9 @@ from blemish.files import replacing
 from blemish.model.card import SCHEMA, Card
 
 _MODEL, _CARD, _HASHES = "model.onnx", "card.json", "sha256"
+_FURTHER = re.compile(r"golden/(raw|tensor)\.png|defects/[0-9]{4}(\.png|\.tif|_mask\.png)")
+# The key under which ONNX names a file of weights, as a graph's bytes have it.
+_ELSEWHERE = b"\n\x08location"
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same artifact is the same bytes on every day
 
 
@@ -49,9 +56,10 @@ def write_artifact(
 ) -> None:
     """Write the file so that at any moment either the old or the new one is there, whole.
 
-    `members` are further ones, by their names. Raises ArtifactError when the disk is full or the
-    folder cannot be written.
+    `members` are further ones, by their names. Raises ArtifactError for a name that `open_artifact`
+    would refuse, and when the disk is full or the folder cannot be written.
     """
+    _refuse_foreign(path, members or ())
     held = {
         _MODEL: model,
         _CARD: json.dumps(card.to_json(), indent=1, allow_nan=False).encode(),
@@ -70,7 +78,8 @@ def open_artifact(path: Path | str) -> Artifact:
     """Read and verify a `.blemish` file.
 
     Raises ArtifactError for a missing, foreign or damaged file, for a newer schema, and for a card
-    with a number that is not finite.
+    with an entry that is wrong. Reads no more into memory than twice the size of the file, whatever
+    sizes it claims.
     """
     path = Path(path)
     try:
@@ -89,13 +98,18 @@ def open_artifact(path: Path | str) -> Artifact:
             f"{path} has schema {schema}, but this version of blemish knows up to {SCHEMA}; "
             "update blemish"
         )
-    if set(hashes) != set(members) - {_HASHES}:
+    _refuse_foreign(path, members.keys() - {_MODEL, _CARD, _HASHES})
+    if not isinstance(hashes, dict) or set(hashes) != set(members) - {_HASHES}:
         raise ArtifactError(f"{path} is damaged: a member is missing or foreign; copy it again")
     for name in hashes:
         if hashlib.sha256(members[name]).hexdigest() != hashes[name]:
             raise ArtifactError(
                 f"{path} is damaged: {name} does not match its sha256; copy the file again"
             )
+    if _ELSEWHERE in members[_MODEL]:
+        raise ArtifactError(
+            f"{path}: its graph takes weights from another file; take it as blemish wrote it"
+        )
     further = {name: members[name] for name in hashes if name not in (_MODEL, _CARD)}
     sha256 = hashlib.sha256(data).hexdigest()
     card = _card(path, values)
@@ -115,18 +129,48 @@ def _card(path: Path, values: object) -> Card:
 
 
 def _members(path: Path, data: bytes) -> dict[str, bytes]:
+    """What each member holds, once none can be there twice or larger than the file."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = set(archive.namelist())
-            if not names >= {_MODEL, _CARD, _HASHES}:
-                raise ArtifactError(
-                    f"{path} is a zip but no blemish model: it holds "
-                    f"{', '.join(sorted(names)[:5]) or 'nothing'}"
-                )
-            return {name: archive.read(name) for name in names}
+            entries = archive.infolist()
+            _refuse_entries(path, entries, len(data))
+            return {entry.orig_filename: archive.read(entry) for entry in entries}
     except ArtifactError:
         raise
     except Exception as error:  # damaged directories surface in zipfile as almost any type
         damaged = data[:2] == b"PK"
         what = "is damaged or cut short; copy it again" if damaged else "is no blemish model"
         raise ArtifactError(f"{path} {what}") from error
+
+
+def _refuse_entries(path: Path, entries: list[zipfile.ZipInfo], size: int) -> None:
+    """ArtifactError for members that are there twice, packed, or more than a file of `size`."""
+    names = [entry.orig_filename for entry in entries]  # zipfile itself would cut one at a NUL
+    if not set(names) >= {_MODEL, _CARD, _HASHES}:
+        held = ", ".join(repr(name) for name in sorted(set(names))[:5])
+        raise ArtifactError(f"{path} is a zip but no blemish model: it holds {held or 'nothing'}")
+    for entry, name in zip(entries, names, strict=True):
+        kind = stat.S_IFMT(entry.external_attr >> 16)
+        if names.count(name) > 1:
+            fault = "is there twice"
+        elif entry.flag_bits & 0x1:
+            fault = "is encrypted"
+        elif entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
+            fault = "is compressed"
+        elif kind not in (0, stat.S_IFREG):
+            fault = "is a link or another thing that is no file"
+        else:
+            continue
+        raise ArtifactError(f"{path}: its member {name!r} {fault}; take it as blemish wrote it")
+    # What is stored as it is takes as much of the file as it holds, and no byte belongs to two.
+    if sum(entry.file_size for entry in entries) > size:
+        raise ArtifactError(f"{path} is damaged: its members are larger than it; copy it again")
+
+
+def _refuse_foreign(path: Path, names: Iterable[str]) -> None:
+    """ArtifactError for a name that no further member has, in any case or spelling but ours."""
+    foreign = sorted(name for name in names if not _FURTHER.fullmatch(name))
+    if foreign:
+        raise ArtifactError(
+            f"{path}: a model has no member {foreign[0]!r}; take it as blemish wrote it"
+        )
