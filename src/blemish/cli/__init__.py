@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BlemishError as error:
         if options.debug:
             raise
-        print(f"blemish: {error}", file=sys.stderr)
+        print(f"blemish: {_one_line(str(error))}", file=sys.stderr)
     except KeyboardInterrupt:
         print(f"blemish: stopped{options.stopped}", file=sys.stderr)
         return 130
@@ -78,8 +78,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.debug:
             raise
         name = f"{error.filename}: " if error.filename else ""
-        print(f"blemish: {name}{error.strerror or error}", file=sys.stderr)
+        print(f"blemish: {_one_line(f'{name}{error.strerror or error}')}", file=sys.stderr)
     return 2
+
+
+def _one_line(sentence: str) -> str:
+    r"""What breaks a line or speaks to the terminal, as a name may, shown as \n or \x1b."""
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in sentence)
+    return "".join(shown)
 
 
 def _with_json_file(argv: list[str]) -> list[str]:
