@@ -475,6 +475,17 @@ def test_a_nul_in_a_table_is_one_sentence(tmp_path: Path, name: str) -> None:
         open_dataset(tmp_path / "plain", parts=tmp_path / "p.csv")
 
 
+def test_half_a_pair_of_surrogates_in_json_is_one_sentence(tmp_path: Path) -> None:
+    name = "OK/S0001/a_0001_OK_C1_\ud800.jpg"
+    entry = {"category": "a", "anomaly_class": "OK", "image_path": name, "mask_path": None}
+    document = {"meta": {"prefix": "a/", "normal_class": "OK"}, "train": [entry], "test": []}
+    (tmp_path / "realiad_jsons").mkdir()
+    (tmp_path / "realiad_1024/a").mkdir(parents=True)
+    (tmp_path / "realiad_jsons/a.json").write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"a\.json holds text in 'train' that is none"):
+        open_dataset(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["../published/datasets", "no such table"])
 def test_a_protocol_names_a_published_table_and_no_path(tmp_path: Path, name: str) -> None:
     file = protocol(tmp_path, "parts")

@@ -147,7 +147,7 @@ def _refuse_entries(path: Path, entries: list[zipfile.ZipInfo], size: int) -> No
     """ArtifactError for members that are there twice, packed, or more than a file of `size`."""
     names = [entry.orig_filename for entry in entries]  # zipfile itself would cut one at a NUL
     if not set(names) >= {_MODEL, _CARD, _HASHES}:
-        held = ", ".join(repr(name) for name in sorted(set(names))[:5])
+        held = ", ".join(sorted(set(names))[:5])
         raise ArtifactError(f"{path} is a zip but no blemish model: it holds {held or 'nothing'}")
     for entry, name in zip(entries, names, strict=True):
         kind = stat.S_IFMT(entry.external_attr >> 16)

@@ -54,7 +54,10 @@ def apply_split(data: Dataset, path: Path) -> Dataset:
     """
     content = _read(path)
     images: dict[str, list[str]] = content["images"]
-    sides = [pl.DataFrame({"name": n, "side": [s] * len(n)}, _NAMED) for s, n in images.items()]
+    try:
+        sides = [pl.DataFrame({"name": n, "side": [s] * len(n)}, _NAMED) for s, n in images.items()]
+    except UnicodeEncodeError as error:  # half a pair of surrogates, which JSON can hold
+        raise DatasetError(f"{path} holds names that are no text; {_WRITE_AGAIN}.") from error
     named = pl.concat(sides).with_columns(hidden=pl.col("name").is_in(content["hidden"]))
     named = named.with_columns(key=pl.Series(match_keys(named["name"].to_list()), dtype=pl.String))
     table = data.table.with_columns(

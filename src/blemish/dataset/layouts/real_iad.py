@@ -195,7 +195,12 @@ def _rows(file: Path, split: str, entries: list[Any]) -> pl.DataFrame:
         "image": _texts(file, split, entries, "image_path"),
         "mask": _texts(file, split, entries, "mask_path", or_null=True),
     }
-    table = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+    try:
+        table = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+    except UnicodeEncodeError as error:  # half a pair of surrogates, which JSON can hold
+        raise DatasetError(
+            f"{file} holds text in '{split}' that is none ({error.reason}); download it again."
+        ) from error
     return table.with_columns(pl.col("mask").replace("", None))
 
 
