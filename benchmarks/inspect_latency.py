@@ -16,10 +16,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 
 from blemish.artifact import open_artifact
 from blemish.dataset import open_dataset
@@ -36,6 +35,9 @@ from blemish.threads import default_threads
 from blemish.training import Plan, train
 from measuring import data_set, print_line
 from pictures import write_copies, write_plates
+
+if TYPE_CHECKING:  # blemish comes first, and turns its telemetry off
+    import onnxruntime
 
 DETECTORS = ("padim", "patchcore", "duet")
 INSPECTIONS = ("rejected_file", "rejected_array", "passed_file", "passed_array")
