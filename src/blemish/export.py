@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cv2
@@ -49,6 +52,26 @@ def export(model: Path, to: str, folder: Path, images: Sequence[Path] = ()) -> l
     return paths
 
 
+def import_openvino() -> ModuleType:
+    """The package openvino, without its telemetry; raises BlemishError when it is not installed.
+
+    Its import alone writes into the home folder and sends a message, unless openvino_telemetry is
+    missing: for as long as the import takes, it is. An openvino that is imported already has sent.
+    """
+    name = "openvino_telemetry"
+    before = {name: sys.modules[name]} if name in sys.modules else {}
+    sys.modules[name] = None  # type: ignore[assignment]  # what makes an import fail
+    try:
+        return importlib.import_module("openvino")
+    except ImportError:
+        raise BlemishError(
+            "OpenVINO is not installed; install it with: pip install 'blemish[openvino]'"
+        ) from None
+    finally:
+        del sys.modules[name]
+        sys.modules.update(before)
+
+
 def _feeds(inspector: Inspector, artifact: Artifact, images: Sequence[Path]) -> list[Feed]:
     """What both runtimes are shown: the golden picture, changed in ways that move scores, and
     the user's own images.
@@ -67,12 +90,7 @@ def _feeds(inspector: Inspector, artifact: Artifact, images: Sequence[Path]) -> 
 
 def _openvino(artifact: Artifact, feeds: list[Feed]) -> dict[str, bytes]:
     """The model as OpenVINO files, once both runtimes have agreed on every feed."""
-    try:
-        import openvino
-    except ImportError:
-        raise BlemishError(
-            "OpenVINO is not installed; install it with: pip install 'blemish[openvino]'"
-        ) from None
+    openvino = import_openvino()
     proto = onnx.load_from_string(artifact.model)
     if artifact.card.recipe.resize == "pad":
         # OpenVINO would freeze an input that has a default; padded pictures need to feed it.
@@ -100,7 +118,7 @@ def _openvino(artifact: Artifact, feeds: list[Feed]) -> dict[str, bytes]:
     return _serialized(openvino, network)
 
 
-def _serialized(openvino: Any, network: Any) -> dict[str, bytes]:
+def _serialized(openvino: ModuleType, network: Any) -> dict[str, bytes]:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
