@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +33,11 @@ from blemish.threads import default_threads
 
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
 DEVICE = find_device()
+
+# The first optimizer imports PyTorch's compiler, which would look up the user's name and leave a
+# folder of that name among the temporary ones; it writes nothing into this one, as nothing here is
+# compiled.
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", tempfile.gettempdir())
 
 
 @contextlib.contextmanager
