@@ -101,7 +101,7 @@ class _cluster:  # noqa: N801 - reads as a verb
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> str:
-        own = ("--host", "127.0.0.1", "--no-dashboard")
+        own = ("--host", "127.0.0.1", "--no-dashboard", "--dashboard-address", "127.0.0.1:0")
         self._start("scheduler", *own, "--port", "0", "--scheduler-file", str(self.file), env={})
         while not self.file.exists():
             time.sleep(0.1)

@@ -29,6 +29,8 @@ from blemish.errors import BlemishError
 pytest.importorskip("distributed", reason="the extra blemish[bench] is not installed")
 
 TESTS = str(Path(__file__).parent)
+# A server for the dashboard is there without one too, on all of the machine's addresses.
+HERE = ("--host", "127.0.0.1", "--no-dashboard", "--dashboard-address", "127.0.0.1:0")
 PATIENCE = 60  # seconds until a test gives up on another process
 
 
@@ -39,8 +41,8 @@ class Processes:
         self.folder = folder
         self.started: list[subprocess.Popen[bytes]] = []
         self.file = folder / "scheduler.json"
-        where = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
-        self.scheduler = self.start("scheduler", *where, "--scheduler-file", self.file)
+        more = ("--port", "0", "--scheduler-file", self.file)
+        self.scheduler = self.start("scheduler", *HERE, *more)
         wait_for(self.file.exists)
         self.address: str = json.loads(self.file.read_text(encoding="utf-8"))["address"]
 
@@ -57,7 +59,7 @@ class Processes:
         return process
 
     def worker(self, *options: object, **more: str) -> subprocess.Popen[bytes]:
-        common = ("--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard")
+        common = (*HERE, "--nthreads", "1")
         scratch = ("--local-directory", self.folder)
         return self.start("worker", self.address, *common, *scratch, *options, **more)
 

@@ -209,6 +209,7 @@ class _Crew:
 @contextlib.contextmanager
 def _client(cluster: Cluster, stack: contextlib.ExitStack) -> Iterator[Client]:
     try:
+        import dask.config
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise BlemishError(
@@ -222,6 +223,10 @@ def _client(cluster: Cluster, stack: contextlib.ExitStack) -> Iterator[Client]:
         folder = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="blemish-bench-", ignore_cleanup_errors=True)
         )
+        # Its scheduler would leave files of locks in the system's temporary folder, and serve what
+        # it does on a well-known port, dashboard or not.
+        own = {"temporary-directory": folder, "distributed.scheduler.http.routes": []}
+        stack.enter_context(dask.config.set(own))
         address = stack.enter_context(
             LocalCluster(
                 n_workers=cluster.workers,
@@ -229,7 +234,7 @@ def _client(cluster: Cluster, stack: contextlib.ExitStack) -> Iterator[Client]:
                 env=dict.fromkeys(THREADS, str(cluster.threads)),
                 resources={name: amount} if name else None,
                 memory_limit=0,
-                dashboard_address=None,
+                scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
                 local_directory=folder,
                 silence_logs=logging.CRITICAL,
             )
