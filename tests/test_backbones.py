@@ -308,8 +308,10 @@ def timm(monkeypatch: pytest.MonkeyPatch, resnet18: dict[str, np.ndarray]) -> Si
         if name != "resnet18.tv_in1k":
             raise RuntimeError(f"Invalid pretrained tag for {name}.\nA second line")
         assert pretrained
+        assert os.environ["HF_HUB_DISABLE_TELEMETRY"] == "1"
         return Model()
 
+    monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "0")
     stand_in = SimpleNamespace(create_model=create_model, __version__="1.0.9")
     monkeypatch.setitem(sys.modules, "timm", stand_in)
     return stand_in

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from dataclasses import dataclass
 
 from blemish.errors import BlemishError
@@ -31,6 +32,7 @@ def from_timm(name: str) -> Pretrained:
         "on a machine with a connection, save its state dict; then "
         f"`blemish backbone import {name} --weights FILE`"
     )
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # asks for weights, says no more
     try:
         timm = importlib.import_module("timm")
     except (ImportError, RuntimeError) as error:  # the latter of a torchvision of another torch
