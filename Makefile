@@ -1,6 +1,6 @@
 # `make demo` runs the main job on real images; `make test` runs every check. Both install what they
 # need into .venv, at the versions of constraints.txt; neither touches anything outside this folder
-# (but `make test` installs Debian's chromium for the browser tests, where it may).
+# (but `make test` installs Debian's chromium and strace for some of the tests, where it may).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 EXTRAS := bench,demo,dev,label,openvino,train
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test install check unit bench browser lock clean
+.PHONY: demo test install check unit bench test-tools lock clean
 
 demo: $(VENV)/.demo  ## Learn good solar cells, find cracked ones, write a report.
 	$(BIN)/blemish demo --out demo
@@ -21,7 +21,7 @@ check: $(VENV)/.all
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-unit: $(VENV)/.all browser
+unit: $(VENV)/.all test-tools
 	$(BIN)/python -m pytest
 
 install: $(VENV)/.all  ## .venv with every extra but `timm` (which needs torchvision).
@@ -29,8 +29,8 @@ install: $(VENV)/.all  ## .venv with every extra but `timm` (which needs torchvi
 bench: $(VENV)/.all  ## Measure the figures of docs/performance.md.
 	$(BIN)/python benchmarks/run.py
 
-browser:
-	@sh scripts/install_browser.sh
+test-tools:
+	@sh scripts/install_test_tools.sh
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
