@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 EXTRAS := bench,demo,dev,label,openvino,train
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test install check unit bench test-tools lock clean
+.PHONY: demo test install check unit bench test-tools dist lock clean
 
 demo: $(VENV)/.demo  ## Learn good solar cells, find cracked ones, write a report.
 	$(BIN)/blemish demo --out demo
@@ -25,6 +25,9 @@ unit: $(VENV)/.all test-tools
 	$(BIN)/python -m pytest
 
 install: $(VENV)/.all  ## .venv with every extra but `timm` (which needs torchvision).
+
+dist: $(VENV)/bin/python  ## The wheel, into dist/.
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 bench: $(VENV)/.all  ## Measure the figures of docs/performance.md.
 	$(BIN)/python benchmarks/run.py
@@ -51,4 +54,4 @@ lock:  ## Write constraints.txt anew from the newest versions that pyproject.tom
 	build/lock/bin/python -m pip freeze --exclude blemish | sed "s|+cpu||" > constraints.txt
 
 clean:
-	rm -rf $(VENV) build demo
+	rm -rf $(VENV) build demo dist
