@@ -1,0 +1,130 @@
+"""One training: what it learns from, and the steps from there to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from blemish.calibration.held_out import calibrate_parts
+from blemish.dataset import Dataset, ensure_sound
+from blemish.detectors import learns_from_defects
+from blemish.detectors.base import Clock, Detector, ShowProgress
+from blemish.golden import golden_members
+from blemish.images import Recipe
+from blemish.model.card import Card
+from blemish.training.card import describe, make_card
+from blemish.training.fit_budget import FitBudget
+from blemish.training.fits import Fits, open_features
+from blemish.training.hold_out import check_categories, refuse_tested, with_defects
+from blemish.training.latency import LATENCY_IMAGES, measure_latency
+from blemish.training.plan import Plan
+from blemish.training.replay_buffer import keep, members, not_extracted
+from blemish.training.resume_folder import resume_key
+from blemish.training.start import Start
+from blemish.training.unseen_scores import cross_fit_scores, learn_view_scales, need_views
+
+
+@dataclass(frozen=True, eq=False)
+class FittedModel:
+    """What an artifact is made of: the graph, its card, and the further members by name.
+
+    `finished` is False where the budget cut the training short; `not_kept` counts pictures of
+    defects that were learnt and that the model has no room for.
+    """
+
+    graph: bytes
+    card: Card
+    members: Mapping[str, bytes]
+    finished: bool = True
+    not_kept: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingTask:
+    """A training that can begin.
+
+    `usable` are the rows of `data` that may be used, `good` those of them to learn from, and
+    `held_out` those of other parts that set the threshold.
+    """
+
+    data: Dataset
+    usable: Dataset
+    good: Dataset
+    held_out: Dataset
+    plan: Plan
+    start: Start
+    detector: Detector
+    recipe: Recipe
+
+    @classmethod
+    def of(cls, data: Dataset, plan: Plan, start: Start) -> TrainingTask:
+        """The training of `data`, divided. Raises DatasetError where it cannot be trained on."""
+        detector = start.detector_for(plan)
+        check_categories(data, plan.detector)
+        ensure_sound(data, allow_defects=learns_from_defects(plan.detector))
+        usable = start.usable(data)
+        good, held_out = start.hold_out(usable, plan)
+        if plan.view_scales:
+            need_views(good, plan.cross_fit)
+        refuse_tested(usable, plan.detector)
+        recipe = start.recipe_for(data, plan)
+        return cls(data, usable, good, held_out, plan, start, detector, recipe)
+
+    @property
+    def key(self) -> str:
+        """What a resumed training must have in common with the one that it goes on with."""
+        return resume_key(self.data.fingerprint(), self.detector, self.plan, self.start.key)
+
+    def run(self, folder: Path, clock: Clock, progress: ShowProgress | None) -> FittedModel:
+        """Fit, score, calibrate; `folder` holds what a stopped run leaves for the next one.
+
+        Raises BudgetExceeded, and ImageError for an image that cannot be read.
+        """
+        clock.check("reading the data set")
+        plan, start, good = self.plan, self.start, self.good
+        usable = start.with_more_defects(self.usable, folder / "taught")
+        learnt = with_defects(usable, good, plan.detector)
+        new_defects = not_extracted(learnt.real(), folder / "taught")
+        kept, not_kept = keep(start.kept, new_defects, self.recipe)
+
+        features = open_features(self.detector, self.recipe, plan.cache)
+        to_score = LATENCY_IMAGES + len(self.held_out) + 2 * len(start.test_rows(usable))
+        budget = FitBudget.of(clock, plan.fits, self.detector, features, good.images[0], to_score)
+        fits = Fits(
+            usable, self.detector, features, plan, start.fit_arguments, budget, folder, progress
+        )
+        scores = cross_fit_scores(good, plan.cross_fit, plan.seed, fits.score_unseen)
+        scales = None
+        if plan.view_scales:
+            scales = learn_view_scales(good, plan.seed, folder, fits.score_unseen)
+        fitted = fits.fit(good)
+
+        inspector = fits.inspector(fitted)
+        scores += fits.scores(inspector, self.held_out)
+        calibration = calibrate_parts(scores, plan.promise, plan.method)
+
+        latency, shape = measure_latency(inspector, good.images)
+        golden, golden_score = golden_members(inspector, shape)
+        pictures, entries = members(kept)
+        card = make_card(
+            self.detector,
+            features,
+            plan,
+            fitted,
+            data=describe(self.data, learnt, self.held_out, plan),
+            calibration=calibration,
+            views=scales,
+            defects=entries,
+            latency=latency,
+            golden_score=golden_score,
+        )
+        card = start.complete_card(
+            card,
+            fitted.graph,
+            data=self.data,
+            usable=usable,
+            learnt=new_defects,
+            progress=progress,
+        )
+        return FittedModel(fitted.graph, card, {**golden, **pictures}, budget.finished, not_kept)
