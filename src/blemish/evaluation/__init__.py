@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from blemish.dataset import Dataset, Row, ensure_sound
 from blemish.detectors.base import Progress, ShowProgress
@@ -20,6 +21,7 @@ from blemish.evaluation.results import PartResult as PartResult
 from blemish.evaluation.results import Scored, decide_parts
 from blemish.images import read_mask, read_rgb
 from blemish.inspector import Inspector, Look
+from blemish.metrics.image import Roc, roc
 from blemish.metrics.localised import UNMARKED, peak_on_mask
 from blemish.metrics.pixel import PixelScores
 from blemish.model.card import Card
@@ -45,6 +47,32 @@ class Evaluation:
         rgb = read_rgb(image.image, self.inspector.recipe.window)
         mask = None if image.mask is None else read_mask(image.mask, rgb.shape[:2])
         return rgb, self.inspector.look(rgb).map, mask
+
+    def frame(self) -> pl.DataFrame:
+        """One row per image: its names, `defective`, `defect` and `score`.
+
+        `rejected` and `decision` are those of its part, at the model's threshold.
+        """
+        decision_of = {index: part.decision for part in self.parts for index in part.images}
+        decisions = [decision_of[index] for index in range(len(self.images))]
+        return pl.DataFrame(
+            {
+                "image": [image.image.as_posix() for image in self.images],
+                "category": [image.category for image in self.images],
+                "part": [image.part for image in self.images],
+                "view": pl.Series([image.view for image in self.images], dtype=pl.String),
+                "defective": [image.label == "defective" for image in self.images],
+                "defect": pl.Series([image.defect for image in self.images], dtype=pl.String),
+                "score": [image.score for image in self.images],
+                "rejected": [decision == "reject" for decision in decisions],
+                "decision": decisions,
+            }
+        )
+
+    def roc(self) -> Roc:
+        """Recall against the false-reject rate of parts, at every threshold on the part score."""
+        defective = [part.label == "defective" for part in self.parts]
+        return roc([part.score for part in self.parts], defective)
 
 
 def evaluate(

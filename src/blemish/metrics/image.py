@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
@@ -55,6 +56,32 @@ def auroc(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None
     """
     _, good, bad = score_counts(scores, labels, weights)
     return _area(good, bad)
+
+
+@dataclass(frozen=True, eq=False)
+class Roc:
+    """A ROC curve: at `threshold` [k], falling, the share of each kind that scores above it.
+
+    `false_reject_rate` is that of the good items, `recall` that of the defective ones, both rising
+    from 0 to 1; the first threshold is infinite, and nothing is rejected there.
+    """
+
+    false_reject_rate: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    threshold: NDArray[np.float64]
+
+
+def roc(scores: ArrayLike, labels: ArrayLike) -> Roc:
+    """The ROC curve of scores [n] with labels [n]; an item is rejected at its own score and above.
+
+    Errors as in `score_counts`; DatasetError too when one class is absent.
+    """
+    distinct, good, bad = score_counts(scores, labels)
+    if not good.sum() or not bad.sum():
+        raise DatasetError("A ROC curve needs good and defective items, and one kind is absent.")
+    falling = np.concatenate([[np.inf], distinct[::-1]])
+    rates = [np.concatenate([[0.0], np.cumsum(w[::-1])]) / w.sum() for w in (good, bad)]
+    return Roc(rates[0], rates[1], falling)
 
 
 def average_precision(scores: ArrayLike, labels: ArrayLike) -> float | None:
