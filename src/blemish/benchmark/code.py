@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import hashlib
 import platform
-import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,23 +19,28 @@ import PIL
 import simplejpeg
 
 import blemish
+from blemish.benchmark.definitions import Definition, Package
 from blemish.threads import default_threads
 
 _LIBRARIES = (np, cv2, onnxruntime, PIL, simplejpeg, h5py)
+_WRITERS = {"onnx", "polars"}  # they hold what others have computed
 _ROOTS = ("blemish.benchmark.execute", "blemish.benchmark.sources")
 # What only starts runs, or shows what they came to, cannot change them.
 _SHOWS = ("blemish.benchmark.", "blemish.published", "blemish.progress")
+# One of each is named by a run, or seen in its images' fingerprint.
+_CHOSEN = ("blemish.detectors", "blemish.dataset.splits", "blemish.dataset.layouts")
+_DATA = ("features/assets/*.onnx", "published/isp_ad_augmentation.csv")
 
 
 @dataclass(frozen=True)
 class Code:
-    """Hashes of the source files and libraries that can change a result.
+    """Hashes of the definitions and libraries that can change a result.
 
     `source` is of those that every run shares, `method` of what its detector and its split add: a
-    new detector leaves the results of the others as they are.
+    new detector leaves the results of the others as they are. `version` is for people.
     """
 
-    version: str
+    version: str = field(compare=False)
     source: str
     method: str
 
@@ -45,85 +48,49 @@ class Code:
 @functools.cache
 def this_code(detector: str, split: str | None = None) -> Code:
     """The code that runs now, of a run with that detector and that split protocol."""
-    own = [f"blemish.detectors.{detector}"]
-    own += [] if split is None else [f"blemish.dataset.splits.{split}"]
-    shared, _ = _shared()
-    modules, libraries = _reached(own)
-    return Code(blemish.__version__, common_source(), _hash(modules - shared, libraries))
+    return code_of(_installed(), detector, split)
+
+
+def code_of(package: Package, detector: str, split: str | None = None) -> Code:
+    """The code of such a run in that package."""
+    own = [f"{package.root.name}.detectors.{detector}"]
+    own += [] if split is None else [f"{package.root.name}.dataset.splits.{split}"]
+    definitions = package.reached(own) - _shared(package)
+    libraries = package.libraries(definitions) - {one.__name__ for one in _LIBRARIES} - _WRITERS
+    lines = [*map(package.digest, definitions), *(f"{n} {_version(n)}" for n in libraries)]
+    method = _hash(lines)
+    return Code(blemish.__version__, _common_source(package), method)
+
+
+def package_at(root: Path) -> Package:
+    """The source of this package that lies in a folder."""
+    return Package(root, _ROOTS, _SHOWS, _CHOSEN)
 
 
 @functools.cache
-def common_source() -> str:
+def _installed() -> Package:
+    return package_at(Path(blemish.__file__).parent)
+
+
+@functools.cache
+def _shared(package: Package) -> frozenset[Definition]:
+    return package.reached(_ROOTS)
+
+
+@functools.cache
+def _common_source(package: Package) -> str:
     """The hash of what every run shares."""
-    modules, _ = _shared()
-    digest = hashlib.sha256(_hash(modules, ()).encode())
-    for library in _LIBRARIES:
-        digest.update(f"{library.__name__} {library.__version__}\n".encode())
-    for asset in sorted((_root() / "features" / "assets").glob("*.onnx")):
-        with asset.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{asset.name} {content}\n".encode())
-    return digest.hexdigest()[:16]
+    lines = [package.digest(definition) for definition in _shared(package)]
+    lines += [f"{library.__name__} {library.__version__}" for library in _LIBRARIES]
+    for pattern in _DATA:
+        for path in package.root.glob(pattern):
+            with path.open("rb") as file:
+                lines.append(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}")
+    return _hash(lines)
 
 
-@functools.cache
-def _shared() -> tuple[frozenset[str], frozenset[str]]:
-    return _reached(_ROOTS)
-
-
-def _reached(roots: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """The modules of this package that some of its modules import, and other top-level names."""
-    roots = list(roots)
-    seen: set[str] = set()
-    others: set[str] = set()
-    waiting = list(roots)
-    while waiting:
-        name = waiting.pop()
-        if name in seen or (name.startswith(_SHOWS) and name not in roots):
-            continue
-        if name != "blemish" and not name.startswith("blemish."):
-            others.add(name.partition(".")[0])
-            continue
-        if (file := _file(name)) is None:  # a name inside of a module
-            continue
-        seen.add(name)
-        waiting += [name.rpartition(".")[0]] if "." in name else []
-        waiting += _imports(file)
-    return frozenset(seen), frozenset(others - sys.stdlib_module_names)
-
-
-@functools.cache
-def _imports(file: Path) -> list[str]:
-    """Every name that a source file imports, wherever in it."""
-    names: list[str] = []
-    for node in ast.walk(ast.parse(file.read_bytes())):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return names
-
-
-def _hash(modules: Iterable[str], libraries: Iterable[str]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(modules):
-        file = _file(name)
-        assert file is not None
-        text = file.read_bytes().replace(b"\r\n", b"\n")
-        digest.update(f"{name} {hashlib.sha256(text).hexdigest()}\n".encode())
-    for library in sorted(set(libraries) - _shared()[1]):
-        digest.update(f"{library} {_version(library)}\n".encode())
-    return digest.hexdigest()[:16]
-
-
-def _file(name: str) -> Path | None:
-    path = _root().joinpath(*name.split(".")[1:])
-    choices = (path / "__init__.py", path.with_suffix(".py"))
-    return next((choice for choice in choices if choice.is_file()), None)
-
-
-def _root() -> Path:
-    return Path(blemish.__file__).parent
+def _hash(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]
 
 
 def _version(library: str) -> str:

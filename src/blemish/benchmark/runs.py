@@ -58,7 +58,8 @@ class Run:
     @cached_property
     def key(self) -> str:
         """The first 16 hex digits of a hash of the run and of the code."""
-        values = [dataclasses.asdict(self), dataclasses.asdict(self.code)]
+        code = {"source": self.code.source, "method": self.code.method}
+        values = [dataclasses.asdict(self), code]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
     def words(self) -> str:
