@@ -16,6 +16,9 @@ from blemish.metrics.decision import confusion, oracle_f1_threshold
 from blemish.metrics.image import auroc, bootstrap_auroc
 from blemish.metrics.sample import sample_scores
 
+OTHER_CODE = (
+    "note: results shown are of other code than is installed: blemish 0.1 (0123456789abcdef)"
+)
 MACHINE = {"system": "Linux x86_64", "processor": "A CPU", "threads": 2}
 GOOD = 40
 DEFECTIVE = 40
@@ -46,6 +49,7 @@ def leave(
     views: int = 1,
     threshold: float = 2.0,
     code: str = "0123456789abcdef",
+    method: str = "m" * 16,
     finished: str = "2026-01-01T00:00:00+00:00",
     machine: dict[str, Any] = MACHINE,
     failed: str | None = None,
@@ -58,6 +62,7 @@ def leave(
         *(None, "squash", None, seed, "images", None, budget),
     )
     key = f"{detector}-{data}-{category}-{variant}-{seed}-{code[:4]}".replace(" ", "_")
+    key += "" if method == "m" * 16 else f"-{method[:4]}"
     key += "" if budget is None else f"-{budget:g}s"
     parts = np.array([f"part {i // views}" for i in range(len(scores))])
     labels = np.arange(len(scores)) >= len(scores) // 2
@@ -85,7 +90,7 @@ def leave(
             run,
             status,
             failed,
-            Code("0.1", code, "m" * 16),
+            Code("0.1", code, method),
             figures,
             cost,
             machine,

@@ -181,7 +181,7 @@ def test_a_worker_with_other_code_gets_no_run(processes: Processes, tmp_path: Pa
     package = tmp_path / "other" / "blemish"
     shutil.copytree(Path(blemish.__file__).parent, package)
     with (package / "evaluation" / "__init__.py").open("a", encoding="utf-8") as file:
-        file.write("\nCHANGED = True\n")
+        file.write("\nevaluate.changed = True\n")
     path = os.pathsep.join([str(package.parent), TESTS])
     processes.worker("--no-nanny", PYTHONPATH=path)
     with pytest.raises(

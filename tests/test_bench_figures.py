@@ -358,7 +358,8 @@ def test_only_the_newest_code_counts_and_what_is_left_out_is_said(cli: Cli, tmp_
     command = ("bench", "figures", protocol(tmp_path), "--out", tmp_path)
     run = cli(*command)
     said_so = "Results of other code versions are left out (4); these are of 2.0."
-    assert run.err == [f"WARNING: {said_so}"]
+    other_code = "note: results shown are of other code than is installed: blemish 2.0 (2.0)"
+    assert run.err == [f"WARNING: {said_so}", other_code]
     # As with `bench table`, an older one can be asked for.
     run = cli(*command, "--code", "1.0")
     [file] = run.out.splitlines()

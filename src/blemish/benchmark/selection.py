@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
+from blemish.benchmark.code_choice import choose_code
 from blemish.benchmark.outline import Block, Outline
 from blemish.benchmark.protocol import pairs, settings_by_fold
 from blemish.benchmark.runs import Pairs, Run
@@ -14,7 +15,6 @@ from blemish.benchmark.store import Result
 from blemish.benchmark.trial import Trial
 from blemish.dataset.splits import untaught
 from blemish.durations import in_words
-from blemish.errors import DatasetError
 
 BySeed = dict[int, Trial]
 
@@ -52,6 +52,7 @@ class Selection:
 
     `incomplete` says of which folds a cell still lacks runs. `labels` are the names of the columns,
     in their order; `entrants` are the labels of the outline, which two columns may share.
+    `other_code` names the code of the results where it is not the one that is installed.
     """
 
     found: dict[Cell, BySeed]
@@ -62,6 +63,7 @@ class Selection:
     blocks: tuple[Block, ...]
     categories: dict[Block, list[str]]
     notes: tuple[str, ...]
+    other_code: str = ""
 
     def runs(self, block: Block, category: str, column: Column) -> BySeed:
         """The results of a cell by seed, perhaps none."""
@@ -85,17 +87,18 @@ def column_of(run: Run) -> Column:
 
 
 def select(results: Sequence[Result], outline: Outline, code: str | None = None) -> Selection:
-    """Choose the results of a table: those of the newest code, or of the one that `code` begins.
+    """Choose the results of a table: those of the installed code, or of the one that `code` begins.
 
     Of several results of one experiment the latest counts. Raises DatasetError for a `code` that
     no result, or more than one code's results, begin with.
     """
-    kept, notes = _of_one_code(results, code)
+    choice = choose_code(results, code)
+    notes = list(choice.notes)
     done: dict[Cell, dict[int, Result]] = {}
     failed: dict[Cell, str] = {}
     images: dict[Place, set[str]] = defaultdict(set)
     repeated = 0
-    for result in sorted(kept, key=lambda result: result.finished):
+    for result in sorted(choice.results, key=lambda result: result.finished):
         run = result.run
         place = Place(run.data, run.variant, run.split, run.split_settings, run.category)
         column = column_of(run)
@@ -126,7 +129,10 @@ def select(results: Sequence[Result], outline: Outline, code: str | None = None)
             found |= {cell: trials} if trials else {}
             why |= {cell: reason} if reason else {}
             incomplete |= {cell: lacking} if lacking else {}
-    return Selection(found, why, incomplete, labels, entrants, blocks, categories, tuple(notes))
+    return Selection(
+        *(found, why, incomplete, labels, entrants, blocks, categories, tuple(notes)),
+        choice.other_code,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,32 +164,6 @@ def _places(block: Block, category: str) -> Iterator[list[Place]]:
     known = [settings for settings in shared if settings is not None]
     if known:
         yield [replace(own, variant="", split_settings=pairs(settings)) for settings in known]
-
-
-def _of_one_code(results: Sequence[Result], code: str | None) -> tuple[list[Result], list[str]]:
-    sources = sorted({result.code.source for result in results})
-    if code is not None:
-        chosen = [source for source in sources if source.startswith(code)]
-        if len(chosen) != 1:
-            known = ", ".join(sources) or "none"
-            raise DatasetError(
-                f"code {code!r} fits {len(chosen)} code versions; there are: {known}"
-            )
-        newest = chosen[0]
-    elif results:
-        newest = max(results, key=lambda result: result.finished).code.source
-    else:
-        return [], []
-    shared = [result for result in results if result.code.source == newest]
-    # A detector whose own file has changed has runs of its newest file alone.
-    methods: dict[tuple[str, str | None], str] = {}
-    for result in sorted(shared, key=lambda result: result.finished):
-        methods[result.run.detector, result.run.split] = result.code.method
-    kept = [r for r in shared if r.code.method == methods[r.run.detector, r.run.split]]
-    left = len(results) - len(kept)
-    if not left:
-        return kept, []
-    return kept, [f"Results of other code versions are left out ({left}); these are of {newest}."]
 
 
 def _blocks(places: Collection[Place], outline: Outline) -> tuple[Block, ...]:

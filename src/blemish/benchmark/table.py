@@ -13,13 +13,20 @@ from blemish.benchmark.store import Result
 
 
 def tabulate(results: Sequence[Result], outline: Outline, *, code: str | None = None) -> Table:
-    """The table of the results, of one code version: the newest, or the one that `code` begins.
+    """The table of the results of the installed code, or of the one that `code` begins.
+
+    Raises DatasetError for scores that cannot be read, and for a `code` that names no version.
+    """
+    return table_of(select(results, outline, code), outline)
+
+
+def table_of(selection: Selection, outline: Outline) -> Table:
+    """The table of some results.
 
     A cell is the mean over seeds. A mean over categories is withheld where one lacks. The best of
     a row is compared with every other detector on the same test images, Holm-corrected. Raises
-    DatasetError for scores that cannot be read, and for a `code` that names no version.
+    DatasetError for scores that cannot be read.
     """
-    selection = select(results, outline, code)
     rows: list[Row] = []
     for block in selection.blocks:
         rows += block_rows(block, selection, outline)

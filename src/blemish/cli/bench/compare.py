@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from blemish.cli import _shared as shared
 from blemish.cli.bench._names import listed
-from blemish.cli.bench.table import results_of
+from blemish.cli.bench.table import add_code, results_of, tell_other_code
 
 if TYPE_CHECKING:
     from blemish.benchmark.against import Against
@@ -34,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "decision.mcc or oracle_f1.mcc",
     )
     parser.add_argument("--out", metavar="DIR", type=Path, help="results (default: bench/PROTOCOL)")
-    parser.add_argument("--code", metavar="HASH", help="of this code version (default: the newest)")
+    add_code(parser)
     shared.add_json(parser)
 
 
@@ -64,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
         better = names[0] if len(names) == 1 else f"the better of {', '.join(names)}"
         print(f"{options.metric} less that of {better}, 95 % intervals by parts drawn again\n")
         print("\n".join([*_lines(found), *selection.notes]))
+    tell_other_code(options, selection)
     return 0
 
 

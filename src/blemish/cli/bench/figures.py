@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 
 from blemish.cli import _shared as shared
-from blemish.cli.bench.table import results_of
+from blemish.cli.bench.table import add_code, results_of, tell_other_code
 
 log = logging.getLogger("blemish")
 
@@ -29,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="a figure to draw, such as image.auroc; default: sample, image AUROC and AUPRO",
     )
-    parser.add_argument("--code", metavar="HASH", help="of this code version (default: the newest)")
+    add_code(parser)
     shared.add_json(parser)
 
 
@@ -61,4 +61,5 @@ def run(options: argparse.Namespace) -> int:
     shared.write_json({"figures": written}, options.json)
     if options.json != "-":
         print("\n".join(written))
+    tell_other_code(options, selection)
     return 0

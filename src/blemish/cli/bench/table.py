@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from blemish.errors import BlemishError
 
 if TYPE_CHECKING:
     from blemish.benchmark.protocol import Protocol
+    from blemish.benchmark.selection import Selection
     from blemish.benchmark.store import Result
 
 HELP = "show a protocol's results as a table, with the published figures beside them"
@@ -40,7 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cost", action="store_true", help="what each detector costs on each data set"
     )
-    parser.add_argument("--code", metavar="HASH", help="of this code version (default: the newest)")
+    add_code(parser)
     shared.add_json(parser)
 
 
@@ -48,7 +50,8 @@ def run(options: argparse.Namespace) -> int:
     """Read the results, make the table, write it."""
     from blemish.benchmark.formats import format_of, render
     from blemish.benchmark.outline import outline_of
-    from blemish.benchmark.table import tabulate
+    from blemish.benchmark.selection import select
+    from blemish.benchmark.table import table_of
 
     protocol, folder, results = results_of(options)
     target = options.into or options.output
@@ -58,7 +61,8 @@ def run(options: argparse.Namespace) -> int:
     outline = dataclasses.replace(
         outline_of(protocol), each_category=not options.means, cost_by_data=options.cost
     )
-    table = tabulate(results, outline, code=options.code)
+    selection = select(results, outline, options.code)
+    table = table_of(selection, outline)
     shown = render(table, name, _way(target, folder))
     shared.write_json(table.to_json(), options.json)
     if options.into is not None:
@@ -70,7 +74,24 @@ def run(options: argparse.Namespace) -> int:
             file.write(shown.encode("utf-8"))
     elif options.json != "-":
         print(shown, end="")
+    tell_other_code(options, selection)
     return 0
+
+
+def add_code(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the code of the results."""
+    parser.add_argument(
+        "--code",
+        metavar="HASH",
+        help="results of this code, or of this code of a detector (default: the installed one, "
+        "else the newest)",
+    )
+
+
+def tell_other_code(options: argparse.Namespace, selection: Selection) -> None:
+    """Say on standard error when the results are not of the code that is installed."""
+    if selection.other_code and not options.quiet:
+        print(f"note: {selection.other_code}", file=sys.stderr)
 
 
 def results_of(options: argparse.Namespace) -> tuple[Protocol, Path, list[Result]]:
