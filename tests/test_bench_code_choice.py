@@ -14,7 +14,7 @@ from running import finished
 import blemish
 from blemish.benchmark.code import Code, this_code
 from blemish.benchmark.code_choice import Choice, choose_code
-from blemish.benchmark.store import read_results
+from blemish.benchmark.store import Carried, read_results, write_result
 from blemish.errors import DatasetError
 
 NOW = this_code("padim", "pooled")
@@ -138,6 +138,15 @@ def test_a_detectors_hash_chooses_the_source_that_has_it(tmp_path: Path) -> None
         chosen(tmp_path, "x")
     with pytest.raises(DatasetError, match="code '' fits 4 code versions"):
         chosen(tmp_path, "")
+
+
+def test_results_that_were_carried_over_are_told(tmp_path: Path) -> None:
+    kept = leave(tmp_path, "padim", planted(1.0))
+    steps = (Carried("k", Code("0.0.9", "a", "b"), "w", "2026-01-01"),)
+    write_result(dataclasses.replace(kept, carried=steps), None)
+    leave(tmp_path, "duet", planted(1.0))
+    [note] = chosen(tmp_path).notes
+    assert note.startswith("1 results are of earlier code; ")
 
 
 def test_no_results_are_of_no_code() -> None:

@@ -44,9 +44,16 @@ def choose_code(results: Sequence[Result], asked: str | None = None) -> Choice:
         kept += chosen
         if len(chosen) < len(group):
             words.append(f"{detector}'s own of {method}")
-    left = len(results) - len(kept)
-    note = f"Results of other code versions are left out ({left}); these are of {', '.join(words)}."
-    return Choice(tuple(kept), (note,) if left else (), _other_code(kept))
+    notes = []
+    if left := len(results) - len(kept):
+        shown = ", ".join(words)
+        notes.append(f"Results of other code versions are left out ({left}); these are of {shown}.")
+    if carried := sum(bool(result.carried) for result in kept):
+        notes.append(
+            f"{carried} results are of earlier code; for each detector one of them was made again "
+            "with this code, and agreed to the digit."
+        )
+    return Choice(tuple(kept), tuple(notes), _other_code(kept))
 
 
 def _source_rank(result: Result, named: str) -> tuple[bool, bool, str]:

@@ -107,6 +107,7 @@ def run_bench(
     *,
     execute: Callable[[Job], Outcome] = execute,
     workers: int = 1,
+    threads: int | None = None,
     cluster: Cluster | None = None,
     retry: bool = False,
     budget: float | None = None,
@@ -114,7 +115,8 @@ def run_bench(
 ) -> Made:
     """Make every run that has no result in `folder`; with `retry` also those that failed.
 
-    They are made by so many processes of this machine, or by the workers of a cluster.
+    They are made by so many processes of this machine, of so many threads each (default: their
+    share), or by the workers of a cluster.
 
     No run starts later than `budget` seconds from now; those under way are finished. A result is
     written as soon as it is there, so that nothing is lost however this ends. Raises BlemishError
@@ -135,7 +137,8 @@ def run_bench(
     if cluster is not None:
         coming = cluster_answers(to_do, execute, cluster, **common)
     else:
-        coming = answers(to_do, execute, workers=workers, threads=threads_each(workers), **common)
+        threads = threads or threads_each(workers)
+        coming = answers(to_do, execute, workers=workers, threads=threads, **common)
     try:
         with contextlib.closing(coming):  # type: ignore[type-var]
             for job, outcome in coming:

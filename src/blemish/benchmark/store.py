@@ -46,11 +46,25 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class Carried:
+    """That a result was carried over to other code, a run of which agreed with one like it.
+
+    `agreed_with` is the key of that run, `on` the date in ISO format.
+    """
+
+    from_key: str
+    from_code: Code
+    agreed_with: str
+    on: str
+
+
+@dataclass(frozen=True)
 class Result:
     """What a run came to; a failed one has a `reason` and no figures.
 
     `finished` is the time in ISO format; `folder` is where its files lie; `fit` are the numbers
-    that the detector tells of its fit, such as `steps` and `steps_planned`.
+    that the detector tells of its fit, such as `steps` and `steps_planned`; `carried` says of which
+    code it was made, the first first, where that is not `code`.
     """
 
     key: str
@@ -64,6 +78,7 @@ class Result:
     finished: str
     folder: Path
     fit: dict[str, float] | None = None
+    carried: tuple[Carried, ...] = ()
 
     @property
     def seconds(self) -> float | None:
@@ -93,10 +108,12 @@ def write_result(result: Result, arrays: Arrays | None) -> None:
     content = {"schema": SCHEMA} | {
         field.name: getattr(result, field.name)
         for field in dataclasses.fields(result)
-        if field.name != "folder"
+        if field.name not in ("folder", "carried")
     }
     content["run"] = dataclasses.asdict(result.run)
     content["code"] = dataclasses.asdict(result.code)
+    if result.carried:
+        content["carried"] = [dataclasses.asdict(step) for step in result.carried]
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     with replacing(inside(result.folder, f"{result.key}.json")) as file:
         file.write(text.encode("utf-8") + b"\n")
@@ -148,12 +165,17 @@ def _read(path: Path) -> Result:
         values = {name: content[name] for name in _FIELDS}
         values["run"] = _run(content["run"])
         values["code"] = Code(**content["code"])
+        values["carried"] = tuple(map(_carried, content.get("carried", [])))
         result = Result(**values, folder=path.parent)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DatasetError(f"{path} is no result of this bench ({error}); {way_out}") from error
     if result.key != path.stem or result.status not in ("done", "failed"):
         raise DatasetError(f"{path} is not what its name says; {way_out}")
     return result
+
+
+def _carried(values: dict[str, Any]) -> Carried:
+    return Carried(**{**values, "from_code": Code(**values["from_code"])})
 
 
 def _run(values: dict[str, Any]) -> Run:
