@@ -283,11 +283,11 @@ def test_a_docstring_and_a_moved_module_leave_the_code(copied: Path) -> None:
     table = copied / "dataset" / "table.py"
     edit(table, lambda text: text.replace('"""', '"""Another word: ', 1))
     (copied / "learning").mkdir()
-    (copied / "dividing.py").rename(copied / "learning" / "hold_out.py")
+    (copied / "training" / "hold_out.py").rename(copied / "learning" / "parts.py")
     (copied / "detectors" / "_embedding.py").rename(copied / "detectors" / "_cells.py")
     for file in copied.rglob("*.py"):
         text = file.read_text(encoding="utf-8")
-        text = text.replace("blemish.dividing", "blemish.learning.hold_out")
+        text = text.replace("blemish.training.hold_out", "blemish.learning.parts")
         text = text.replace("detectors._embedding", "detectors._cells")
         file.write_text(text, encoding="utf-8")
     assert padim(copied) == before
