@@ -12,12 +12,12 @@ import argparse
 import importlib
 import logging
 import os
-import pkgutil
 import sys
 from collections.abc import Sequence
 from types import ModuleType
 
 import blemish
+from blemish.discovery import module_names
 from blemish.errors import BlemishError
 
 log = logging.getLogger("blemish")
@@ -25,8 +25,7 @@ log = logging.getLogger("blemish")
 
 def verbs(package: ModuleType) -> list[str]:
     """Every verb there is a file for in the package."""
-    names = (module.name for module in pkgutil.iter_modules(package.__path__))
-    return sorted(name for name in names if not name.startswith("_"))
+    return module_names(package)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -6,20 +6,20 @@ suffice. The selection is that of the table: what stands in one stands in the ot
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Iterator, Sequence
 
 from blemish.benchmark.protocol import Metric, Protocol
 from blemish.benchmark.selection import Selection
+from blemish.discovery import Kind
+
+FIGURES = Kind(__name__, "figure")
 
 METRICS = ("sample.auroc", "image.auroc", "pixel.aupro")
 
 
 def figure_names() -> list[str]:
     """Every figure there is a file for."""
-    names = (module.name for module in pkgutil.iter_modules(__path__))
-    return sorted(name for name in names if not name.startswith("_"))
+    return FIGURES.names()
 
 
 def metrics_of(protocol: Protocol, paths: Sequence[str] = METRICS) -> list[Metric]:
@@ -31,4 +31,4 @@ def metrics_of(protocol: Protocol, paths: Sequence[str] = METRICS) -> list[Metri
 def draw_figures(selection: Selection, metrics: Sequence[Metric]) -> Iterator[tuple[str, str]]:
     """Every figure that the results suffice for: file name without suffix, SVG text."""
     for name in figure_names():
-        yield from importlib.import_module(f"{__name__}.{name}").draw(selection, metrics)
+        yield from FIGURES.module(name).draw(selection, metrics)

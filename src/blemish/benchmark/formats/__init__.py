@@ -6,22 +6,21 @@ the way from the written file to the folder of results, or None where it is unkn
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-
 from blemish.benchmark.cells import Table
+from blemish.discovery import Kind
 from blemish.errors import BlemishError
+
+FORMATS = Kind(__name__, "format")
 
 
 def format_names() -> list[str]:
     """Every format there is a file for."""
-    names = (module.name for module in pkgutil.iter_modules(__path__))
-    return sorted(name for name in names if not name.startswith("_"))
+    return FORMATS.names()
 
 
 def format_of(file_name: str) -> str:
     """The format that a file's suffix stands for. Raises BlemishError for any other suffix."""
-    suffixes = {importlib.import_module(f"{__name__}.{n}").SUFFIX: n for n in format_names()}
+    suffixes = {FORMATS.module(name).SUFFIX: name for name in format_names()}
     for suffix, name in suffixes.items():
         if file_name.lower().endswith(suffix):
             return name
@@ -31,7 +30,5 @@ def format_of(file_name: str) -> str:
 
 def render(table: Table, name: str, links: str | None = None) -> str:
     """The table in the format of that name. Raises BlemishError for a name there is no file for."""
-    if name not in format_names():
-        raise BlemishError(f"there is no format {name!r}; there are: {', '.join(format_names())}")
-    text: str = importlib.import_module(f"{__name__}.{name}").render(table, links)
+    text: str = FORMATS.module(name).render(table, links)
     return text

@@ -11,15 +11,15 @@ are not to be tuned by what a detector finds.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from typing import Protocol, cast
 
 import numpy as np
 
-from blemish.errors import BlemishError
+from blemish.discovery import Kind
 from blemish.simulator.printing import Print
 from blemish.simulator.surface import Damage
+
+DEFECTS = Kind(__name__, "defect")
 
 Place = tuple[int, int]
 
@@ -36,14 +36,12 @@ class Defect(Protocol):
 
 def names() -> list[str]:
     """Every kind there is a file for."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return DEFECTS.names()
 
 
 def defect(kind: str) -> Defect:
     """A kind's module; BlemishError for a kind that does not exist."""
-    if kind not in names():
-        raise BlemishError(f"there is no defect {kind!r}; there are: {', '.join(names())}")
-    return cast(Defect, importlib.import_module(f"{__name__}.{kind}"))
+    return cast(Defect, DEFECTS.module(kind))
 
 
 def group(kind: str) -> str:

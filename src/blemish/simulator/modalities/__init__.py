@@ -6,15 +6,15 @@ the light and the camera for one scan.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from typing import Protocol
 
 import numpy as np
 
-from blemish.errors import BlemishError
+from blemish.discovery import Kind
 from blemish.simulator.fields import Floats, Mask, Window
 from blemish.simulator.surface import Surface
+
+MODALITIES = Kind(__name__, "modality")
 
 
 class Scanner(Protocol):
@@ -32,18 +32,15 @@ class Scanner(Protocol):
 
 def names() -> list[str]:
     """Every modality there is a file for."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return MODALITIES.names()
 
 
 def checked(modality: str) -> str:
     """The modality's name; BlemishError for one that does not exist."""
-    if modality not in names():
-        raise BlemishError(f"there is no modality {modality!r}; there are: {', '.join(names())}")
-    return modality
+    return MODALITIES.source(modality).name
 
 
 def scanner(modality: str, rng: np.random.Generator, height: int, width: int) -> Scanner:
     """The light and camera of one scan; BlemishError for a modality that does not exist."""
-    module = importlib.import_module(f"{__name__}.{checked(modality)}")
-    drawn: Scanner = module.Scanner.drawn(rng, height, width)
+    drawn: Scanner = MODALITIES.module(modality).Scanner.drawn(rng, height, width)
     return drawn
