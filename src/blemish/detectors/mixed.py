@@ -46,7 +46,7 @@ from blemish.graph.join import join
 from blemish.images import Recipe
 from blemish.metrics.image import auroc
 from blemish.prepare.recipe import Augmentation
-from blemish.synthesis import of_same_product, open_generator
+from blemish.synthesis import GENERATORS, of_same_product, open_generator
 
 RESIZE = "pad"  # a picture smaller than a tile is continued, not stretched
 TILE = 256  # original pixels, as many as the model's input has: nothing is shrunk
@@ -90,8 +90,9 @@ class Mixed:
     `layers` of the backbone feed the head; up to `frozen` (none: nothing is) they are not trained.
     `patch`: side of what is presented (none: that of the input, at most 256); `hidden`: channels of
     the head's hidden layer (none: the head is linear); `pooling`: how cells make a patch's logit,
-    `peak` or `mean`; `cells`: weight of the loss of single cells. `generator` with its
-    `generator_preset` draws defects (none: only those of the data count), on the share `synthetic`;
+    `peak` or `mean`; `cells`: weight of the loss of single cells. `generator`, a name or a file,
+    with its `generator_preset` draws defects (none: only those of the data count), on the share
+    `synthetic`;
     `real`: probability of a real defect, lowered where each picture of one would be shown more than
     `repeats` times (none: never); `shows`: how often what was drawn is shown. `modality`:
     augmentation of ISP-AD's Table 8 (none: parts are shown as the line shows them). `brightness`: a
@@ -133,7 +134,9 @@ class Mixed:
     sigma: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse words that mean nothing."""
+        """Refuse words that mean nothing; call a generator from outside by its file and hash."""
+        if self.generator is not None:
+            object.__setattr__(self, "generator", GENERATORS.label(self.generator))
         if self.pooling not in POOLINGS:
             known = ", ".join(POOLINGS)
             raise BlemishError(

@@ -126,6 +126,7 @@ class Augmentation:
 class GeneratorSettings:
     """The generator of synthetic defects, and the share of patches that get one.
 
+    Its `name` may be the path of a file from outside.
     `sources` are images, or folders of them, that it takes material from, where it does.
     """
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from blemish.discovery import is_path
 from blemish.errors import DatasetError
 from blemish.prepare.marks import read_marks
 from blemish.prepare.opening import attributes, image_paths, made_of, open_plates
@@ -25,7 +27,7 @@ from blemish.prepare.recipe import Augmentation, GeneratorSettings, Recipe
 from blemish.prepare.stream_file import Item, Names, write_stream
 from blemish.prepare.unfinished import unfinished
 from blemish.progress import ShowProgress
-from blemish.synthesis import Generator, open_generator
+from blemish.synthesis import GENERATORS, Generator, open_generator
 
 SYNTHETIC = "synthetic"
 
@@ -67,6 +69,10 @@ class SupervisedPatches:
             settings.name, settings.settings, preset=settings.preset, sources=self.sources
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the open generator: another process has not run a file from outside."""
+        return {name: value for name, value in vars(self).items() if name != "_draw_defect"}
+
     def __call__(self, number: int) -> Item:
         """A patch of a plate, each place being as likely as any other."""
         rng = np.random.default_rng([self.seed, number])
@@ -106,6 +112,12 @@ def prepare_stream(
     sources = [path for name in recipe.generator.sources for path in image_paths(recipe.path(name))]
     facts = made_of("stream", recipe, train)
     facts["sources"] = [file_sha256(path) for path in sources]
+    generator, told = recipe.generator, attributes(recipe)
+    if is_path(generator.name):
+        generator = replace(generator, name=str(recipe.path(generator.name).absolute()))
+    if (outside := GENERATORS.record(generator.name)) is not None:
+        facts["outside"] = outside
+        told["outside"] = json.dumps(outside)
     folder = unfinished(out, facts)
     plates = open_plates(train, recipe, marks, folder / UNPACKED, progress)
     pixels = plates[0].pixels()
@@ -114,7 +126,7 @@ def prepare_stream(
         plates,
         size,
         recipe.augmentation,
-        recipe.generator,
+        generator,
         sources,
         recipe.seed,
         (size, size, *pixels.shape[2:]),
@@ -123,7 +135,7 @@ def prepare_stream(
     maker._draw_defect  # noqa: B018 (a wrong setting is told before the work begins)
     names = Names([plate.name for plate in plates], [SYNTHETIC])
     before = write_stream(
-        *(maker, number, out, folder, names, attributes(recipe)),
+        *(maker, number, out, folder, names, told),
         workers=workers,
         budget=budget,
         progress=progress,

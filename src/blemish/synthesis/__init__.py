@@ -9,13 +9,11 @@ the same product.
 from __future__ import annotations
 
 import difflib
-import importlib
-import pkgutil
-import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from blemish.discovery import Kind
 from blemish.errors import BlemishError
 from blemish.settings import with_settings
 from blemish.synthesis.base import Generator, Synthetic
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from blemish.synthesis._sources import Source
 
 __all__ = [
+    "GENERATORS",
     "Generator",
     "Synthetic",
     "describe",
@@ -36,16 +35,18 @@ __all__ = [
 ]
 
 SOURCES = "sources"
-_CONTRACT = {"base", "conformance", "contact_sheet", "defective_set"}
+GENERATORS = Kind(
+    __name__,
+    "generator",
+    "blemish.generators",
+    without=frozenset({"base", "conformance", "contact_sheet", "defective_set"}),
+    method="__call__",
+)
 
 
 def generator_names() -> list[str]:
-    """Every generator there is a file for."""
-    return sorted(
-        module.name
-        for module in pkgutil.iter_modules(__path__)
-        if module.name not in _CONTRACT and not module.name.startswith("_")
-    )
+    """Every generator there is a file for, then those of entry points."""
+    return GENERATORS.names()
 
 
 def open_generator(
@@ -57,18 +58,19 @@ def open_generator(
 ) -> Generator:
     """The generator of that name with its preset's settings, then `settings` as `KEY=VALUE` texts.
 
+    A name may be the path of a file from outside, wherever one is asked for in this package.
     `sources`, paths or arrays of pixels, are images to take material from; without them such a
     generator uses what its docstring says. Raises BlemishError for a name, a preset, a setting or a
     value that does not exist, and for sources that the generator has no use for.
     """
-    generator = _class_of(_module(name))()
+    generator = GENERATORS.settings_class(name)()
     if preset is not None:
         presets = preset_names(name)
         if preset not in presets:
             known = ", ".join(presets) or "none"
             hint = _nearest(preset, presets)
             raise BlemishError(f"generator {name} has no preset {preset!r}; it has: {known}{hint}")
-        generator = replace(generator, **_module(name).PRESETS[preset])
+        generator = replace(generator, **GENERATORS.module(name).PRESETS[preset])
     generator = with_settings(f"generator {name}", generator, settings or {})
     if sources:
         from blemish.synthesis._sources import Sources
@@ -82,17 +84,17 @@ def open_generator(
 
 def preset_names(name: str) -> list[str]:
     """The presets of that generator."""
-    return list(getattr(_module(name), "PRESETS", {}))
+    return list(getattr(GENERATORS.module(name), "PRESETS", {}))
 
 
 def takes_sources(name: str) -> bool:
     """Whether that generator takes material from other images."""
-    return SOURCES in {field.name for field in fields(_class_of(_module(name)))}
+    return SOURCES in {field.name for field in fields(GENERATORS.settings_class(name))}
 
 
 def of_same_product(name: str) -> bool:
     """Whether that generator takes its material from other images of the same product."""
-    return bool(getattr(_module(name), "SAME_PRODUCT", False))
+    return bool(getattr(GENERATORS.module(name), "SAME_PRODUCT", False))
 
 
 def settings_of(generator: Generator) -> dict[str, Any]:
@@ -102,27 +104,8 @@ def settings_of(generator: Generator) -> dict[str, Any]:
 
 
 def describe(name: str) -> str:
-    """The first line of a generator's own description."""
-    return (_module(name).__doc__ or "").splitlines()[0]
-
-
-def _module(name: str) -> types.ModuleType:
-    known = generator_names()
-    if name not in known:
-        listed, hint = ", ".join(known), _nearest(name, known)
-        raise BlemishError(f"there is no generator {name!r}; there are: {listed}{hint}")
-    return importlib.import_module(f"{__name__}.{name}")
-
-
-def _class_of(module: types.ModuleType) -> type[Any]:
-    [kind] = (
-        value
-        for value in vars(module).values()
-        if isinstance(value, type)
-        and value.__module__ == module.__name__
-        and "__call__" in vars(value)
-    )
-    return kind
+    """The first line of a generator's own description, read without importing it."""
+    return GENERATORS.source(name).about()
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

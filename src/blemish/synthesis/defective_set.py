@@ -123,7 +123,7 @@ def write_defective_set(
             )
         _keep_other_views(data.root, new, made)
         _add_parts(new, made)
-        words = {"blemish": __version__, "generator": name, **manifest, "plan": vars(plan)}
+        words = {"blemish": __version__, **manifest, "plan": vars(plan)}
         text = json.dumps({**words, "images": made}, indent=1, ensure_ascii=False)
         (new / MANIFEST).write_text(text + "\n", encoding="utf-8")
     kept = sum(told["image"] is not None for told in made)

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 def add_generator(parser: argparse.ArgumentParser) -> None:
     """Add the generator, its preset, settings and sources, and the seed."""
     parser.add_argument(
-        "--generator", metavar="NAME", required=True, help="a name that is none lists them all"
+        "--generator",
+        metavar="NAME",
+        required=True,
+        help="or a .py file; a name that is none lists them all",
     )
     parser.add_argument("--preset", metavar="P", help="settings by name")
     shared.add_settings(parser, "generator")
@@ -28,13 +31,13 @@ def add_generator(parser: argparse.ArgumentParser) -> None:
 
 
 def opened(options: argparse.Namespace, own: Dataset | None) -> tuple[Generator, dict[str, Any]]:
-    """The generator, and what a manifest says of it.
+    """The generator, and what a manifest says of it: also its file, where that is from outside.
 
     One that takes pieces of the same product takes them from the good training images in `own`,
     unless the options name other sources.
     """
     from blemish.images import image_files
-    from blemish.synthesis import of_same_product, open_generator, settings_of
+    from blemish.synthesis import GENERATORS, of_same_product, open_generator, settings_of
 
     sources: list[Path] = []
     named = "none"
@@ -47,5 +50,22 @@ def opened(options: argparse.Namespace, own: Dataset | None) -> tuple[Generator,
     generator = open_generator(
         options.generator, shared.settings(options), preset=options.preset, sources=sources
     )
-    told = {"preset": options.preset, "settings": settings_of(generator), "sources": named}
+    source = GENERATORS.source(options.generator)
+    told = {
+        "generator": source.label,
+        **({"outside": source.record()} if source.outside else {}),
+        "preset": options.preset,
+        "settings": settings_of(generator),
+        "sources": named,
+    }
     return generator, told
+
+
+def folder_name(options: argparse.Namespace) -> str:
+    """What files and folders of the generator's defects are called."""
+    from blemish.dataset.file_names import folder_names
+    from blemish.dataset.layouts.mvtec import GOOD
+    from blemish.synthesis import GENERATORS
+
+    stem = GENERATORS.source(options.generator).stem
+    return folder_names([stem], GOOD)[stem]

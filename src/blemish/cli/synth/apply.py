@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
         data,
         options.out,
         generator,
-        name=options.generator,
+        name=generators.folder_name(options),
         plan=plan,
         manifest=manifest,
         placing="copy" if options.copy else "link or copy",

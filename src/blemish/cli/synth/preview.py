@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
 
     sheet = contact_sheet(watched(), find_window(set(images)))
     line.end()
-    path = options.out / f"{options.generator}.png"
+    path = options.out / f"{generators.folder_name(options)}.png"
     with replacing(path) as file:
         file.write(np.asarray(cv2.imencode(".png", sheet[..., ::-1])[1]).tobytes())
     print(f"{path}: {options.count} images, {sum(visible)} with a visible defect")
