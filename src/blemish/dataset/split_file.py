@@ -32,7 +32,7 @@ def write_split(split: Split, path: Path) -> None:
     images = {
         side: table.filter(pl.col("split") == side)["image"].sort().to_list() for side in SPLITS
     }
-    content = {
+    content: dict[str, Any] = {
         "schema": SCHEMA,
         "data": split.data.name,
         "protocol": split.protocol,
@@ -41,6 +41,8 @@ def write_split(split: Split, path: Path) -> None:
         "images": images,
         "hidden": split.hidden,
     }
+    if split.outside is not None:
+        content["outside"] = split.outside
     text = json.dumps({**content, "sha256": _digest(content)}, indent=1)
     with replacing(path) as file:
         file.write(text.encode("ascii") + b"\n")

@@ -18,7 +18,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     shared.add_data(parser)
     parser.add_argument(
-        "--protocol", metavar="NAME", required=True, help="a name that is none lists them all"
+        "--protocol",
+        metavar="NAME",
+        required=True,
+        help="or a .py file; a name that is none lists them all",
     )
     shared.add_settings(parser, "protocol")
     parser.add_argument("--seed", metavar="N", type=int, default=0)
@@ -44,6 +47,8 @@ def run(options: argparse.Namespace) -> int:
         "hidden_images": len(split.hidden),
         "not_valid": split.not_valid,
     }
+    if split.outside is not None:
+        shown["outside"] = split.outside
     shared.write_json(shown, options.json)
     if options.json != "-":
         print("\n".join(summary(split)))

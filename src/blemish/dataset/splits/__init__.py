@@ -19,8 +19,6 @@ unused rows, sets `split` and hides labels.
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -29,13 +27,15 @@ import polars as pl
 
 from blemish.dataset.splits._hold_out import folds, hold_out
 from blemish.dataset.splits._parts import parts_of, ranked
-from blemish.dataset.table import Dataset
-from blemish.errors import BlemishError, DatasetError
+from blemish.dataset.table import SPLITS, Dataset
+from blemish.discovery import Kind
+from blemish.errors import DatasetError
 from blemish.settings import with_settings
 
 __all__ = ["Split", "SplitProtocol", "divide", "folds", "hold_out", "open_protocol", "untaught"]
 
 NOISE, CLEAN = "noise", "clean"
+PROTOCOLS = Kind(__name__, "split protocol", "blemish.splits", method="assign")
 
 
 class SplitProtocol(Protocol):
@@ -51,7 +51,8 @@ class Split:
 
     `data` holds the rows that are used; `parts` tells category, part, side and label of each part,
     `hidden` the images whose labels training must not see, and `not_valid` why a category is left
-    out.
+    out. A `protocol` from outside is called by its file and the start of its hash; `outside` tells
+    the whole hash.
     """
 
     protocol: str
@@ -61,6 +62,7 @@ class Split:
     parts: pl.DataFrame
     hidden: list[str]
     not_valid: dict[str, str]
+    outside: dict[str, str] | None = None
 
     def counts(self) -> dict[str, dict[str, dict[str, int]]]:
         """Parts by category, split and label; noise counts as a label of the training split."""
@@ -77,28 +79,18 @@ class Split:
 
 
 def protocol_names() -> list[str]:
-    """Every split protocol there is a file for."""
-    names = (module.name for module in pkgutil.iter_modules(__path__))
-    return sorted(name for name in names if not name.startswith("_"))
+    """Every split protocol there is a file for, then those of entry points."""
+    return PROTOCOLS.names()
 
 
 def open_protocol(name: str, settings: Mapping[str, str] | None = None) -> SplitProtocol:
     """The protocol of that name, with `settings` as `KEY=VALUE` texts.
 
+    A name may be the path of a file from outside, wherever one is asked for in this package.
     Raises BlemishError for a name, a setting or a value that does not exist.
     """
-    if name not in protocol_names():
-        known = ", ".join(protocol_names())
-        raise BlemishError(f"there is no split protocol {name!r}; there are: {known}")
-    module = importlib.import_module(f"{__name__}.{name}")
-    [kind] = (
-        value
-        for value in vars(module).values()
-        if isinstance(value, type)
-        and value.__module__ == module.__name__
-        and hasattr(value, "assign")
-    )
-    return cast(SplitProtocol, with_settings(f"protocol {name}", kind(), settings or {}))
+    protocol = PROTOCOLS.settings_class(name)()
+    return cast(SplitProtocol, with_settings(f"protocol {name}", protocol, settings or {}))
 
 
 def untaught(name: str | None, settings: Mapping[str, str]) -> dict[str, str] | None:
@@ -107,7 +99,7 @@ def untaught(name: str | None, settings: Mapping[str, str]) -> dict[str, str] | 
     Good views of the parts that are no longer taught train no more either.
     None for a protocol that cannot part the two, and for one that there is no file for.
     """
-    if name not in protocol_names():
+    if name is None or not PROTOCOLS.has(name):
         return None
     teaching: Mapping[str, str] | None = getattr(open_protocol(name), "teaching", None)
     return None if teaching is None else {**settings, **teaching}
@@ -134,6 +126,7 @@ def divide(
         except DatasetError as reason:
             not_valid[category] = str(reason)
         else:
+            _check(side, group, name)
             assigned.append(group.join(side, on="part", maintain_order="left"))
     if not assigned:
         why = next((f"{c} {reason}" for c, reason in not_valid.items()), "it holds no image")
@@ -142,14 +135,29 @@ def divide(
     side_of = parts.select("category", "part", "side")
     rows = data.table.join(side_of, on=["category", "part"], maintain_order="left")
     return Split(
-        protocol=name,
+        protocol=PROTOCOLS.label(name),
         settings=dataclasses.asdict(cast(Any, protocol)),
         seed=seed,
         data=data.with_table(_with_sides(rows)),
         parts=parts,
         hidden=rows.filter(pl.col("side") == NOISE)["image"].sort().to_list(),
         not_valid=not_valid,
+        outside=PROTOCOLS.record(name),
     )
+
+
+def _check(side: object, parts: pl.DataFrame, name: str) -> None:
+    """Refuse what no protocol may answer: a part twice, one that is not there, another side."""
+    what = f"the split protocol {name}"
+    if not isinstance(side, pl.DataFrame) or set(side.columns) != {"part", "side"}:
+        raise DatasetError(f"{what} must answer with a DataFrame of the columns part and side.")
+    if strange := sorted(set(side["side"].to_list()) - {*SPLITS, NOISE, CLEAN}, key=str):
+        known = ", ".join((*SPLITS, NOISE, CLEAN))
+        raise DatasetError(f"{what} answers with the side {strange[0]!r}; there are: {known}.")
+    if side["part"].is_duplicated().any():
+        raise DatasetError(f"{what} puts a part on two sides.")
+    if not set(side["part"].to_list()) <= set(parts["part"].to_list()):
+        raise DatasetError(f"{what} answers with a part that it was not given.")
 
 
 def _with_sides(rows: pl.DataFrame) -> pl.DataFrame:
