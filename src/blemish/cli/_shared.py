@@ -26,7 +26,7 @@ def add_data(parser: argparse.ArgumentParser, name: str = "DATA") -> None:
     """Add the data argument and what says how to read it."""
     parser.add_argument(name.lower(), metavar=name, type=Path, help="a folder, .csv, .parquet, .h5")
     parser.add_argument("--category", metavar="C", help="one category of a set with several")
-    parser.add_argument("--layout", metavar="L", help="read DATA as this layout")
+    parser.add_argument("--layout", metavar="L", help="read DATA as this layout, or by a .py file")
     parser.add_argument(
         "--split", metavar="FILE", type=Path, help="use this file of `blemish data split`"
     )

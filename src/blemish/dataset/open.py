@@ -6,11 +6,12 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from blemish.dataset.layouts import find_layout
+from blemish.dataset.layouts import LAYOUTS, find_layout
 from blemish.dataset.licence import read_terms
 from blemish.dataset.parts import with_parts
 from blemish.dataset.split_file import apply_split
 from blemish.dataset.table import Dataset
+from blemish.errors import DatasetError
 
 
 def open_dataset(
@@ -24,7 +25,9 @@ def open_dataset(
 ) -> Dataset:
     """The data set at `path`: a folder in a known layout, a .csv or .parquet table, a .h5.
 
-    `layout` is needed only where the choice is not clear, `category` keeps one of several.
+    `layout`, a name or the path of a file from outside, is needed only where the choice is not
+    clear; `category` keeps one of several. What a file from outside has read tells it as its
+    `layout`: the file's name and the start of its hash, `mine.py@0123456789ab`.
     `parts` names a CSV file (file, part, view, label), `part_pattern` is a regular expression
     with the named groups `part` and `view`; else `parts.csv` beside the images is used. `split`
     is a split file, which overrules the splits on disk and keeps the images that it names.
@@ -32,6 +35,10 @@ def open_dataset(
     """
     root = Path(os.path.abspath(path))  # noqa: PTH100 (a link keeps its own name)
     dataset = find_layout(root, layout).read(root)
+    if layout is not None and (source := LAYOUTS.source(layout)).outside:
+        if not isinstance(dataset, Dataset):
+            raise DatasetError(f"{source.path} is no layout: its `read` returns no Dataset.")
+        dataset = replace(dataset, layout=source.label)
     dataset = with_parts(dataset, None if parts is None else Path(parts), part_pattern)
     dataset = dataset if split is None else apply_split(dataset, Path(split))
     dataset = replace(dataset, terms=read_terms(dataset.root) or dataset.terms)

@@ -7,18 +7,24 @@ others names them, `SPECIALISES = ("mvtec",)`, and wins where both recognise a p
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections import Counter
 from pathlib import Path
 from typing import Protocol, cast
 
 from blemish.dataset.table import Dataset
 from blemish.dataset.words import name_some
+from blemish.discovery import Kind
 from blemish.errors import DatasetError
 from blemish.images import image_names
 
 PLAIN = "folder"
+LAYOUTS = Kind(
+    __name__,
+    "layout",
+    "blemish.layouts",
+    error=DatasetError,
+    listing="the layouts are",
+)
 
 
 class Layout(Protocol):
@@ -34,24 +40,34 @@ class Layout(Protocol):
 
 
 def layouts() -> dict[str, Layout]:
-    """Every layout by its name."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    return {n: cast(Layout, importlib.import_module(f"{__name__}.{n}")) for n in names}
+    """Every layout of this package by its name."""
+    return {name: cast(Layout, LAYOUTS.module(name)) for name in LAYOUTS.own_names()}
+
+
+def open_layout(name: str) -> Layout:
+    """The layout of that name, or in the file from outside of that path.
+
+    Raises DatasetError for a name there is no file for, and BlemishError for a file from outside
+    that cannot be run or offers no layout.
+    """
+    module = LAYOUTS.module(name)
+    if lacking := [part for part in ("EXPECTS", "recognises", "read") if not hasattr(module, part)]:
+        raise DatasetError(f"{module.__file__} is no layout: it lacks {' and '.join(lacking)}.")
+    return cast(Layout, module)
 
 
 def find_layout(path: Path, name: str | None = None) -> Layout:
-    """The layout called `name`, or the only one that recognises `path`.
+    """The layout called `name`, or the only one of this package that recognises `path`.
 
-    A layout wins over those that it specialises; a plain folder is what no other layout
-    recognises. DatasetError when none or several do.
+    One from outside is used where it is named, never by itself. A layout wins over those that it
+    specialises; a plain folder is what no other layout recognises. DatasetError when none or
+    several do.
     """
-    known = layouts()
     if not path.exists():
         raise DatasetError(f"{path} does not exist; check the path.")
+    known = layouts()
     if name is not None:
-        if name not in known:
-            raise DatasetError(f"there is no layout '{name}'; the layouts are {', '.join(known)}.")
-        return known[name]
+        return known[name] if name in known else open_layout(name)
     found = [n for n, layout in known.items() if n != PLAIN and layout.recognises(path)]
     general = {other for n in found for other in getattr(known[n], "SPECIALISES", ())}
     found = [n for n in found if n not in general]
