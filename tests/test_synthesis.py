@@ -20,8 +20,8 @@ from blemish.synthesis import (
 from blemish.synthesis._noise import perlin
 from blemish.synthesis._poisson import blend
 from blemish.synthesis._textures import TEXTURES
-from blemish.synthesis._visible import Change, Greys, first_visible, noise_of
 from blemish.synthesis.conformance import CLAUSES, Case, picture
+from blemish.synthesis.visible import Change, Greys, first_visible, noise_of
 
 NAMES = ["cutpaste", "cutpaste_scar", "nsa", "perlin", "random_walk"]
 

@@ -23,6 +23,7 @@ from blemish.dataset import Dataset
 from blemish.dataset.paths import relative_paths
 from blemish.dataset.splits import divide
 from blemish.detectors import learns_from_defects
+from blemish.discovery import see_again
 from blemish.errors import DatasetError
 from blemish.evaluation import Evaluation, evaluate
 from blemish.files import is_disk_full
@@ -70,6 +71,7 @@ def execute(job: Job) -> Outcome:
 
 def _made(job: Job, folder: Path) -> Outcome:
     run = job.run
+    see_again(dict(job.files))
     open_category(job.place, run.category)  # once for all of its runs, so no cost of this one
     _forget_peak()
     start = time.perf_counter()

@@ -16,6 +16,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
+from blemish.benchmark.outside import label_in, place_in, settings_in
+from blemish.dataset.splits import PROTOCOLS
 from blemish.durations import in_words, seconds_of
 from blemish.errors import BlemishError
 from blemish.published import published
@@ -173,23 +175,46 @@ def protocol_names() -> list[str]:
 
 
 def open_protocol(name: str) -> Protocol:
-    """The protocol of that name, or in that `.toml` file.
+    """The protocol of that name, or in that `.toml` file, which may name files from outside.
 
     Raises BlemishError for a name that there is no file for, and for a file of another form.
     """
     if name.endswith(".toml"):
         file = Path(name)
         try:
-            return _parsed(file.stem, file.read_text(encoding="utf-8"), name)
+            parsed = _parsed(file.stem, file.read_text(encoding="utf-8"), name)
         except OSError as error:
             raise BlemishError(f"{name} cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise BlemishError(f"{name} is no text; name a protocol's .toml file") from error
+        return _with_labels(parsed, file.parent)
     if name not in protocol_names():
         known = ", ".join(protocol_names())
         raise BlemishError(f"there is no protocol {name!r}; there are: {known}, or name a .toml")
     file_ = files("blemish.benchmark").joinpath("protocols", f"{name}.toml")
-    return _parsed(name, file_.read_text(encoding="utf-8"), f"{name}.toml")
+    parsed = _parsed(name, file_.read_text(encoding="utf-8"), f"{name}.toml")
+    return _with_labels(parsed, Path())
+
+
+def _with_labels(protocol: Protocol, folder: Path) -> Protocol:
+    """What comes from outside, called as runs call it; paths are relative to `folder`."""
+    data = [
+        dataclasses.replace(one, layout=one.layout and place_in(one.layout, folder))
+        for one in protocol.data
+    ]
+    splits = [
+        dataclasses.replace(
+            one, protocol=one.protocol and label_in(PROTOCOLS, one.protocol, folder)
+        )
+        for one in protocol.splits
+    ]
+    detectors = [
+        dataclasses.replace(one, settings=settings_in(one.settings, folder))
+        for one in protocol.detectors
+    ]
+    return dataclasses.replace(
+        protocol, data=tuple(data), splits=tuple(splits), detectors=tuple(detectors)
+    )
 
 
 def pairs(settings: Texts) -> tuple[tuple[str, str], ...]:

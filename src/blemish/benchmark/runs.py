@@ -17,6 +17,7 @@ from blemish.benchmark.sources import Place, find_place, open_category, open_pla
 from blemish.dataset.splits import untaught
 from blemish.dataset.words import name_some
 from blemish.detectors import detector_names, learns_from_defects
+from blemish.discovery import files_seen
 from blemish.durations import in_words
 from blemish.errors import BlemishError, DatasetError
 
@@ -75,10 +76,17 @@ class Run:
 
 @dataclass(frozen=True)
 class Job:
-    """A run and where its images lie on this machine."""
+    """A run, where its images lie on this machine, and its `files` from outside, by label."""
 
     run: Run
     place: Place
+    files: Pairs = ()
+
+    @classmethod
+    def of(cls, run: Run, place: Place) -> Job:
+        """The job of a run; this process has seen its files."""
+        labels = [run.detector, run.split or "", *dict(run.settings).values()]
+        return cls(run, place, pairs(files_seen(labels)))
 
 
 @dataclass(frozen=True)
@@ -168,7 +176,7 @@ def _on_data(
                 if detector.splits and split.name not in detector.splits:
                     continue
                 for run in _runs(protocol, data, split, category, detector, fingerprint):
-                    jobs += [Job(dataclasses.replace(run, seed=seed), place) for seed in seeds]
+                    jobs += [Job.of(dataclasses.replace(run, seed=seed), place) for seed in seeds]
     return jobs, missing
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from types import ModuleType
 from typing import Any
@@ -19,7 +20,7 @@ from blemish.discovery.outside import imported, is_path
 from blemish.discovery.source import Source, own_source, read_source
 from blemish.errors import BlemishError
 
-__all__ = ["Kind", "Source", "is_path", "module_names"]
+__all__ = ["Kind", "Source", "files_seen", "is_path", "module_names", "see_again"]
 
 _seen: dict[str, Source] = {}  # what this process was told of from outside, by label
 
@@ -146,6 +147,26 @@ class Kind:
         return self.error(
             f"there is no {self.word} {name!r}; {self.listing} {', '.join(known)}{hint}"
         )
+
+
+def files_seen(labels: Iterable[str]) -> dict[str, str]:
+    """Where the files from outside lie that have these labels, for another process to be told."""
+    found = {label: _seen[label] for label in labels if label in _seen}
+    return {label: str(one.path) for label, one in found.items() if one.distribution is None}
+
+
+def see_again(files: Mapping[str, str]) -> None:
+    """Let labels stand for files in this process, as `files_seen` told.
+
+    Raises BlemishError for a file that is not there, or no longer what it was.
+    """
+    for label, path in files.items():
+        source = read_source(path, "detector, generator or protocol")
+        if source.label != label:
+            raise BlemishError(
+                f"{path} has changed since the work began: it was {label}, and is {source.label}"
+            )
+        _seen[label] = source
 
 
 def module_names(package: ModuleType) -> list[str]:

@@ -39,7 +39,7 @@ GENERATORS = Kind(
     __name__,
     "generator",
     "blemish.generators",
-    without=frozenset({"base", "conformance", "contact_sheet", "defective_set"}),
+    without=frozenset({"base", "conformance", "contact_sheet", "defective_set", "visible"}),
     method="__call__",
 )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from blemish.synthesis._visible import Floats
+from blemish.synthesis.visible import Floats
 
 Distortion = Callable[[Floats, np.random.Generator], Floats]
 

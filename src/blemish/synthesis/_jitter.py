@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from blemish.synthesis._visible import Floats
+from blemish.synthesis.visible import Floats
 
 
 def jittered(piece: Floats, strength: float, rng: np.random.Generator) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from blemish.synthesis._visible import Floats
+from blemish.synthesis.visible import Floats
 
 _LONGEST = 512  # pixels of a side that is computed; a longer one is interpolated
 

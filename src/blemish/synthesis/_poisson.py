@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blemish.synthesis._visible import Floats
+from blemish.synthesis.visible import Floats
 
 _ROWS = 256  # solved at a time: bounds the memory
 

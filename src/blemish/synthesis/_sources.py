@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from blemish.synthesis._reading import read_pixels
-from blemish.synthesis._visible import Greys
 from blemish.synthesis.base import Pixels
+from blemish.synthesis.visible import Greys
 
 Source = str | os.PathLike[str] | Pixels
 

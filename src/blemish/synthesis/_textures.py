@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from blemish.synthesis._noise import perlin
-from blemish.synthesis._visible import Floats, Greys
 from blemish.synthesis.base import Pixels
+from blemish.synthesis.visible import Floats, Greys
 
 Size = tuple[int, int]
 Texture = Callable[[Pixels, Size, np.random.Generator], Floats]

@@ -21,8 +21,8 @@ import numpy as np
 
 from blemish.errors import ImageError
 from blemish.synthesis import describe, open_generator, preset_names, settings_of
-from blemish.synthesis._visible import noise_of
 from blemish.synthesis.base import Generator, Pixels, Synthetic
+from blemish.synthesis.visible import noise_of
 
 GRAIN = 3.0  # the noise of the pictures, in grey levels
 LEAST_PIXELS = 6

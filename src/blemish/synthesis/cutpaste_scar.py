@@ -21,8 +21,8 @@ from blemish.synthesis._ranges import (
     refuse_no_share,
     uniform,
 )
-from blemish.synthesis._visible import Change, Greys, around, first_visible, noise_of
 from blemish.synthesis.base import Pixels, Synthetic
+from blemish.synthesis.visible import Change, Greys, around, first_visible, noise_of
 
 
 @dataclass(frozen=True)

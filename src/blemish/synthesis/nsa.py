@@ -15,8 +15,8 @@ import numpy as np
 from blemish.synthesis._poisson import blend
 from blemish.synthesis._ranges import Range, refuse_no_number, refuse_no_range, refuse_no_share
 from blemish.synthesis._sources import Sources, alike
-from blemish.synthesis._visible import Change, Floats, Greys, around, first_visible, noise_of
 from blemish.synthesis.base import Pixels, Synthetic
+from blemish.synthesis.visible import Change, Floats, Greys, around, first_visible, noise_of
 
 SAME_PRODUCT = True
 

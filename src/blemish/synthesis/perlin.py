@@ -19,8 +19,8 @@ from blemish.synthesis._noise import perlin
 from blemish.synthesis._ranges import Range, refuse_no_range, refuse_no_share, uniform
 from blemish.synthesis._sources import Sources, alike
 from blemish.synthesis._textures import TEXTURES
-from blemish.synthesis._visible import Change, Floats, Greys, around, first_visible, noise_of
 from blemish.synthesis.base import Mask, Pixels, Synthetic
+from blemish.synthesis.visible import Change, Floats, Greys, around, first_visible, noise_of
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from blemish.synthesis._ranges import (
     refuse_no_share,
     uniform,
 )
-from blemish.synthesis._visible import (
+from blemish.synthesis.base import Pixels, Synthetic
+from blemish.synthesis.visible import (
     Change,
     Floats,
     Greys,
@@ -32,7 +33,6 @@ from blemish.synthesis._visible import (
     first_visible,
     noise_of,
 )
-from blemish.synthesis.base import Pixels, Synthetic
 
 PRESETS: dict[str, dict[str, Any]] = {
     # What sticks out scatters light into the dark.

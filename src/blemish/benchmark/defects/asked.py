@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
+from blemish.benchmark.outside import settings_in
+from blemish.benchmark.protocol import pairs
 from blemish.benchmark.runs import Job, Pairs, Run
 from blemish.benchmark.sources import Place, open_category, open_place
 from blemish.dataset import Dataset
@@ -70,14 +73,14 @@ class Subject:
             split_settings=tuple(sorted(settings)),
             detector=learner.detector,
             preset=learner.preset,
-            settings=learner.settings,
+            settings=pairs(settings_in(dict(learner.settings), Path())),
             size=None,
             resize="squash",
             tile=learner.tile,
             seed=seed,
             fingerprint=open_category(self.place, category)[1],
         )
-        return Job(run, self.place)
+        return Job.of(run, self.place)
 
     def folds(self, name: str, k: int, settings: Pairs, seed: int) -> list[Job]:
         """A job for each of `k` folds, so that every part is tested once."""
