@@ -77,7 +77,7 @@ def test_a_model_of_such_a_set_names_the_layout_and_opens_without_it(
     argv = ("--layout", file, "--size", "64", "--detector", "patchcore", "--set", "bank=20")
     run = cli("train", root, "-o", model, *argv, "--quiet")
     assert run.code == 0, run.err
-    assert open_artifact(model).card["data"]["layout"] == named
+    assert open_artifact(model).card.data.layout == named
     file.unlink()
     run = cli("inspect", model, root / "rejected", "--json", "-")
     assert run.code == 0, run.err
