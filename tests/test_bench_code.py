@@ -228,10 +228,18 @@ def test_what_an_import_does_counts_in_its_order(tmp_path: Path) -> None:
     assert key(tmp_path, tried) != key(tmp_path, changed("share.py", ("None", "1"), files=tried))
 
 
-def test_files_that_are_found_by_their_names_count(tmp_path: Path) -> None:
-    opens = "import importlib\n\n\ndef open_it(name):\n"
-    opens += '    return importlib.import_module(f"{__name__}.{name}")\n'
+BY_IMPORT = "import importlib\n\n\ndef open_it(name):\n"
+BY_IMPORT += '    return importlib.import_module(f"{__name__}.{name}")\n'
+BY_KIND = (
+    "from pack.discovery import Kind\n\nKINDS = Kind(__name__, 'kind')\n\n\ndef open_it(name):\n"
+)
+BY_KIND += "    return KINDS.module(name)\n"
+
+
+@pytest.mark.parametrize("opens", [BY_IMPORT, BY_KIND], ids=["import", "kind"])
+def test_files_that_are_found_by_their_names_count(tmp_path: Path, opens: str) -> None:
     files = {
+        "discovery.py": "class Kind:\n    def module(self, name):\n        return name\n",
         "__init__.py": "",
         "kinds/__init__.py": opens,
         "kinds/dent.py": "DEPTH = 1\n",

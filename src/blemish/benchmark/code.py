@@ -25,8 +25,8 @@ from blemish.threads import default_threads
 _LIBRARIES = (np, cv2, onnxruntime, PIL, simplejpeg, h5py)
 _WRITERS = {"onnx", "polars"}  # they hold what others have computed
 _ROOTS = ("blemish.benchmark.execute", "blemish.benchmark.sources")
-# What only starts runs, or shows what they came to, cannot change them.
-_SHOWS = ("blemish.benchmark.", "blemish.published", "blemish.progress")
+# What only starts runs, finds files, or shows what runs came to, cannot change them.
+_SHOWS = ("blemish.benchmark.", "blemish.discovery", "blemish.published", "blemish.progress")
 # One of each is named by a run, or seen in its images' fingerprint.
 _CHOSEN = ("blemish.detectors", "blemish.dataset.splits", "blemish.dataset.layouts")
 _DATA = ("features/assets/*.onnx", "published/isp_ad_augmentation.csv")

@@ -2,9 +2,9 @@
 
 A function, a class or a constant is hashed without the names of its file and of its package: what
 it names is hashed with it, so that an import of another definition of the same name tells, and one
-from another place does not. What `import_module` finds in a package by the name of a file is all of
-that package. A module's other statements are executed by whoever imports it, and count in their
-order.
+from another place does not. What `import_module` or a `Kind` finds in a package by the name of a
+file is all of that package. A module's other statements are executed by whoever imports it, and
+count in their order.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Definition:
     @property
     def opens_by_name(self) -> bool:
         """Whether it imports a module of its own package whose name it is told."""
-        return {"'__name__'", "'import_module'"} <= set(self.pieces)
+        by_kind = any(target.endswith(".discovery.Kind") for target in self.references)
+        return "'__name__'" in self.pieces and (by_kind or "'import_module'" in self.pieces)
 
 
 @dataclass(eq=False)
