@@ -28,8 +28,8 @@ from blemish.benchmark.runner import run_bench
 from blemish.benchmark.runs import Job, Run, expand
 from blemish.benchmark.store import Result, read_results
 from blemish.detectors import detector_names
-from blemish.durations import seconds_of
 from blemish.errors import BlemishError
+from blemish.util.durations import seconds_of
 
 
 def jobs_of(protocol: Protocol, results: Sequence[Result], root: Path) -> dict[Run, Job]:

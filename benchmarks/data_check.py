@@ -25,7 +25,7 @@ def decode(folder: Path, images: int) -> tuple[float, float]:
     """Wall and processor seconds of reading images and masks alone."""
     from blemish.dataset import open_dataset
     from blemish.images import read_image
-    from blemish.threads import default_threads, in_order
+    from blemish.util.threads import default_threads, in_order
 
     data = open_dataset(folder)
     rows = list(zip(data.images, data.masks, strict=True))

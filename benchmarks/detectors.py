@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from blemish.artifact import open_artifact
 from blemish.dataset import Dataset, open_dataset
 from blemish.detectors import detector_names, learns_from_defects, open_detector
 from blemish.features.session import open_session
-from blemish.progress import Progress
-from blemish.threads import default_threads
+from blemish.model.artifact import open_artifact
 from blemish.training import Plan, train
+from blemish.util.progress import Progress
+from blemish.util.threads import default_threads
 from inspect_latency import bare_backbone, deepest, take_turns
 from measuring import data_set, print_line
 from pictures import write_copies, write_plates

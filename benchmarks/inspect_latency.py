@@ -20,19 +20,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blemish.artifact import open_artifact
 from blemish.dataset import open_dataset
 from blemish.detectors import open_detector
 from blemish.features.backbone import Layer, open_backbone
 from blemish.features.session import open_session
-from blemish.finite import LARGEST
 from blemish.graph.builder import Graph
 from blemish.graph.join import join
 from blemish.images import crops, fit, read_eight_bit, unfit
 from blemish.inspector import Inspector, regions
+from blemish.model.artifact import open_artifact
 from blemish.model.card import Card
-from blemish.threads import default_threads
 from blemish.training import Plan, train
+from blemish.util.finite import LARGEST
+from blemish.util.threads import default_threads
 from measuring import data_set, print_line
 from pictures import write_copies, write_plates
 

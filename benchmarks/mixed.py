@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from blemish.artifact import open_artifact
 from blemish.dataset import Dataset, open_dataset
 from blemish.detectors._exposure import Exposure
 from blemish.detectors._network import DEVICE
@@ -37,11 +36,12 @@ from blemish.features.import_backbone import import_backbone
 from blemish.features.stream import FeatureStream
 from blemish.images import Recipe, read_eight_bit
 from blemish.inspector import Inspector
+from blemish.model.artifact import open_artifact
 from blemish.prepare.recipe import Augmentation
-from blemish.progress import Progress
 from blemish.synthesis import open_generator
-from blemish.threads import default_threads
 from blemish.training import Plan, train
+from blemish.util.progress import Progress
+from blemish.util.threads import default_threads
 from measuring import print_line
 from pictures import write_plates
 

@@ -20,11 +20,11 @@ from cards import sound_card
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from blemish.artifact import Artifact, open_artifact, write_artifact
 from blemish.errors import ArtifactError
-from blemish.files import replacing
-from blemish.golden import RAW, TENSOR, replay
+from blemish.export.golden import RAW, TENSOR, replay
 from blemish.inspector import Inspector
+from blemish.model.artifact import Artifact, open_artifact, write_artifact
+from blemish.util.files import replacing
 
 MODEL = b"a network" * 9
 CARD = sound_card()

@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from running import Cli, finished, started
 
-from blemish.artifact import open_artifact
 from blemish.errors import BlemishError
 from blemish.features import backbone as backbones
 from blemish.features import cache, device
@@ -32,6 +31,7 @@ from blemish.features.session import open_session
 from blemish.features.state_dict import read_state_dict
 from blemish.features.stream import FeatureStream
 from blemish.images import Recipe
+from blemish.model.artifact import open_artifact
 from blemish.model.card import BackboneEntry
 
 RANDOM = "resnet18-random"
@@ -491,7 +491,7 @@ def test_a_damaged_backbone_is_named_and_the_others_stay(cli: Cli, folder: Path)
 
 def test_a_kill_leaves_no_backbone_or_a_whole_one(folder: Path) -> None:
     stop = (
-        "import time; from pathlib import Path; from blemish import files; "
+        "import time; from pathlib import Path; from blemish.util import files; "
         "from blemish.cli import main\n"
         "def stop(path, target):\n"
         "    if str(target).endswith('.onnx'): print('writing', flush=True); time.sleep(60)\n"

@@ -25,7 +25,7 @@ from plates import (
 )
 from running import Cli, finished
 
-from blemish.artifact import open_artifact
+from blemish.model.artifact import open_artifact
 
 QUICK = ("--size", 64, "--detector", "patchcore", "--set", "bank=50")
 

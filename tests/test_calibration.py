@@ -22,7 +22,7 @@ from blemish.calibration.promise import (
 )
 from blemish.calibration.views import decide, missing_views, part_score
 from blemish.errors import CalibrationError, ImageError
-from blemish.typed_json import read
+from blemish.util.typed_json import read
 
 PROMISE = Promise(0.01, 0.95)
 shares = st.floats(0.001, 0.5)

@@ -14,7 +14,6 @@ import pytest
 from plates import VIEW_PATTERN, dented, plate, save, save_set, save_views
 from running import Cli
 
-from blemish.artifact import open_artifact
 from blemish.calibration.held_out import HeldOut, calibrate_parts
 from blemish.calibration.promise import Promise
 from blemish.dataset import Dataset, open_dataset
@@ -22,7 +21,8 @@ from blemish.detectors import learns_several_categories
 from blemish.errors import CalibrationError, DatasetError
 from blemish.evaluation import Evaluation, evaluate
 from blemish.inspector import Inspector
-from blemish.model.card import Counts
+from blemish.model.artifact import open_artifact
+from blemish.model.card import DataCounts
 from blemish.training import Plan, hold_out, train
 from blemish.training.hold_out import hold_out_parts
 
@@ -161,7 +161,7 @@ def test_each_category_has_the_promise_of_its_own_parts(
     pooled = sorted(max(score for _, score, _ in part["views"]) for part in entry["scores"])
     assert entry["threshold"] == pooled[-1 - entry["rank"]]
     learnt = open_artifact(both).card.data.trained_on
-    assert learnt.categories["nut"] == Counts(13, 13)
+    assert learnt.categories["nut"] == DataCounts(13, 13)
     json.dumps(open_artifact(both).card.to_json(), allow_nan=False)
 
     run = cli("train", shop, "-o", tmp_path / "m.blemish", *ARGUMENTS, "--hold-out", "30%")

@@ -15,9 +15,9 @@ from running import Cli, finished
 
 import blemish
 import blemish.cli
-from blemish.artifact import open_artifact
 from blemish.cli import main, verbs
 from blemish.errors import ImageError
+from blemish.model.artifact import open_artifact
 
 QUICK = ("--size", 64, "--detector", "patchcore", "--set", "bank=50")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from blemish.durations import in_words, seconds_of
 from blemish.errors import BlemishError
+from blemish.util.durations import in_words, seconds_of
 
 
 @pytest.mark.parametrize(

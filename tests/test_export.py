@@ -19,10 +19,11 @@ from plates import dented, plate, save_good
 from running import Cli
 
 from blemish import export as exporting
-from blemish.artifact import open_artifact, write_artifact
 from blemish.errors import BlemishError
+from blemish.export.openvino import import_openvino
 from blemish.images import crops
 from blemish.inspector import Inspector
+from blemish.model.artifact import open_artifact, write_artifact
 
 GOLDEN = ["golden/raw.png", "golden/tensor.png"]
 
@@ -31,7 +32,7 @@ GOLDEN = ["golden/raw.png", "golden/tensor.png"]
 def openvino() -> ModuleType:
     if find_spec("openvino") is None:
         pytest.skip("the extra openvino is not installed")
-    return exporting.import_openvino()
+    return import_openvino()
 
 
 def files(folder: Path) -> list[str]:

@@ -19,18 +19,18 @@ from onnx import TensorProto, helper, numpy_helper
 from plates import save
 from running import Cli
 
-from blemish.artifact import Artifact, open_artifact, write_artifact
 from blemish.calibration.held_out import HeldOut, calibrate_parts
 from blemish.calibration.promise import Calibration, Promise
 from blemish.calibration.views import Scale, decide, part_score
 from blemish.detectors.base import FittedDetector
 from blemish.errors import ArtifactError, BlemishError, CalibrationError, ImageError
 from blemish.export import export
-from blemish.finite import all_usable, is_finite, not_finite
-from blemish.golden import replay
+from blemish.export.golden import replay
 from blemish.images import Window
 from blemish.inspector import Inspector
+from blemish.model.artifact import Artifact, open_artifact, write_artifact
 from blemish.model.card import Card
+from blemish.util.finite import all_usable, is_finite, not_finite
 
 SIDE = 64
 # The grey value of a pixel that the graph below turns into each of these.

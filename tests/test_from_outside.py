@@ -13,13 +13,13 @@ from plates import plate, save, save_set
 from running import Cli, finished
 from scans import recipe_at, save_scans
 
-from blemish.artifact import open_artifact
 from blemish.benchmark.protocol import open_protocol
 from blemish.benchmark.runs import Job, expand
 from blemish.benchmark.store import read_results
 from blemish.dataset import open_dataset
 from blemish.dataset.splits import divide
 from blemish.errors import BlemishError, DatasetError
+from blemish.model.artifact import open_artifact
 
 CHANGED = "\n# changed\n"
 

@@ -23,14 +23,14 @@ from scans import recipe_at, save_scans
 from streams import noise
 from trees import link
 
-from blemish.artifact import open_artifact
 from blemish.benchmark.protocol import open_protocol
 from blemish.cli import parser
 from blemish.dataset import open_dataset
 from blemish.dataset.paths import below
 from blemish.errors import BlemishError, DatasetError, ImageError
-from blemish.files import harmless, inside, leads_out
 from blemish.images.hdf5_file import close_files
+from blemish.model.artifact import open_artifact
+from blemish.util.files import harmless, inside, leads_out
 
 ESCAPE = "escaped"
 NAMES = {

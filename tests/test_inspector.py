@@ -13,11 +13,11 @@ import pytest
 from plates import dent_box, dent_mask, dented, plate, save, save_good
 from running import Cli
 
-from blemish.artifact import Artifact, open_artifact
 from blemish.errors import ImageError
 from blemish.features.session import open_session
 from blemish.images import crops
 from blemish.inspector import Inspector, Region, Verdict, regions
+from blemish.model.artifact import Artifact, open_artifact
 
 Box = tuple[int, int, int, int]
 

@@ -16,8 +16,8 @@ from image_bytes import encoded
 from plates import VIEW_PATTERN, plate, save_dented, save_good, save_set, save_views
 from running import Cli, finished, started
 
-from blemish.artifact import open_artifact
 from blemish.features import cache
+from blemish.model.artifact import open_artifact
 
 QUICK = ("--size", 64, "--detector", "patchcore", "--set", "bank=50")
 

@@ -21,7 +21,7 @@ from blemish.metrics.sample import (
     standardise,
     view_rankings,
 )
-from blemish.typed_json import read, write
+from blemish.util.typed_json import read, write
 
 
 def test_a_part_scores_as_its_worst_view_and_is_defective_if_any_view_is() -> None:

@@ -20,7 +20,6 @@ from streams import cut, write
 
 torch = pytest.importorskip("torch")
 
-from blemish.artifact import open_artifact  # noqa: E402
 from blemish.dataset import Dataset  # noqa: E402
 from blemish.detectors import open_detector, usual_tile  # noqa: E402
 from blemish.detectors._exposure import Exposure  # noqa: E402
@@ -34,6 +33,7 @@ from blemish.features.import_backbone import import_backbone  # noqa: E402
 from blemish.features.stream import FeatureStream  # noqa: E402
 from blemish.images import Recipe  # noqa: E402
 from blemish.metrics.image import auroc  # noqa: E402
+from blemish.model.artifact import open_artifact  # noqa: E402
 from blemish.training import Plan  # noqa: E402
 from blemish.training.hold_out import with_defects  # noqa: E402
 from blemish.training.plan import make_recipe  # noqa: E402

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plates import dent_mask, dented, plate, save, save_dented, save_good
 
-from blemish.artifact import open_artifact, write_artifact
 from blemish.dataset import Dataset
 from blemish.dataset.defective import open_defects
 from blemish.errors import DatasetError, ImageError
 from blemish.features.cache import picture_name
 from blemish.images import Recipe, Window, read_image, read_mask
+from blemish.model.artifact import open_artifact, write_artifact
 from blemish.training import replay_buffer
 from blemish.training.replay_buffer import (
     KeptDefect,

@@ -17,11 +17,11 @@ from running import Cli, started
 from blemish.dataset import findings, open_dataset
 from blemish.errors import BlemishError, DatasetError
 from blemish.images import read_image, read_mask
-from blemish.progress import Progress
 from blemish.simulator import plate_set, simulate_plate
 from blemish.simulator.part import SIDE, VIEWS, simulate_part
 from blemish.simulator.part_set import CODES, PartSet, write_parts
 from blemish.simulator.plate_set import PlateSet, write_plates
+from blemish.util.progress import Progress
 
 SMALL = PlateSet("dark_field", 360, 420, plates=2, test_plates=1, defects=2, seed=5)
 

@@ -13,8 +13,8 @@ from pictured import dataset, save, surface
 from blemish.dataset import survey as module
 from blemish.dataset.regions import MOST_REGIONS, regions_of
 from blemish.dataset.survey import SURVEY, fingerprint, look_at, survey
-from blemish.progress import Progress
-from blemish.threads import in_order
+from blemish.util.progress import Progress
+from blemish.util.threads import in_order
 
 
 def test_what_one_image_and_its_mask_tell(tmp_path: Path) -> None:

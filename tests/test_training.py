@@ -22,14 +22,14 @@ from plates import (
 )
 from running import Cli, Run
 
-from blemish.artifact import open_artifact
 from blemish.calibration.promise import Promise
 from blemish.dataset import open_dataset
 from blemish.detectors.base import Clock
 from blemish.errors import BudgetExceeded, DatasetError, ImageError
-from blemish.golden import replay
+from blemish.export.golden import replay
 from blemish.inspector import Inspector
-from blemish.model.card import Card, Counts
+from blemish.model.artifact import open_artifact
+from blemish.model.card import Card, DataCounts
 from blemish.training import Plan, train
 from blemish.training.hold_out import hold_out_parts
 
@@ -53,8 +53,8 @@ def test_parts_that_set_the_threshold_teach_nothing(tmp_path: Path) -> None:
     assert learnt & held == set()
     assert learnt | held == set(data.parts)
     assert len(held) == 3
-    assert card.data.trained_on == Counts(24, 12)
-    assert card.data.held_out == Counts(6, 3)
+    assert card.data.trained_on == DataCounts(24, 12)
+    assert card.data.held_out == DataCounts(6, 3)
     assert card.data.held_out_by == "seeded hold-out"
     calibration = card.calibration
     assert calibration.required_views == ("side", "top")
@@ -309,7 +309,7 @@ def test_a_calibration_on_new_parts_changes_the_card_alone(
     assert after.card.calibration.threshold == max(scores)
     assert after.card.calibration.good_parts == 30
     assert after.card.calibration.provisional is False
-    assert after.card.data.held_out == Counts(30, 30)
+    assert after.card.data.held_out == DataCounts(30, 30)
     assert after.card.data.trained_parts == before.card.data.trained_parts
     assert after.sha256 != before.sha256
 

@@ -10,10 +10,10 @@ from running import Cli, Run
 
 pytest.importorskip("torch")
 
-from blemish.artifact import open_artifact
 from blemish.detectors import _network
 from blemish.detectors.base import Clock, FittedDetector
 from blemish.inspector import Inspector
+from blemish.model.artifact import open_artifact
 from blemish.training.fit_budget import FitBudget
 
 Train = Callable[..., Run]

@@ -13,7 +13,6 @@ from running import Cli
 
 torch = pytest.importorskip("torch")
 
-from blemish.artifact import open_artifact  # noqa: E402
 from blemish.cli import main  # noqa: E402
 from blemish.dataset import open_dataset  # noqa: E402
 from blemish.detectors import open_detector, uflow  # noqa: E402
@@ -25,6 +24,7 @@ from blemish.errors import BlemishError  # noqa: E402
 from blemish.features.session import open_session  # noqa: E402
 from blemish.graph.builder import Graph, feature_model  # noqa: E402
 from blemish.inspector import Inspector  # noqa: E402
+from blemish.model.artifact import open_artifact  # noqa: E402
 
 SETTINGS = [part for key, value in QUICK.items() for part in ("--set", f"{key}={value}")]
 

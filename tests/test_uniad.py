@@ -14,7 +14,6 @@ from running import Cli
 
 torch = pytest.importorskip("torch")
 
-from blemish.artifact import open_artifact  # noqa: E402
 from blemish.dataset import open_dataset  # noqa: E402
 from blemish.detectors import open_detector, quick_settings  # noqa: E402
 from blemish.detectors._network import seeded  # noqa: E402
@@ -28,6 +27,7 @@ from blemish.detectors.uniad import (  # noqa: E402
     neighbour_mask,
 )
 from blemish.inspector import Inspector  # noqa: E402
+from blemish.model.artifact import open_artifact  # noqa: E402
 from blemish.training import Plan, train  # noqa: E402
 
 SMALL = replace(Uniad(), width=16, depth=1, heads=2, feedforward=16)

@@ -17,13 +17,13 @@ import pytest
 from plates import VIEW_PATTERN, dented, plate, save, save_good, save_views
 from running import Cli
 
-from blemish.artifact import open_artifact, write_artifact
 from blemish.calibration.views import Scale
 from blemish.dataset import folds, open_dataset
 from blemish.detectors.base import Clock
 from blemish.errors import BudgetExceeded
 from blemish.evaluation import evaluate
 from blemish.inspector import Inspector
+from blemish.model.artifact import open_artifact, write_artifact
 from blemish.training import Plan, train
 
 PLAN = Plan(detector="patchcore", settings={"bank": "50"}, size=64, view_scales=True)

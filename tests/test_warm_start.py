@@ -12,19 +12,19 @@ import pytest
 from plates import dent_mask, dented, plate, save, save_dented, save_good
 from running import Cli
 
-from blemish.artifact import Artifact, open_artifact, write_artifact
 from blemish.calibration.promise import Promise
 from blemish.cli import main
 from blemish.dataset import open_dataset
 from blemish.dataset.defective import open_defects
 from blemish.errors import DatasetError
 from blemish.features.cache import picture_name
+from blemish.model.artifact import Artifact, open_artifact, write_artifact
 from blemish.model.card import (
     BackboneEntry,
     Card,
-    Comparison,
+    DefectKindChange,
     DetectorEntry,
-    KindChange,
+    ModelComparison,
     WarmStartEntry,
 )
 from blemish.training import train
@@ -174,7 +174,7 @@ class Judge:
         return type("Look", (), {"score": score, "peak": score})()
 
 
-def judged(root: Path, before: set[str], after: set[str], *required: str) -> Comparison:
+def judged(root: Path, before: set[str], after: set[str], *required: str) -> ModelComparison:
     judges: Any = (Judge(before, required), Judge(after, required))
     return compare(*judges, open_dataset(root).split("test"))
 
@@ -199,7 +199,7 @@ def test_escapes_and_false_rejects_before_and_after(tmp_path: Path) -> None:
     assert found.escapes.p == pytest.approx(2 * (1 + 9 + 36) / 2**9)
     assert found.false_rejects.gone == ("test/good/100.png",)
     assert found.false_rejects.new == ("test/good/102.png",)
-    assert found.kinds["crack"] == KindChange(2, (0, 1))
+    assert found.kinds["crack"] == DefectKindChange(2, (0, 1))
     assert sentences(replace(found, taken_out=("tile1", "tile2")), tmp_path) == [
         "On the same 20 test parts: recovers 7 of 7 escapes, 2 new ones (exact McNemar p = 0.18); "
         "false rejects 2 -> 2 of 10 good parts (p = 1).",
@@ -212,7 +212,7 @@ def test_escapes_and_false_rejects_before_and_after(tmp_path: Path) -> None:
 def test_without_a_test_nothing_is_compared(tmp_path: Path) -> None:
     save_good(tmp_path / "train/good", range(3), SHAPE)
     found = judged(tmp_path, set(), set())
-    assert found == Comparison(0, 0, 0)
+    assert found == ModelComparison(0, 0, 0)
     [line] = sentences(found, tmp_path)
     assert "Nothing could be compared" in line
     assert "test/<defect>" in line

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from blemish.artifact import write_artifact
 from blemish.calibration.promise import Calibration, Promise
 from blemish.dataset import Dataset, open_dataset
 from blemish.evaluation import Evaluation
 from blemish.evaluation import evaluate as evaluate_inspector
 from blemish.inspector import Inspector
+from blemish.model.artifact import write_artifact
 from blemish.model.card import Card
-from blemish.progress import ShowProgress
 from blemish.training import DEFAULT_DETECTOR, Plan, Trained, recalibrate
 from blemish.training import fit as fit_model
 from blemish.training import train as train_model
+from blemish.util.progress import ShowProgress
 
 Data = Dataset | str | os.PathLike[str]
 

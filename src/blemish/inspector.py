@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from blemish.artifact import Artifact, open_artifact
 from blemish.calibration.a_contrario import Latent, Surprise
 from blemish.calibration.held_out import PartCalibration
 from blemish.calibration.views import ViewScales, decide, missing_views, part_score
@@ -30,6 +29,7 @@ from blemish.images import (
     surround,
     unfit,
 )
+from blemish.model.artifact import Artifact, open_artifact
 from blemish.model.card import Card
 
 Feed = dict[str, npt.NDArray[Any]]

@@ -13,7 +13,7 @@ from blemish.errors import DatasetError
 from blemish.features.backbone import BUNDLED, open_backbone
 from blemish.features.stream import FeatureStream
 from blemish.images import Recipe, find_window
-from blemish.progress import Progress, ShowProgress
+from blemish.util.progress import Progress, ShowProgress
 
 Floats = npt.NDArray[np.float64]
 

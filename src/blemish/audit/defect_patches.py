@@ -13,8 +13,8 @@ from blemish.detectors._pictures import Picture, Pictures
 from blemish.features.backbone import open_backbone
 from blemish.features.session import open_session
 from blemish.graph.join import trunk
-from blemish.progress import Progress, ShowProgress
 from blemish.synthesis import Generator
+from blemish.util.progress import Progress, ShowProgress
 
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]

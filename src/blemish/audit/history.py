@@ -11,7 +11,7 @@ import polars as pl
 from blemish.dataset import COLUMNS, Dataset
 from blemish.dataset.paths import is_image_file
 from blemish.errors import DatasetError
-from blemish.files import replacing
+from blemish.util.files import replacing
 
 Decisions = Mapping[str, str]
 

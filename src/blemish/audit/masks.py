@@ -17,7 +17,7 @@ from blemish.audit.patches import Floats, Mask, Moments, departures, patches, re
 from blemish.dataset import Dataset
 from blemish.features.stream import FeatureStream
 from blemish.metrics.image import auroc
-from blemish.progress import Progress, ShowProgress
+from blemish.util.progress import Progress, ShowProgress
 
 LEAST_MASKS = 6  # fewer teach no head
 DOUBTFUL = 0.8  # fit below which a mask is listed

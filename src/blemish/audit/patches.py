@@ -11,7 +11,7 @@ import numpy.typing as npt
 from blemish.dataset import Dataset
 from blemish.features.stream import FeatureStream
 from blemish.images import Recipe, read_eight_bit, read_mask, unfit
-from blemish.progress import Progress, ShowProgress
+from blemish.util.progress import Progress, ShowProgress
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]

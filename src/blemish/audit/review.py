@@ -18,7 +18,7 @@ from pathlib import Path
 from blemish.dataset.delimited import read_delimited
 from blemish.dataset.words import DEFECTIVE_WORDS, GOOD_WORDS, name_some
 from blemish.errors import DatasetError
-from blemish.files import replacing
+from blemish.util.files import replacing
 
 log = logging.getLogger("blemish")
 

@@ -28,9 +28,9 @@ from blemish.dataset import Dataset
 from blemish.dataset.paths import absent, is_image_file
 from blemish.dataset.words import name_some
 from blemish.errors import DatasetError
-from blemish.files import replacing
 from blemish.metrics.image import average_precision
-from blemish.progress import ShowProgress
+from blemish.util.files import replacing
+from blemish.util.progress import ShowProgress
 
 SETTLED = 0.01  # of average precision between two rounds
 

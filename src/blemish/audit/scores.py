@@ -22,10 +22,10 @@ from blemish.detectors import open_detector, usual_size
 from blemish.errors import DatasetError
 from blemish.features.backbone import open_backbone
 from blemish.features.stream import FeatureStream
-from blemish.files import replacing
 from blemish.images import Recipe, find_window
 from blemish.inspector import Inspector
-from blemish.progress import Progress, ShowProgress
+from blemish.util.files import replacing
+from blemish.util.progress import Progress, ShowProgress
 
 
 @dataclass(frozen=True)

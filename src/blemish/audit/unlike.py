@@ -42,8 +42,8 @@ from blemish.dataset import Dataset
 from blemish.detectors._pictures import Picture, Pictures
 from blemish.errors import DatasetError
 from blemish.images import Recipe, find_window
-from blemish.progress import Progress, ShowProgress
 from blemish.synthesis import Generator
+from blemish.util.progress import Progress, ShowProgress
 
 DRAWN = 400  # synthetic defects
 FEWEST = 20  # synthetic defects that tell how far they are from each other

@@ -9,8 +9,8 @@ import cv2
 
 from blemish.audit.defect_patches import Patch
 from blemish.audit.unlike import RealDefect
-from blemish.files import replacing
 from blemish.synthesis.contact_sheet import RGB, fitted, outlined, sheet
+from blemish.util.files import replacing
 
 HEADS = ("real", "real, marked", "nearest synthetic", "nearest synthetic, marked")
 SHOWN = 12

@@ -14,7 +14,7 @@ import numpy as np
 from blemish.benchmark.runs import Run
 from blemish.benchmark.store import ARRAYS, Carried, Result, write_result
 from blemish.errors import BlemishError
-from blemish.files import replacing
+from blemish.util.files import replacing
 
 # What a run costs, and the file of its model, in which that is written.
 _OF_THE_MACHINE = {"figures.seconds", "figures.images_per_second", "figures.model"}

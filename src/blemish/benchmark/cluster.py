@@ -22,7 +22,7 @@ from blemish.benchmark.runs import Job
 from blemish.benchmark.workers import THREADS, Died, Queue
 from blemish.dataset.words import name_some
 from blemish.errors import BlemishError
-from blemish.files import is_disk_full
+from blemish.util.files import is_disk_full
 
 if TYPE_CHECKING:
     from distributed import Client, Future

@@ -20,13 +20,13 @@ import simplejpeg
 
 import blemish
 from blemish.benchmark.definitions import Definition, Package
-from blemish.threads import default_threads
+from blemish.util.threads import default_threads
 
 _LIBRARIES = (np, cv2, onnxruntime, PIL, simplejpeg, h5py)
 _WRITERS = {"onnx", "polars"}  # they hold what others have computed
 _ROOTS = ("blemish.benchmark.execute", "blemish.benchmark.sources")
 # What only starts runs, finds files, or shows what runs came to, cannot change them.
-_SHOWS = ("blemish.benchmark.", "blemish.discovery", "blemish.published", "blemish.progress")
+_SHOWS = ("blemish.benchmark.", "blemish.discovery", "blemish.published", "blemish.util.progress")
 # One of each is named by a run, or seen in its images' fingerprint.
 _CHOSEN = ("blemish.detectors", "blemish.dataset.splits", "blemish.dataset.layouts")
 _DATA = ("features/assets/*.onnx", "published/isp_ad_augmentation.csv")

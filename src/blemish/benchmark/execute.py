@@ -26,9 +26,9 @@ from blemish.detectors import learns_from_defects
 from blemish.discovery import see_again
 from blemish.errors import DatasetError
 from blemish.evaluation import Evaluation, evaluate
-from blemish.files import is_disk_full
 from blemish.inspector import Inspector
 from blemish.training import Plan, train
+from blemish.util.files import is_disk_full
 
 log = logging.getLogger("blemish")
 

@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 
 from blemish.errors import DatasetError
-from blemish.files import replacing
 from blemish.report.pictures import Picture, shrink
+from blemish.util.files import replacing
 
 if TYPE_CHECKING:
     from blemish.evaluation import Evaluation, ImageResult

@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 
 from blemish.benchmark.outside import label_in, place_in, settings_in
 from blemish.dataset.splits import PROTOCOLS
-from blemish.durations import in_words, seconds_of
 from blemish.errors import BlemishError
 from blemish.published import published
+from blemish.util.durations import in_words, seconds_of
 
 Entry = TypeVar("Entry")
 Texts = Mapping[str, str]

@@ -20,8 +20,8 @@ from blemish.benchmark.runs import Job, Run
 from blemish.benchmark.store import Result, read_results, write_result
 from blemish.benchmark.workers import Died, answers
 from blemish.errors import BlemishError
-from blemish.files import inside, is_disk_full
-from blemish.threads import default_threads
+from blemish.util.files import inside, is_disk_full
+from blemish.util.threads import default_threads
 
 Kind = tuple[tuple[str, ...], ...]
 

@@ -18,8 +18,8 @@ from blemish.dataset.splits import untaught
 from blemish.dataset.words import name_some
 from blemish.detectors import detector_names, learns_from_defects
 from blemish.discovery import files_seen
-from blemish.durations import in_words
 from blemish.errors import BlemishError, DatasetError
+from blemish.util.durations import in_words
 
 Pairs = tuple[tuple[str, str], ...]
 

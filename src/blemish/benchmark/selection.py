@@ -14,7 +14,7 @@ from blemish.benchmark.runs import Pairs, Run
 from blemish.benchmark.store import Result
 from blemish.benchmark.trial import Trial
 from blemish.dataset.splits import untaught
-from blemish.durations import in_words
+from blemish.util.durations import in_words
 
 BySeed = dict[int, Trial]
 

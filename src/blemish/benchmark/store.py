@@ -16,7 +16,7 @@ import numpy.typing as npt
 from blemish.benchmark.code import Code
 from blemish.benchmark.runs import Run
 from blemish.errors import DatasetError
-from blemish.files import inside, replacing
+from blemish.util.files import inside, replacing
 
 SCHEMA = 3
 _WITHOUT_FIT = 2  # results that have neither `fit` nor a budget

@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields, replace
 from blemish.calibration.promise import Calibration, Method, Promise, calibrate
 from blemish.calibration.views import missing_views
 from blemish.errors import CalibrationError
-from blemish.finite import is_finite
-from blemish.typed_json import absent
+from blemish.util.finite import is_finite
+from blemish.util.typed_json import absent
 
 log = logging.getLogger("blemish")
 

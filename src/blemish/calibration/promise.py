@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from blemish.errors import CalibrationError
-from blemish.finite import is_finite
 from blemish.metrics.bounds import binomial_cdf, upper_limit
+from blemish.util.finite import is_finite
 
 Method = Literal["held-out", "cross-fitted estimate"]
 

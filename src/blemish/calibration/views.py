@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from blemish.errors import CalibrationError, ImageError
-from blemish.finite import is_finite
 from blemish.metrics.sample import standardise
+from blemish.util.finite import is_finite
 
 LEAST_SCORES = 5  # fewer say too little of a view
 

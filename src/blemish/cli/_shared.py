@@ -9,15 +9,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blemish.durations import seconds_of
 from blemish.errors import BlemishError
+from blemish.util.durations import seconds_of
 
 if TYPE_CHECKING:
     from blemish.calibration.promise import Promise
     from blemish.dataset import Dataset
     from blemish.features.backbone import Backbone
-    from blemish.progress import Progress
     from blemish.training import Trained
+    from blemish.util.progress import Progress
 
 MAX_FPR, CONFIDENCE = "1%", "95%"
 
@@ -132,7 +132,7 @@ def write_json(values: Any, target: str | None) -> None:
     if target == "-":
         sys.stdout.write(text)
         return
-    from blemish.files import replacing
+    from blemish.util.files import replacing
 
     with replacing(Path(target)) as file:
         file.write(text.encode("utf-8"))

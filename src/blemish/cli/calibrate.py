@@ -22,7 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Recalibrate; 1 when --strict and the promise is not proven."""
     from blemish.training import recalibrate
-    from blemish.typed_json import write
+    from blemish.util.typed_json import write
 
     progress = shared.ProgressLine(options)
     trained = recalibrate(

@@ -15,7 +15,7 @@ from blemish.dataset.check import Finding, by_severity, findings, of_kind
 from blemish.dataset.near_duplicates import near_duplicates
 from blemish.dataset.table import Dataset
 from blemish.dataset.words import name_some
-from blemish.progress import ShowProgress
+from blemish.util.progress import ShowProgress
 
 USUAL = 0.8  # share of a category's images that makes a size or a number of channels usual
 FACTOR = 4  # where no size is usual, an area so many times the median is odd

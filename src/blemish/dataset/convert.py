@@ -19,7 +19,7 @@ from blemish.dataset.placing import Placing, ShowCount, draw_mask, place_all
 from blemish.dataset.table import COLUMNS, Dataset
 from blemish.dataset.words import SPLIT_WORDS, name_some
 from blemish.errors import DatasetError
-from blemish.files import filling, inside, replacing
+from blemish.util.files import filling, inside, replacing
 
 
 @dataclass(frozen=True)

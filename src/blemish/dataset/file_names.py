@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
-from blemish.files import harmless
+from blemish.util.files import harmless
 
 
 def folder_names(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:

@@ -21,7 +21,7 @@ from blemish.dataset.survey import to_grey
 from blemish.dataset.table import Dataset
 from blemish.errors import ImageError
 from blemish.images import read_image
-from blemish.progress import Progress, ShowProgress
+from blemish.util.progress import Progress, ShowProgress
 
 HASH_BITS = 3  # hashes of one picture differ in at most so many bits
 THUMBNAIL_LEVELS = 1.0  # its thumbnails by at most so much on average, of 32 to the deviation

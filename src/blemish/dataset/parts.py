@@ -12,8 +12,8 @@ from blemish.dataset.paths import below, match_key
 from blemish.dataset.table import Dataset, qualify_parts
 from blemish.dataset.words import label_of, name_some
 from blemish.errors import DatasetError
-from blemish.files import inside, leads_out
 from blemish.images import hdf5
+from blemish.util.files import inside, leads_out
 
 FILE_NAME = "parts.csv"
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from blemish.dataset.paths import is_image_file
 from blemish.errors import DatasetError
-from blemish.files import inside, leads_out
 from blemish.images import read_image, read_mask
+from blemish.util.files import inside, leads_out
 
 Placing = Literal["link or copy", "link", "copy"]
 ShowCount = Callable[[int, int], None]

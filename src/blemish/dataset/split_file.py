@@ -14,7 +14,7 @@ from blemish.dataset.splits import Split, hide_labels
 from blemish.dataset.table import COLUMNS, SPLITS, Dataset
 from blemish.dataset.words import name_some
 from blemish.errors import DatasetError
-from blemish.files import replacing
+from blemish.util.files import replacing
 
 SCHEMA = 1
 _NAMED = pl.Schema({"name": pl.String(), "side": pl.String()})

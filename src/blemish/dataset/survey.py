@@ -20,8 +20,8 @@ from blemish.dataset.table import Dataset
 from blemish.errors import ImageError
 from blemish.images import read_image, read_mask
 from blemish.images.reading import above_half
-from blemish.progress import Progress, ShowProgress
-from blemish.threads import default_threads, in_order
+from blemish.util.progress import Progress, ShowProgress
+from blemish.util.threads import default_threads, in_order
 
 SURVEY = pl.Schema(
     {

@@ -16,7 +16,7 @@ from blemish.demo.defects import DEFECTS
 from blemish.demo.plates import Shot, draw_plate, photograph, photograph_mask
 from blemish.detectors.base import Progress, ShowProgress
 from blemish.errors import DatasetError
-from blemish.files import replacing
+from blemish.util.files import replacing
 
 LICENCE = "Drawn by `blemish demo --synthetic`: no camera, no rights reserved (CC0 1.0)"
 _QUALITY = 93

@@ -22,7 +22,7 @@ from typing import Any, cast
 
 from blemish.detectors.base import Detector
 from blemish.errors import BlemishError
-from blemish.settings import with_settings
+from blemish.util.settings import with_settings
 
 # PyTorch's threads that wait would spin, and all but stop whatever shares the cores with them.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when PyTorch is loaded

@@ -26,10 +26,10 @@ from blemish.errors import BlemishError
 from blemish.features.device import find_device
 from blemish.features.stream import FeatureStream
 from blemish.features.table import FeatureTable
-from blemish.files import replacing
 from blemish.graph.builder import OPSET, Graph
 from blemish.graph.splice import splice
-from blemish.threads import default_threads
+from blemish.util.files import replacing
+from blemish.util.threads import default_threads
 
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
 DEVICE = find_device()

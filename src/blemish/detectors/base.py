@@ -15,8 +15,8 @@ from blemish.dataset import Dataset
 from blemish.errors import BudgetExceeded, DatasetError, ImageError
 from blemish.features.session import Session, open_session
 from blemish.features.stream import FeatureStream
-from blemish.progress import Progress as Progress
-from blemish.progress import ShowProgress as ShowProgress
+from blemish.util.progress import Progress as Progress
+from blemish.util.progress import ShowProgress as ShowProgress
 
 Floats = npt.NDArray[np.float32]
 

@@ -23,10 +23,10 @@ from blemish.errors import BudgetExceeded, DatasetError
 from blemish.features.backbone import BUNDLED
 from blemish.features.memory_bank import MemoryBank
 from blemish.features.stream import FeatureStream
-from blemish.files import replacing
 from blemish.graph import blocks
 from blemish.graph.builder import Graph
 from blemish.graph.join import join
+from blemish.util.files import replacing
 
 Floats = npt.NDArray[np.float32]
 

@@ -32,10 +32,10 @@ from blemish.detectors.patchcore import Space, grow_bank, learn_space
 from blemish.errors import BlemishError, BudgetExceeded
 from blemish.features.backbone import BUNDLED
 from blemish.features.stream import FeatureStream
-from blemish.files import replacing
 from blemish.graph import blocks
 from blemish.graph.builder import Graph
 from blemish.graph.join import join
+from blemish.util.files import replacing
 
 Floats = npt.NDArray[np.float32]
 

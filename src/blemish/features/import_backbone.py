@@ -23,7 +23,7 @@ from blemish.features.resnet import (
     random_state,
 )
 from blemish.features.state_dict import read_state_dict
-from blemish.files import inside, replacing
+from blemish.util.files import inside, replacing
 
 TIMM = "timm/"
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import onnxruntime
 
 from blemish.errors import ImageError
-from blemish.finite import all_usable
-from blemish.threads import default_threads
+from blemish.util.finite import all_usable
+from blemish.util.threads import default_threads
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.errors import ImageError
-from blemish.files import leads_out
 from blemish.images.hdf5_file import (
     OpenFile,
     Stack,
@@ -33,6 +32,7 @@ from blemish.images.hdf5_file import (
     stack_of,
     telling,
 )
+from blemish.util.files import leads_out
 
 SUFFIXES = (".h5", ".hdf5")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from blemish.errors import DatasetError, ImageError
-from blemish.files import lies_in
+from blemish.util.files import lies_in
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.errors import ImageError
-from blemish.finite import is_usable
 from blemish.images.reading import depth, read_image
+from blemish.util.finite import is_usable
 
 QUANTILE = 1e-4
 MARGIN = 0.1

@@ -15,7 +15,7 @@ from typing import Any
 from blemish.calibration.held_out import PartCalibration
 from blemish.calibration.views import ViewScales
 from blemish.images import Recipe
-from blemish.typed_json import absent, read, schema, write
+from blemish.util.typed_json import absent, read, schema, write
 
 SCHEMA = 1
 RETIRED = (("views", "scored_parts"),)  # what earlier versions wrote and nothing reads
@@ -39,21 +39,21 @@ class BackboneEntry:
 
 
 @dataclass(frozen=True)
-class Counts:
+class DataCounts:
     """Images and parts, of each category too where there are several."""
 
     images: int
     parts: int
-    categories: dict[str, Counts] = absent(default_factory=dict)
+    categories: dict[str, DataCounts] = absent(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class KnownDefects:
+class LearntDefects:
     """Real defects that were learnt: images, parts, parts of each kind, and the images' keys."""
 
     images: int
     parts: int
-    categories: dict[str, Counts] = absent(default_factory=dict)
+    categories: dict[str, DataCounts] = absent(default_factory=dict)
     defects: dict[str, int]
     pictures: tuple[str, ...] = ()
 
@@ -70,9 +70,9 @@ class DataEntry:
     layout: str
     fingerprint: str
     terms: str | None
-    trained_on: Counts
-    taught: KnownDefects | None = absent()
-    held_out: Counts
+    trained_on: DataCounts
+    taught: LearntDefects | None = absent()
+    held_out: DataCounts
     held_out_by: str
     trained_parts: tuple[str, ...]
     trained_images: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ class Latency:
 
 
 @dataclass(frozen=True)
-class DefectEntry:
+class KeptDefectEntry:
     """A member that holds the image of a real defect; `image` is its key, `mask` if it has one."""
 
     member: str
@@ -109,7 +109,7 @@ class WarmStartEntry:
 
 
 @dataclass(frozen=True)
-class Change:
+class ErrorChange:
     """How many parts were decided wrongly before and after, which no longer are, and which are now.
 
     `p` is that of McNemar's exact two-sided test.
@@ -123,7 +123,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class KindChange:
+class DefectKindChange:
     """Parts with a kind of defect, and how many of them escape before and after."""
 
     parts: int
@@ -131,15 +131,15 @@ class KindChange:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ModelComparison:
     """Two models on the same test parts; without such parts there are but their numbers."""
 
     parts: int
     good: int
     defective: int
-    escapes: Change | None = absent()
-    false_rejects: Change | None = absent()
-    kinds: dict[str, KindChange] | None = absent()
+    escapes: ErrorChange | None = absent()
+    false_rejects: ErrorChange | None = absent()
+    kinds: dict[str, DefectKindChange] | None = absent()
     incomplete: int | None = absent()
     taken_out: tuple[str, ...] = ()
 
@@ -161,12 +161,12 @@ class Card:
     data: DataEntry
     calibration: PartCalibration
     views: ViewScales | None = absent()
-    defects: tuple[DefectEntry, ...] = absent(())
+    defects: tuple[KeptDefectEntry, ...] = absent(())
     fit: dict[str, Any]
     latency_ms: Latency
     golden_score: float
     continued_from: WarmStartEntry | None = absent()
-    comparison: Comparison | None = absent()
+    comparison: ModelComparison | None = absent()
 
     @classmethod
     def from_json(cls, value: object) -> Card:

@@ -21,7 +21,7 @@ from blemish.prepare.plates import UNPACKED, Plate, plate_files
 from blemish.prepare.recipe import Augmentation, GridSettings, Recipe
 from blemish.prepare.stream_file import Item, Names, write_stream
 from blemish.prepare.unfinished import unfinished
-from blemish.progress import ShowProgress
+from blemish.util.progress import ShowProgress
 
 TRIES = 20
 

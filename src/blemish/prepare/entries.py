@@ -77,7 +77,7 @@ def _value(kind: Any, value: Any, file: str, place: str) -> Any:
 
 
 def _text(value: Any) -> str:
-    """A setting's text, as `blemish.settings` reads it."""
+    """A setting's text, as `blemish.util.settings` reads it."""
     if isinstance(value, list):
         return ",".join(map(_text, value))
     return str(value).lower() if isinstance(value, bool) else str(value)

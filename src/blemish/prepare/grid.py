@@ -24,7 +24,6 @@ from blemish.dataset.file_names import folder_names
 from blemish.dataset.layouts.mvtec import GOOD, MASKS
 from blemish.dataset.parts import FILE_NAME
 from blemish.errors import ArtifactError, DatasetError
-from blemish.files import inside, is_disk_full, replacing
 from blemish.prepare.marks import Marks, Shown, read_marks
 from blemish.prepare.opening import made_of, no_place, region_of
 from blemish.prepare.patches import Box
@@ -32,8 +31,9 @@ from blemish.prepare.places import Mask
 from blemish.prepare.plates import PlateFile, plate_files, read_plate, refuse_mixed_colours
 from blemish.prepare.recipe import GridSettings, Recipe
 from blemish.prepare.unfinished import unfinished
-from blemish.progress import Progress, ShowProgress
-from blemish.threads import in_order
+from blemish.util.files import inside, is_disk_full, replacing
+from blemish.util.progress import Progress, ShowProgress
+from blemish.util.threads import in_order
 
 
 @dataclass(frozen=True)

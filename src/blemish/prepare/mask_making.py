@@ -19,7 +19,6 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from blemish.errors import ImageError
-from blemish.files import inside, replacing
 from blemish.images import read_image, read_mask
 from blemish.prepare.mask_cleaning import clean_mask
 from blemish.prepare.mask_settings import MaskSettings
@@ -33,7 +32,8 @@ from blemish.prepare.pixel_classifier import (
 )
 from blemish.prepare.scribbles import BACKGROUND, DEFECT, Labels, read_scribbles, refuse_one_label
 from blemish.prepare.scribbles_matching import Matched
-from blemish.progress import Progress, ShowProgress
+from blemish.util.files import inside, replacing
+from blemish.util.progress import Progress, ShowProgress
 
 SUFFIX = "_mask.png"
 SHEET = "contact_sheet.png"

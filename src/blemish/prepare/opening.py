@@ -25,7 +25,7 @@ from blemish.prepare.plates import (
 )
 from blemish.prepare.recipe import Recipe
 from blemish.prepare.region import find_region, mask_for
-from blemish.progress import Progress, ShowProgress
+from blemish.util.progress import Progress, ShowProgress
 
 
 def made_of(what: str, recipe: Recipe, plates: Sequence[PlateFile]) -> dict[str, Any]:

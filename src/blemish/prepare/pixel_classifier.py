@@ -21,7 +21,7 @@ from blemish.prepare.scribbles import (
     reach,
     refuse_one_label,
 )
-from blemish.threads import default_threads, in_order
+from blemish.util.threads import default_threads, in_order
 
 _MOST_PIXELS = 5_000  # of one label in one image; neighbours say the same again
 

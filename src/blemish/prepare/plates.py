@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from blemish.dataset.words import name_some
 from blemish.errors import DatasetError
-from blemish.files import inside, replacing
 from blemish.images import depth, read_image
 from blemish.images.listing import SUFFIXES, image_files
 from blemish.prepare.places import Places, Region
 from blemish.prepare.recipe import Recipe
+from blemish.util.files import inside, replacing
 
 SPLITS = ("train", "test")
 UNPACKED = "plates"  # their folder, in that of unfinished work

@@ -26,8 +26,8 @@ from blemish.prepare.plates import (
 from blemish.prepare.recipe import Augmentation, GeneratorSettings, Recipe
 from blemish.prepare.stream_file import Item, Names, write_stream
 from blemish.prepare.unfinished import unfinished
-from blemish.progress import ShowProgress
 from blemish.synthesis import GENERATORS, Generator, open_generator
+from blemish.util.progress import ShowProgress
 
 SYNTHETIC = "synthetic"
 

@@ -21,12 +21,12 @@ import numpy as np
 import numpy.typing as npt
 
 from blemish.errors import ArtifactError, BudgetExceeded
-from blemish.files import is_disk_full
 from blemish.prepare import journal
 from blemish.prepare.patches import Transform
 from blemish.prepare.plates import UNPACKED, unmap_plates
 from blemish.prepare.processes import in_order
-from blemish.progress import Progress, ShowProgress
+from blemish.util.files import is_disk_full
+from blemish.util.progress import Progress, ShowProgress
 
 BLOCK = 128  # images
 HEAD = 4096  # bytes before the first image

@@ -9,7 +9,7 @@ from typing import Any
 
 import blemish
 from blemish.errors import DatasetError
-from blemish.files import replacing
+from blemish.util.files import replacing
 
 _NAME = "made_of.json"
 

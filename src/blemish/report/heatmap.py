@@ -7,10 +7,10 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
-from blemish.files import harmless, inside, replacing
 from blemish.images import read_rgb
 from blemish.inspector import Inspector, Verdict
 from blemish.report.pictures import ColourScale, overlay
+from blemish.util.files import harmless, inside, replacing
 
 
 def write_heatmaps(verdict: Verdict, inspector: Inspector, folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from blemish.calibration.promise import Calibration
 from blemish.errors import ArtifactError
 from blemish.metrics.decision import Confusion, confusion
-from blemish.model.card import Counts, DataEntry, KnownDefects
+from blemish.model.card import DataCounts, DataEntry, LearntDefects
 from blemish.report.gallery import gallery
 from blemish.report.tables import (
     categories_table,
@@ -195,7 +195,7 @@ def _known_defects(data: DataEntry) -> str:
     return f"; and {_images_and_parts(taught)} with defects" if taught and taught.images else ""
 
 
-def _images_and_parts(entry: Counts | KnownDefects) -> str:
+def _images_and_parts(entry: DataCounts | LearntDefects) -> str:
     images, parts = entry.images, entry.parts
     return counted(images, "image") + ("" if images == parts else f" of {counted(parts, 'part')}")
 

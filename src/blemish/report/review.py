@@ -13,9 +13,7 @@ from blemish.audit.patches import departures, on_image
 from blemish.audit.review import Doubt
 from blemish.audit.rounds import Round
 from blemish.audit.scores import Judging, grouped
-from blemish.files import replacing
 from blemish.images import read_mask, read_rgb
-from blemish.progress import Progress, ShowProgress
 from blemish.report.gallery import GOOD_LOOKS
 from blemish.report.pictures import (
     ColourScale,
@@ -27,6 +25,8 @@ from blemish.report.pictures import (
     shrink,
 )
 from blemish.report.words import counted, number, percentage, text
+from blemish.util.files import replacing
+from blemish.util.progress import Progress, ShowProgress
 
 SHOWN = 400  # rows with a picture
 GROUPS = (

@@ -8,8 +8,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from blemish.files import replacing
 from blemish.report.words import counted, percentage, text
+from blemish.util.files import replacing
 
 Figures = Mapping[str, Any]
 

@@ -12,8 +12,8 @@ import numpy as np
 
 import blemish
 from blemish.errors import DatasetError
-from blemish.files import replacing
 from blemish.simulator.fields import Pixels
+from blemish.util.files import replacing
 
 NOTE = "simulate.json"
 EDITION = 1  # of the simulator: another edition draws other pictures from the same seeds

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 
 from blemish.errors import BlemishError
-from blemish.files import filling
-from blemish.progress import Progress, ShowProgress
 from blemish.simulator.folder import claim, seed_of, write_bytes
 from blemish.simulator.part import SIDE, VIEWS, Part, simulate_part
+from blemish.util.files import filling
+from blemish.util.progress import Progress, ShowProgress
 
 # Real-IAD's codes for the kinds of defects that its parts have, too.
 CODES = {

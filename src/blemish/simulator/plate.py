@@ -10,7 +10,7 @@ from blemish.simulator.fields import LARGEST, Floats, Pixels, Window
 from blemish.simulator.modalities import Scanner
 from blemish.simulator.printing import MARGIN, Print
 from blemish.simulator.surface import Damage, surface
-from blemish.threads import default_threads, in_order
+from blemish.util.threads import default_threads, in_order
 
 WIDEST = LARGEST - 2 * MARGIN  # pixels: no larger window can be drawn at once
 TILE = 384  # pixels: a plate is drawn in squares of this size, which the caches hold

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from blemish.errors import BlemishError, DatasetError
-from blemish.files import replacing
-from blemish.progress import Progress, ShowProgress
 from blemish.simulator.folder import claim, seed_of, write_png
 from blemish.simulator.modalities import checked
 from blemish.simulator.simulate import SimulatedPlate, check_size, simulate_plate
+from blemish.util.files import replacing
+from blemish.util.progress import Progress, ShowProgress
 
 TABLE = "defects.csv"
 COLUMNS = ("plate", "split", "kind", "group", "x", "y", "left", "top", "width", "height", "area")

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from blemish.discovery import Kind
 from blemish.errors import BlemishError
-from blemish.settings import with_settings
 from blemish.synthesis.base import Generator, Synthetic
+from blemish.util.settings import with_settings
 
 if TYPE_CHECKING:
     from blemish.synthesis._sources import Source

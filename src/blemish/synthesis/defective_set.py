@@ -20,12 +20,12 @@ from blemish.dataset.placing import Placing, write_png
 from blemish.dataset.splits import hold_out
 from blemish.dataset.table import Row
 from blemish.errors import DatasetError
-from blemish.files import filling, inside
-from blemish.progress import Progress, ShowProgress
 from blemish.synthesis._chance import chance
 from blemish.synthesis._reading import read_pixels
 from blemish.synthesis.base import Generator, Synthetic
-from blemish.threads import default_threads, in_order
+from blemish.util.files import filling, inside
+from blemish.util.progress import Progress, ShowProgress
+from blemish.util.threads import default_threads, in_order
 
 MANIFEST = "synthesis.json"
 

@@ -7,10 +7,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from blemish.artifact import write_artifact
 from blemish.dataset import Dataset
 from blemish.detectors.base import Clock, ShowProgress
 from blemish.errors import ArtifactError
+from blemish.model.artifact import write_artifact
 from blemish.training.fresh_start import FRESH_START
 from blemish.training.plan import DEFAULT_DETECTOR, Plan
 from blemish.training.recalibration import recalibrate

@@ -19,16 +19,16 @@ from blemish.features.stream import FeatureStream
 from blemish.model.card import (
     BackboneEntry,
     Card,
-    Counts,
+    DataCounts,
     DataEntry,
-    DefectEntry,
     DetectorEntry,
-    KnownDefects,
+    KeptDefectEntry,
     Latency,
+    LearntDefects,
 )
-from blemish.threads import default_threads
 from blemish.training.plan import Plan
-from blemish.typed_json import write
+from blemish.util.threads import default_threads
+from blemish.util.typed_json import write
 
 
 def make_card(
@@ -40,7 +40,7 @@ def make_card(
     data: DataEntry,
     calibration: PartCalibration,
     views: ViewScales | None,
-    defects: Sequence[DefectEntry],
+    defects: Sequence[KeptDefectEntry],
     latency: Latency,
     golden_score: float,
 ) -> Card:
@@ -62,11 +62,11 @@ def make_card(
     )
 
 
-def counts(rows: Dataset) -> Counts:
+def counts(rows: Dataset) -> DataCounts:
     """Images and parts, of every category where there are several."""
     names = rows.categories if len(rows.categories) > 1 else []
     each = {name: counts(rows.category(name)) for name in names}
-    return Counts(len(rows), len(rows.parts), each)
+    return DataCounts(len(rows), len(rows.parts), each)
 
 
 def describe(data: Dataset, learnt: Dataset, held: Dataset, plan: Plan) -> DataEntry:
@@ -87,9 +87,9 @@ def describe(data: Dataset, learnt: Dataset, held: Dataset, plan: Plan) -> DataE
     )
 
 
-def _known_defects(defects: Dataset) -> KnownDefects:
+def _known_defects(defects: Dataset) -> LearntDefects:
     found = counts(defects)
-    return KnownDefects(
+    return LearntDefects(
         images=found.images,
         parts=found.parts,
         categories=found.categories,

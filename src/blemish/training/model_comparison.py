@@ -14,7 +14,7 @@ from blemish.dataset.words import name_some
 from blemish.detectors.base import Clock, ShowProgress
 from blemish.inspector import Inspector
 from blemish.metrics.paired import mcnemar
-from blemish.model.card import Change, Comparison, KindChange
+from blemish.model.card import DefectKindChange, ErrorChange, ModelComparison
 from blemish.training.unseen_scores import score_images
 
 
@@ -23,7 +23,7 @@ def compare(
     after: Inspector,
     test: Dataset,
     progress: ShowProgress | None = None,
-) -> Comparison:
+) -> ModelComparison:
     """The decisions of two models, each at its own threshold, on the labelled parts of `test`.
 
     An escape is a defective part that is not rejected, a false reject a good one that is. Parts
@@ -33,7 +33,7 @@ def compare(
     kinds = _kinds(test)
     defective = [part for part in test.parts if part in kinds]
     good = [part for part in test.parts if part not in kinds]
-    numbers = Comparison(len(test.parts), len(good), len(defective))
+    numbers = ModelComparison(len(test.parts), len(good), len(defective))
     if not len(test):
         return numbers
     first = _decisions(before, test, progress, "test images by the model before")
@@ -48,7 +48,7 @@ def compare(
         escapes=_change(*([p for p in defective if d[p] != "reject"] for d in pair)),
         false_rejects=_change(*([p for p in good if d[p] == "reject"] for d in pair)),
         kinds={
-            kind: KindChange(len(parts), (_escaped(parts, first), _escaped(parts, second)))
+            kind: DefectKindChange(len(parts), (_escaped(parts, first), _escaped(parts, second)))
             for kind, parts in of_kinds.items()
         },
         incomplete=sum("incomplete" in (d[part] for d in pair) for part in first),
@@ -59,7 +59,7 @@ def _escaped(parts: Sequence[str], decisions: Mapping[str, Decision]) -> int:
     return sum(decisions[part] != "reject" for part in parts)
 
 
-def sentences(found: Comparison, root: object) -> list[str]:
+def sentences(found: ModelComparison, root: object) -> list[str]:
     """The comparison on test parts of the data set at `root`, in words."""
     lines, taken_out = [], found.taken_out
     if found.escapes is not None and found.false_rejects is not None:
@@ -93,7 +93,7 @@ def sentences(found: Comparison, root: object) -> list[str]:
     return lines
 
 
-def _escapes(change: Change, defective: int) -> str:
+def _escapes(change: ErrorChange, defective: int) -> str:
     if not defective:
         return "none of them is defective, so that nothing is known of escapes"
     new, of = len(change.new), f"of {defective} defective parts"
@@ -105,7 +105,7 @@ def _escapes(change: Change, defective: int) -> str:
     return f"{text} (exact McNemar p = {change.p:.2g})"
 
 
-def _false_rejects(change: Change, good: int) -> str:
+def _false_rejects(change: ErrorChange, good: int) -> str:
     if not good:
         return "none of them is good, so that nothing is known of false rejects"
     return (
@@ -113,12 +113,12 @@ def _false_rejects(change: Change, good: int) -> str:
     )
 
 
-def _change(before: Sequence[str], after: Sequence[str]) -> Change:
+def _change(before: Sequence[str], after: Sequence[str]) -> ErrorChange:
     """From two lists of wrongly decided parts."""
     gone = [part for part in before if part not in set(after)]
     new = [part for part in after if part not in set(before)]
     p = mcnemar(len(gone), len(new))
-    return Change(len(before), len(after), tuple(gone), tuple(new), p)
+    return ErrorChange(len(before), len(after), tuple(gone), tuple(new), p)
 
 
 def _kinds(test: Dataset) -> dict[str, list[str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from blemish.artifact import open_artifact, write_artifact
 from blemish.calibration.held_out import calibrate_parts
 from blemish.calibration.promise import Promise
 from blemish.dataset import Dataset
@@ -13,6 +12,7 @@ from blemish.dataset.words import name_some
 from blemish.detectors.base import Clock, ShowProgress
 from blemish.errors import CalibrationError
 from blemish.inspector import Inspector
+from blemish.model.artifact import open_artifact, write_artifact
 from blemish.training.card import counts, seen
 from blemish.training.trained import Trained
 from blemish.training.unseen_scores import score_images

@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from blemish.artifact import Artifact
 from blemish.dataset import Dataset, Row
 from blemish.dataset.table import conform
 from blemish.errors import ArtifactError
 from blemish.features.cache import picture_name
-from blemish.files import replacing
 from blemish.images import Recipe, read_eight_bit, read_image, read_mask
-from blemish.model.card import DefectEntry
+from blemish.model.artifact import Artifact
+from blemish.model.card import KeptDefectEntry
+from blemish.util.files import replacing
 
 Pixels = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -111,17 +111,17 @@ def keep(
     return fitting, left_out + len(kept) - len(fitting)
 
 
-def members(kept: Sequence[KeptDefect]) -> tuple[dict[str, bytes], list[DefectEntry]]:
+def members(kept: Sequence[KeptDefect]) -> tuple[dict[str, bytes], list[KeptDefectEntry]]:
     """The members of the artifact, and what its card says of each picture."""
     files: dict[str, bytes] = {}
-    entries: list[DefectEntry] = []
+    entries: list[KeptDefectEntry] = []
     for number, one in enumerate(kept):
         name = f"{FOLDER}{number:04}"
         files[name + one.suffix] = one.picture
         if one.mask is not None:
             files[name + "_mask.png"] = one.mask
         member, has_mask = name + one.suffix, one.mask is not None
-        entries.append(DefectEntry(member, one.part, one.kind, one.name, has_mask))
+        entries.append(KeptDefectEntry(member, one.part, one.kind, one.name, has_mask))
     return files, entries
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import blemish
 from blemish.detectors.base import Detector
 from blemish.errors import ArtifactError, BlemishError, BudgetExceeded
-from blemish.files import replacing
 from blemish.training.plan import Plan
+from blemish.util.files import replacing
 
 log = logging.getLogger("blemish")
 

@@ -10,7 +10,7 @@ from blemish.calibration.held_out import calibrate_parts
 from blemish.dataset import Dataset, ensure_sound
 from blemish.detectors import learns_from_defects
 from blemish.detectors.base import Clock, Detector, ShowProgress
-from blemish.golden import golden_members
+from blemish.export.golden import golden_members
 from blemish.images import Recipe
 from blemish.model.card import Card
 from blemish.training.card import describe, make_card

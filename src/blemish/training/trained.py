@@ -8,7 +8,7 @@ from pathlib import Path
 
 from blemish.calibration.held_out import PartCalibration
 from blemish.calibration.promise import Calibration
-from blemish.model.card import Card, Comparison
+from blemish.model.card import Card, ModelComparison
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Trained:
         return self.calibration.provisional or any(entry.provisional for entry in entries)
 
     @property
-    def comparison(self) -> Comparison | None:
+    def comparison(self) -> ModelComparison | None:
         """Before and after a warm start."""
         return self.card.comparison
 

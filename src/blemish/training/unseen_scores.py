@@ -13,8 +13,8 @@ from blemish.dataset import Dataset, folds
 from blemish.dataset.words import name_some
 from blemish.detectors.base import Clock, Progress, ShowProgress
 from blemish.errors import DatasetError
-from blemish.files import replacing
 from blemish.inspector import Inspector
+from blemish.util.files import replacing
 
 log = logging.getLogger("blemish")
 

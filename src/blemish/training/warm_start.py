@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import polars as pl
 
-from blemish.artifact import Artifact, open_artifact
 from blemish.calibration.promise import Promise
 from blemish.dataset import Dataset
 from blemish.dataset.words import name_some
@@ -22,13 +21,14 @@ from blemish.features.backbone import open_backbone
 from blemish.features.cache import picture_name
 from blemish.images import Recipe
 from blemish.inspector import Inspector
+from blemish.model.artifact import Artifact, open_artifact
 from blemish.model.card import Card, DataEntry, WarmStartEntry
-from blemish.settings import with_settings
 from blemish.training.card import kinds, seen
 from blemish.training.hold_out import hold_out_again
 from blemish.training.model_comparison import compare
 from blemish.training.plan import Plan
 from blemish.training.replay_buffer import KeptDefect, as_training, extract, kept_in, named
+from blemish.util.settings import with_settings
 
 log = logging.getLogger("blemish")
 

@@ -10,8 +10,8 @@ from string import Template
 from blemish.benchmark.defects import columns
 from blemish.benchmark.defects.curve import Curve, group_name, to_json
 from blemish.benchmark.defects.figure import kinds_figure, rates_figure
-from blemish.files import replacing
 from blemish.report.words import text
+from blemish.util.files import replacing
 
 _RATES = 3  # columns of the paper protocol
 

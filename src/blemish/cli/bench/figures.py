@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     from blemish.benchmark.outline import outline_of
     from blemish.benchmark.selection import select
     from blemish.errors import DatasetError
-    from blemish.files import inside, replacing
+    from blemish.util.files import inside, replacing
 
     protocol, folder, results = results_of(options)
     selection = select(results, outline_of(protocol), options.code)

@@ -13,7 +13,7 @@ from blemish.cli._standing import StandingLine, duration_words
 from blemish.cli.bench._names import listed
 from blemish.cli.bench.list import missing_lines
 from blemish.errors import BlemishError
-from blemish.threads import default_threads
+from blemish.util.threads import default_threads
 
 if TYPE_CHECKING:
     from blemish.benchmark.cluster import Cluster

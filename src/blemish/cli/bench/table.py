@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     if options.into is not None:
         shown = _page_with(options.into, protocol.name, shown)
     if target is not None:
-        from blemish.files import replacing
+        from blemish.util.files import replacing
 
         with replacing(target) as file:
             file.write(shown.encode("utf-8"))

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     from blemish.prepare.mask_making import make_masks
     from blemish.prepare.mask_settings import MaskSettings
     from blemish.prepare.scribbles_matching import match_scribbles
-    from blemish.settings import with_settings
+    from blemish.util.settings import with_settings
 
     chosen = with_settings("label masks", MaskSettings(), shared.settings(options))
     matched = match_scribbles(options.images, options.scribbles, options.out)

@@ -47,7 +47,7 @@ def recipe(options: argparse.Namespace) -> Recipe:
 
 def workers(options: argparse.Namespace) -> int:
     """How many processes work."""
-    from blemish.threads import default_threads
+    from blemish.util.threads import default_threads
 
     if options.workers is not None and options.workers < 1:
         raise BlemishError(f"--workers {options.workers} must be 1 or more")

@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from blemish.prepare.grid import prepare_grid
-    from blemish.threads import default_threads
+    from blemish.util.threads import default_threads
 
     with _shared.progress_line(options) as line:
         made = prepare_grid(

@@ -30,10 +30,10 @@ def run(options: argparse.Namespace) -> int:
     import cv2
     import numpy as np
 
-    from blemish.files import replacing
     from blemish.images import find_window
-    from blemish.progress import Progress
     from blemish.synthesis.contact_sheet import contact_sheet, examples, some
+    from blemish.util.files import replacing
+    from blemish.util.progress import Progress
 
     single = options.data.is_file() and options.data.suffix.lower() not in (
         ".csv",

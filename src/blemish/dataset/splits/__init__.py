@@ -30,7 +30,7 @@ from blemish.dataset.splits._parts import parts_of, ranked
 from blemish.dataset.table import SPLITS, Dataset
 from blemish.discovery import Kind
 from blemish.errors import DatasetError
-from blemish.settings import with_settings
+from blemish.util.settings import with_settings
 
 __all__ = ["Split", "SplitProtocol", "divide", "folds", "hold_out", "open_protocol", "untaught"]
 

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blemish.errors import ArtifactError, BlemishError
-from blemish.files import replacing
 from blemish.model.card import SCHEMA, Card
+from blemish.util.files import replacing
 
 _MODEL, _CARD, _HASHES = "model.onnx", "card.json", "sha256"
 _FURTHER = re.compile(r"golden/(raw|tensor)\.png|defects/[0-9]{4}(\.png|\.tif|_mask\.png)")

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from blemish.finite import not_finite
+from blemish.util.finite import not_finite
 
 Value = TypeVar("Value")
 

@@ -1,9 +1,10 @@
-"""Write a model for programs without blemish: plain ONNX, or OpenVINO after it has agreed."""
+"""OpenVINO files of a model, written once OpenVINO and ONNX Runtime have agreed."""
 
 from __future__ import annotations
 
 import importlib
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -14,42 +15,17 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from blemish.artifact import Artifact, open_artifact
 from blemish.errors import ArtifactError, BlemishError
+from blemish.export.golden import RAW, pixels_of
 from blemish.features.session import open_session
-from blemish.files import inside, replacing
-from blemish.golden import RAW, pixels_of, replay
 from blemish.images import crops, read_eight_bit
 from blemish.inspector import Inspector
+from blemish.model.artifact import Artifact
 
 TOLERANCE = 1e-3  # of the largest score; half of the last digit that a threshold is printed with
-FORMATS = ("onnx", "openvino")
 
 Pixels = npt.NDArray[np.uint8]
 Feed = dict[str, npt.NDArray[Any]]
-
-
-def export(model: Path, to: str, folder: Path, images: Sequence[Path] = ()) -> list[Path]:
-    """Write the model, its card and its golden pictures into `folder`; returns the files.
-
-    "openvino" runs generated pictures, and `images` of the user's, through both runtimes first.
-    Raises ArtifactError when they disagree, and BlemishError when OpenVINO is not installed.
-    """
-    if to not in FORMATS:
-        raise BlemishError(f"cannot export to {to!r}; choose {' or '.join(FORMATS)}")
-    artifact = open_artifact(model)
-    inspector = Inspector.of(artifact)
-    replay(inspector, artifact.golden, artifact.card.golden_score)
-    files = {"card.json": artifact.card_json, **artifact.golden}
-    if to == "onnx":
-        files["model.onnx"] = artifact.model
-    else:
-        files.update(_openvino(artifact, _feeds(inspector, artifact, images)))
-    paths = [inside(folder, name) for name in files]
-    for path, data in zip(paths, files.values(), strict=True):
-        with replacing(path) as file:
-            file.write(data)
-    return paths
 
 
 def import_openvino() -> ModuleType:
@@ -88,8 +64,13 @@ def _feeds(inspector: Inspector, artifact: Artifact, images: Sequence[Path]) -> 
     ]
 
 
-def _openvino(artifact: Artifact, feeds: list[Feed]) -> dict[str, bytes]:
-    """The model as OpenVINO files, once both runtimes have agreed on every feed."""
+def openvino_files(
+    inspector: Inspector, artifact: Artifact, images: Sequence[Path]
+) -> dict[str, bytes]:
+    """The model as OpenVINO files, once both runtimes have agreed on generated pictures and images.
+
+    Raises ArtifactError when they disagree, and BlemishError when OpenVINO is not installed.
+    """
     openvino = import_openvino()
     proto = onnx.load_from_string(artifact.model)
     if artifact.card.recipe.resize == "pad":
@@ -103,7 +84,7 @@ def _openvino(artifact: Artifact, feeds: list[Feed]) -> dict[str, bytes]:
     names = {name for port in compiled.inputs for name in port.names}
     session = open_session(artifact.model)
     gaps = []
-    for feed in feeds:
+    for feed in _feeds(inspector, artifact, images):
         expected = session.run(["score", "map"], feed)
         found = compiled({name: value for name, value in feed.items() if name in names})
         for name, value in zip(("score", "map"), expected, strict=True):
@@ -119,8 +100,6 @@ def _openvino(artifact: Artifact, feeds: list[Feed]) -> dict[str, bytes]:
 
 
 def _serialized(openvino: ModuleType, network: Any) -> dict[str, bytes]:
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.xml"
         openvino.save_model(network, str(path), compress_to_fp16=False)

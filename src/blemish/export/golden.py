@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from blemish.errors import ArtifactError
-from blemish.finite import is_finite
 from blemish.images import Recipe, Window, apply_window, crops
 from blemish.inspector import Inspector
+from blemish.util.finite import is_finite
 
 RAW, TENSOR = "golden/raw.png", "golden/tensor.png"
 _LONGEST = 1024

@@ -1,0 +1,39 @@
+"""Write a model for programs without blemish: plain ONNX, or OpenVINO after it has agreed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from blemish.errors import BlemishError
+from blemish.export.golden import replay
+from blemish.inspector import Inspector
+from blemish.model.artifact import open_artifact
+from blemish.util.files import inside, replacing
+
+FORMATS = ("onnx", "openvino")
+
+
+def export(model: Path, to: str, folder: Path, images: Sequence[Path] = ()) -> list[Path]:
+    """Write the model, its card and its golden pictures into `folder`; returns the files.
+
+    "openvino" runs generated pictures, and `images` of the user's, through both runtimes first.
+    Raises ArtifactError when they disagree, and BlemishError when OpenVINO is not installed.
+    """
+    if to not in FORMATS:
+        raise BlemishError(f"cannot export to {to!r}; choose {' or '.join(FORMATS)}")
+    artifact = open_artifact(model)
+    inspector = Inspector.of(artifact)
+    replay(inspector, artifact.golden, artifact.card.golden_score)
+    files = {"card.json": artifact.card_json, **artifact.golden}
+    if to == "onnx":
+        files["model.onnx"] = artifact.model
+    else:
+        from blemish.export.openvino import openvino_files
+
+        files.update(openvino_files(inspector, artifact, images))
+    paths = [inside(folder, name) for name in files]
+    for path, data in zip(paths, files.values(), strict=True):
+        with replacing(path) as file:
+            file.write(data)
+    return paths

@@ -1,0 +1,1 @@
+"""What every room may use: files, settings, durations, threads, progress, typed JSON."""
