@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import cv2
 import numpy as np
 import polars as pl
 import pytest
+from cards import sound_card
 from hypothesis import given
 from hypothesis import strategies as st
 from plates import dent_mask, dented, plate, save, save_dented, save_good
@@ -151,7 +153,7 @@ def test_what_is_kept_comes_back_as_it_was(tmp_path: Path, kind: str, colour: bo
     depth = Recipe(32, 32, "squash", tile=200, window=None if kind == "uint8" else Window(0, 9e4))
     kept, _ = keep([], open_defects(tmp_path / "new"), depth)
     files, entries = members(kept)
-    write_artifact(tmp_path / "m", b"model", {"defects": entries}, files)
+    write_artifact(tmp_path / "m", b"model", replace(sound_card(), defects=tuple(entries)), files)
     assert kept_in(open_artifact(tmp_path / "m")) == kept
     (row,) = extract(kept, tmp_path / "out", "screw").iter_rows(named=True)
     assert np.array_equal(read_image(row["image"]), image)

@@ -498,7 +498,7 @@ def test_a_kind_that_there_is_not() -> None:
         ("uiad", {"test_share": 1}, r"test_share=1.0 must lie between 0 and 1"),
         ("fuiad", {"alpha": "much"}, "alpha of protocol fuiad cannot be 'much'; its default is"),
         ("fuiad", {"alpha": 1}, "alpha=1.0 must be at least 0 and below 1"),
-        ("fuiad", {"alphas": "0.1,nan"}, "alpha=nan must be"),
+        ("fuiad", {"alphas": "0.1,nan"}, "alphas of protocol fuiad cannot be '0.1,nan'"),
         ("fuiad", {"test_parts": 0}, "test_parts=0 must be at least 1"),
         ("pooled", {"train_parts": 0}, "train_parts=0 must be at least 1"),
         ("few_shot", {"k": 0}, "k=0 must be at least 1"),

@@ -195,7 +195,7 @@ def test_an_unknown_generator_preset_or_setting_names_the_nearest():
         ("random_walk", "elongated", "1.5", "between 0 and 1"),
         ("random_walk", "strength", "8,3", "LOW,HIGH"),
         ("random_walk", "strength", "3", "LOW,HIGH"),
-        ("random_walk", "blur", "nan,1", "LOW,HIGH"),
+        ("random_walk", "blur", "nan,1", "cannot be 'nan,1'"),
         ("random_walk", "scale", "0", "between 0.1 and 100"),
         ("random_walk", "strength", "a,b", "cannot be"),
         ("cutpaste", "area", "0.1,2", "at most 1"),
