@@ -19,8 +19,8 @@ from blemish.detectors._embedding import Embedding
 from blemish.detectors.base import Clock
 from blemish.detectors.patchcore import Patchcore, grow_bank, learn_space
 from blemish.features.backbone import open_backbone
+from blemish.features.feature_stream import FeatureStream
 from blemish.features.memory_bank import greedy_k_centre
-from blemish.features.stream import FeatureStream
 from blemish.images import Recipe
 from measuring import data_set, print_line
 from pictures import write_plates

@@ -26,7 +26,7 @@ from blemish.audit.looks import Share, share_of_looks
 from blemish.audit.mixture import share_of_scores
 from blemish.audit.scores import Judging, grouped
 from blemish.dataset import Dataset, open_dataset
-from blemish.demo.plate_set import draw_plates
+from blemish.demo.steel_plate_set import draw_plates
 from blemish.features.cache import default_folder
 
 FLIPPED = 0.05  # of the parts

@@ -32,12 +32,12 @@ from blemish.detectors._patch_classifier import PatchClassifier, Source, Stages
 from blemish.detectors._presentations import Presentations
 from blemish.detectors.mixed import TILE, Mixed
 from blemish.features.backbone import BUNDLED, open_backbone
+from blemish.features.feature_stream import FeatureStream
 from blemish.features.import_backbone import import_backbone
-from blemish.features.stream import FeatureStream
 from blemish.images import Recipe, read_eight_bit
 from blemish.inspector import Inspector
 from blemish.model.artifact import open_artifact
-from blemish.prepare.recipe import Augmentation
+from blemish.prepare.patch_recipe import Augmentation
 from blemish.synthesis import open_generator
 from blemish.training import Plan, train
 from blemish.util.progress import Progress

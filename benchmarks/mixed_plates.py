@@ -31,7 +31,7 @@ from blemish.dataset import Dataset, open_dataset
 from blemish.dataset.table import conform
 from blemish.detectors import open_detector
 from blemish.features.backbone import open_backbone
-from blemish.features.stream import FeatureStream
+from blemish.features.feature_stream import FeatureStream
 from blemish.images import Recipe, read_rgb
 from blemish.metrics.decision import confusion, oracle_f1_threshold
 from blemish.metrics.image import auroc

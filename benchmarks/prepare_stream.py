@@ -62,11 +62,11 @@ def make(numbers: range) -> int:
 
 def begin(root: Path) -> None:
     """Hold the plates in memory."""
-    from blemish.prepare.marks import read_marks
-    from blemish.prepare.opening import open_plates
+    from blemish.prepare.known_defects import read_known_defects
+    from blemish.prepare.patch_recipe import open_recipe
+    from blemish.prepare.plate_opener import open_plates
     from blemish.prepare.plates import Plate, plate_files
-    from blemish.prepare.recipe import open_recipe
-    from blemish.prepare.stream import SupervisedPatches
+    from blemish.prepare.supervised_stream import SupervisedPatches
 
     global _maker
     cv2.setNumThreads(1)
@@ -74,7 +74,9 @@ def begin(root: Path) -> None:
     files = plate_files(recipe)
     plates = [
         Plate(plate.name, np.array(plate.pixels()), plate.top, plate.region, plate.places)
-        for plate in open_plates(files["train"], recipe, read_marks(recipe, files), root / "npy")
+        for plate in open_plates(
+            files["train"], recipe, read_known_defects(recipe, files), root / "npy"
+        )
     ]
     _maker = SupervisedPatches(
         *(plates, 256, recipe.augmentation, recipe.generator, [], 0, (256, 256), "uint8")

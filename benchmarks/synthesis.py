@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from blemish.demo.plates import Shot, draw_plate, photograph
+from blemish.demo.steel_plates import Shot, draw_plate, photograph
 from blemish.synthesis import generator_names, of_same_product, open_generator, preset_names
 from blemish.synthesis.base import Generator, Pixels
 from measuring import print_line

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from blemish.prepare.defects import prepare_defects
-from blemish.prepare.recipe import open_recipe
-from blemish.prepare.stream import prepare_stream
+from blemish.prepare.defect_patches import prepare_defects
+from blemish.prepare.patch_recipe import open_recipe
+from blemish.prepare.supervised_stream import prepare_stream
 from blemish.simulator.plate_set import PlateSet, write_plates
 
 Pixels = npt.NDArray[np.uint8]

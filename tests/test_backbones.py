@@ -25,11 +25,11 @@ from blemish.errors import BlemishError
 from blemish.features import backbone as backbones
 from blemish.features import cache, device
 from blemish.features.backbone import BUNDLED, backbone_names, open_backbone
+from blemish.features.feature_stream import FeatureStream
 from blemish.features.import_backbone import import_backbone
 from blemish.features.resnet import ARCHITECTURES, Architecture, choose, random_state, tensors
 from blemish.features.session import open_session
 from blemish.features.state_dict import read_state_dict
-from blemish.features.stream import FeatureStream
 from blemish.images import Recipe
 from blemish.model.artifact import open_artifact
 from blemish.model.card import BackboneEntry

@@ -24,7 +24,7 @@ from blemish.detectors.base import FittedDetector  # noqa: E402
 from blemish.detectors.cflow import Cflow, Flow, Flows, Unit, warm_cosine  # noqa: E402
 from blemish.detectors.conformance import Case  # noqa: E402
 from blemish.features.backbone import open_backbone  # noqa: E402
-from blemish.features.stream import Batch, FeatureStream  # noqa: E402
+from blemish.features.feature_stream import Batch, FeatureStream  # noqa: E402
 from blemish.graph.builder import Graph, feature_model  # noqa: E402
 from blemish.images import Recipe  # noqa: E402
 

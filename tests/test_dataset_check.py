@@ -10,7 +10,7 @@ from PIL import Image
 
 from blemish.dataset import Dataset, Finding, ensure_sound, findings, open_dataset
 from blemish.dataset.duplicates import same_content
-from blemish.dataset.header import image_size
+from blemish.dataset.image_header import image_size
 from blemish.errors import DatasetError, ImageError
 
 SOUND = {

@@ -17,14 +17,14 @@ from blemish.cli import main
 from blemish.dataset import findings, open_dataset
 from blemish.dataset.layouts import elpv, find_layout
 from blemish.demo import Product, drawn_plates, job, plate_set, products, run_demo, solar_cells
-from blemish.demo.defects import DEFECTS
-from blemish.demo.plate_set import Counts, draw_plates
-from blemish.demo.plates import HEIGHT, WIDTH, Shot, draw_plate, photograph, photograph_mask
+from blemish.demo.steel_plate_defects import DEFECTS
+from blemish.demo.steel_plate_set import SplitSizes, draw_plates
+from blemish.demo.steel_plates import HEIGHT, WIDTH, Shot, draw_plate, photograph, photograph_mask
 from blemish.errors import DatasetError
 from blemish.training import Plan
 
-FEW = Counts(train=16, validation=24, good=6, of_each_defect=3)
-TINY = Counts(train=8, validation=5, good=2, of_each_defect=1)
+FEW = SplitSizes(train=16, validation=24, good=6, of_each_defect=3)
+TINY = SplitSizes(train=8, validation=5, good=2, of_each_defect=1)
 
 needs_cells = pytest.mark.skipif(
     find_spec("elpv_dataset") is None, reason="the package elpv-dataset is not installed"
@@ -65,7 +65,7 @@ def test_a_mask_lies_where_the_defect_changed_the_picture(kind: str, seed: int) 
 
 
 def test_the_full_set_has_good_plates_enough_to_prove_the_promise() -> None:
-    assert Counts().validation >= parts_needed(0.01, 0.95)
+    assert SplitSizes().validation >= parts_needed(0.01, 0.95)
 
 
 def test_a_drawn_set_is_sound_and_the_same_at_every_call(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from blemish.detectors._planted import good_pictures
 from blemish.features.backbone import open_backbone
-from blemish.features.stream import FeatureStream
-from blemish.features.table import FeatureTable
+from blemish.features.feature_stream import FeatureStream
+from blemish.features.feature_table import FeatureTable
 from blemish.images import Recipe
 
 

@@ -20,11 +20,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from blemish.errors import BlemishError, ImageError
-from blemish.features import cache, stream
+from blemish.features import cache, feature_stream
 from blemish.features.backbone import ASSETS, BUNDLED, backbone_names, open_backbone
 from blemish.features.cache import Shelf
+from blemish.features.feature_stream import FeatureStream
 from blemish.features.session import open_session
-from blemish.features.stream import FeatureStream
 from blemish.images import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -380,8 +380,8 @@ def test_a_second_pass_neither_decodes_nor_computes(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("this was in the cache")
 
-    monkeypatch.setattr(stream, "read_eight_bit", refuse)
-    monkeypatch.setattr(stream, "open_session", refuse)
+    monkeypatch.setattr(feature_stream, "read_eight_bit", refuse)
+    monkeypatch.setattr(feature_stream, "open_session", refuse)
     assert whole(open_stream(tmp_path), images) == before
 
 
@@ -391,7 +391,7 @@ def test_a_copy_under_another_name_is_known(
     before = whole(open_stream(tmp_path / "cache"), images[:1])
     copy = tmp_path / "copy.png"
     copy.write_bytes(images[0].read_bytes())
-    monkeypatch.setattr(stream, "read_eight_bit", lambda *_: pytest.fail("it is known"))
+    monkeypatch.setattr(feature_stream, "read_eight_bit", lambda *_: pytest.fail("it is known"))
     assert whole(open_stream(tmp_path / "cache"), [copy]) == before
 
 
@@ -412,13 +412,13 @@ def test_only_a_few_images_are_read_ahead(
 ) -> None:
     """Memory stays bounded whatever the number of images: what is read is soon used."""
     read: list[Path] = []
-    honest = stream.read_eight_bit
+    honest = feature_stream.read_eight_bit
 
     def counted(path: Path, window: object) -> np.ndarray:
         read.append(path)
         return honest(path, window)
 
-    monkeypatch.setattr(stream, "read_eight_bit", counted)
+    monkeypatch.setattr(feature_stream, "read_eight_bit", counted)
     batches = open_stream(None).batches(images * 20, size=4)
     for number in range(1, 6):
         next(batches)

@@ -21,8 +21,8 @@ from blemish.detectors.duet import Duet
 from blemish.detectors.padim import Moments, Padim, mahalanobis
 from blemish.detectors.patchcore import Patchcore
 from blemish.features.backbone import open_backbone
+from blemish.features.feature_stream import FeatureStream
 from blemish.features.session import open_session
-from blemish.features.stream import FeatureStream
 from blemish.graph import blocks
 from blemish.graph.builder import OPSET, Graph, model, serialize, tensor
 from blemish.graph.join import join

@@ -18,7 +18,7 @@ from streams import cut, masks, noise, write
 
 from blemish.dataset import Dataset, findings, open_dataset
 from blemish.dataset.duplicates import same_content
-from blemish.dataset.header import image_size
+from blemish.dataset.image_header import image_size
 from blemish.dataset.paths import listing
 from blemish.errors import DatasetError, ImageError
 from blemish.features.cache import image_key

@@ -8,7 +8,7 @@ import pytest
 from trees import link, tree
 
 from blemish.dataset import open_dataset
-from blemish.dataset.loose import open_images
+from blemish.dataset.inspection_images import open_images
 from blemish.errors import DatasetError
 from blemish.images import image_files, image_names
 

@@ -131,7 +131,7 @@ SLOWLY = """
 import sys, time
 from blemish.cli import main
 from blemish.detectors import patchcore
-from blemish.features.stream import FeatureStream
+from blemish.features.feature_stream import FeatureStream
 
 def slow(function, seconds):
     def slowly(*arguments):

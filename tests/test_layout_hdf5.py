@@ -14,7 +14,7 @@ from running import Cli
 from streams import cut, masks, noise, write
 
 from blemish.dataset import open_dataset
-from blemish.dataset.stream import has_foreground
+from blemish.dataset.hdf5_stream import has_foreground
 from blemish.errors import BlemishError, DatasetError, ImageError
 
 QUICK = ("--size", 64, "--detector", "patchcore", "--set", "bank=50", "--quiet")

@@ -29,8 +29,8 @@ from blemish.detectors.base import FittedDetector  # noqa: E402
 from blemish.detectors.mixed import Mixed  # noqa: E402
 from blemish.errors import BlemishError  # noqa: E402
 from blemish.features.backbone import open_backbone  # noqa: E402
+from blemish.features.feature_stream import FeatureStream  # noqa: E402
 from blemish.features.import_backbone import import_backbone  # noqa: E402
-from blemish.features.stream import FeatureStream  # noqa: E402
 from blemish.images import Recipe  # noqa: E402
 from blemish.metrics.image import auroc  # noqa: E402
 from blemish.model.artifact import open_artifact  # noqa: E402

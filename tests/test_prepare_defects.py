@@ -12,9 +12,9 @@ from running import Cli
 from scans import SIZE, recipe_at, save_scans, scan, stacks, with_spot
 
 from blemish.dataset import open_dataset
-from blemish.prepare.defects import prepare_defects, square
-from blemish.prepare.recipe import open_recipe
-from blemish.prepare.stream import prepare_stream
+from blemish.prepare.defect_patches import prepare_defects, square
+from blemish.prepare.patch_recipe import open_recipe
+from blemish.prepare.supervised_stream import prepare_stream
 
 PLACES = [  # row, column, radius, group
     (120, 160, 3, "points"),

@@ -17,8 +17,8 @@ from blemish.dataset import open_dataset
 from blemish.images.reading import read_image, read_mask
 from blemish.prepare import grid
 from blemish.prepare.grid import kind_of, prepare_grid
-from blemish.prepare.marks import Mark, Shown
-from blemish.prepare.recipe import GridSettings, open_recipe
+from blemish.prepare.known_defects import DefectMask, KnownDefect
+from blemish.prepare.patch_recipe import GridSettings, open_recipe
 
 TABLE = """plate,split,kind,group,x,y,left,top,width,height,area
 test_3,test,pinhole,points,100,80,97,77,7,7,37
@@ -118,7 +118,9 @@ def test_neighbours_are_a_stride_apart_and_the_last_reaches_the_edge(made):
 )
 def test_a_sliver_of_a_defect_is_neither_good_nor_defective(left, expected):
     """A defect of 20 x 100 pixels, of which a window of 64 holds more or less."""
-    defect = Shown(Mark("k", "g", 50, 10, (0, 0, 20, 100)), 0, 0, np.ones((20, 100), bool))
+    defect = DefectMask(
+        KnownDefect("k", "g", 50, 10, (0, 0, 20, 100)), 0, 0, np.ones((20, 100), bool)
+    )
     settings = GridSettings(least_share=0.5, least_pixels=200)
     found = kind_of([defect], (0, left, 64, left + 64), settings)
     if expected == "sliver":
@@ -128,8 +130,10 @@ def test_a_sliver_of_a_defect_is_neither_good_nor_defective(left, expected):
 
 
 def test_of_two_defects_the_one_with_more_pixels_names_the_patch():
-    small = Shown(Mark("a", "a", 3, 3, (0, 0, 5, 5)), 0, 0, np.ones((5, 5), bool))
-    large = Shown(Mark("b", "b", 20, 20, (10, 10, 30, 30)), 10, 10, np.ones((20, 20), bool))
+    small = DefectMask(KnownDefect("a", "a", 3, 3, (0, 0, 5, 5)), 0, 0, np.ones((5, 5), bool))
+    large = DefectMask(
+        KnownDefect("b", "b", 20, 20, (10, 10, 30, 30)), 10, 10, np.ones((20, 20), bool)
+    )
     defect, mask = kind_of([small, large], (0, 0, 64, 64), GridSettings())
     assert defect is large
     assert mask.sum() == 25 + 400

@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scans import scan
 
+from blemish.prepare.patch_recipe import Augmentation
 from blemish.prepare.patches import cut, draw_spot, draw_turn, lit, plain, turned
-from blemish.prepare.places import Region
-from blemish.prepare.recipe import Augmentation
+from blemish.prepare.region_of_interest import RegionOfInterest
 
 SIZE = 64
 TURNED = Augmentation(1.0, rotation_deg=45, shear_deg=20, scale=(0.9, 1.1))
 
 
-def spots(settings_: Augmentation, region: Region, count: int = 60):
+def spots(settings_: Augmentation, region: RegionOfInterest, count: int = 60):
     places = region.places(SIZE)
     for seed in range(count):
         rng = np.random.default_rng(seed)
@@ -31,7 +31,7 @@ def test_no_pixel_is_padded_or_mirrored(kind):
     plate[40:160, 40:200] = 100
     cells = np.zeros((200, 240), bool)
     cells[40:160, 40:200] = True
-    region = Region((200, 240), 1, cells)
+    region = RegionOfInterest((200, 240), 1, cells)
     found = list(spots(TURNED, region))
     assert sum(not spot.plain for spot in found) > 30
     for spot in found:
@@ -40,7 +40,7 @@ def test_no_pixel_is_padded_or_mirrored(kind):
 
 def test_at_the_plates_own_edge_too():
     plate = np.full((90, 90), 50, np.uint8)
-    region = Region.whole((90, 90))
+    region = RegionOfInterest.whole((90, 90))
     found = list(spots(TURNED, region))
     assert any(spot.plain for spot in found)
     for spot in found:
@@ -53,7 +53,7 @@ def test_the_transform_says_which_pixel_of_the_plate_is_shown(seed):
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[:400, :400]
     plate = np.stack([columns, rows, columns], axis=2).astype(np.uint16) * 100
-    region = Region.whole((400, 400))
+    region = RegionOfInterest.whole((400, 400))
     spot = draw_spot(region, region.places(SIZE), SIZE, draw_turn(TURNED, rng), rng)
     patch = cut(plate, spot, SIZE)
     for x, y in ((0, 0), (SIZE - 1, 0), (17, 45)):

@@ -11,8 +11,8 @@ from scans import SHAPE, recipe_at, save_scans, scan
 
 from blemish.errors import DatasetError
 from blemish.images.reading import read_image
+from blemish.prepare.patch_recipe import Augmentation, open_recipe
 from blemish.prepare.plates import plate_files
-from blemish.prepare.recipe import Augmentation, open_recipe
 
 
 def opened(tmp_path: Path, text: str, **options: str):

@@ -9,26 +9,26 @@ from hypothesis import strategies as st
 from scans import PLATE, plate_at, scan
 
 from blemish.errors import DatasetError
-from blemish.prepare.places import Region, count_of, place_at
-from blemish.prepare.recipe import RegionSettings
-from blemish.prepare.region import find_region, touched
+from blemish.prepare.patch_recipe import RegionSettings
+from blemish.prepare.region_of_interest import RegionOfInterest, count_of, place_at
+from blemish.prepare.region_segmentation import cells_under, find_region
 from blemish.simulator.simulate import simulate_plate
 
 
-def pixels_of(region: Region):
+def pixels_of(region: RegionOfInterest):
     """The region as bool [H, W]."""
     full = region.cells.repeat(region.side, axis=0).repeat(region.side, axis=1)
     return full[: region.shape[0], : region.shape[1]]
 
 
 @st.composite
-def regions(draw) -> Region:
+def regions(draw) -> RegionOfInterest:
     side = draw(st.sampled_from([1, 2, 4]))
     height, width = draw(st.integers(5, 40)), draw(st.integers(5, 40))
     shape = (-(-height // side), -(-width // side))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     cells = rng.random(shape) < draw(st.sampled_from([0.7, 0.95, 1.0]))
-    return Region((height, width), side, cells)
+    return RegionOfInterest((height, width), side, cells)
 
 
 @given(regions(), st.integers(1, 12))
@@ -65,20 +65,20 @@ def test_windows_lie_inside_and_reach_the_edges(region, size, stride):
 
 
 def test_a_sliding_window_steps_by_the_stride_and_ends_at_the_edge():
-    windows = Region.whole((700, 600)).windows(256, 160)
+    windows = RegionOfInterest.whole((700, 600)).windows(256, 160)
     assert sorted({top for top, _ in windows}) == [0, 160, 320, 444]
     assert sorted({left for _, left in windows}) == [0, 160, 320, 344]
-    assert Region.whole((256, 256)).windows(256, 160) == [(0, 0)]
+    assert RegionOfInterest.whole((256, 256)).windows(256, 160) == [(0, 0)]
 
 
 def test_nothing_beyond_the_plate_is_in_the_region():
-    region = Region.whole((100, 90))
+    region = RegionOfInterest.whole((100, 90))
     assert region.contains(0, 0, 100, 90)
     assert not region.contains(-1, 0, 10, 10)
     assert not region.contains(0, 0, 101, 10)
 
 
-def agreement(region: Region, truth) -> float:
+def agreement(region: RegionOfInterest, truth) -> float:
     """Intersection over union of the region and the truth."""
     found = pixels_of(region)
     return float((found & truth).sum() / (found | truth).sum())
@@ -170,5 +170,5 @@ def test_a_plate_of_one_grey_is_taken_whole_and_background_alone_is_refused():
 def test_a_cell_is_touched_by_one_pixel():
     mask = np.zeros((10, 9), bool)
     mask[9, 8] = True
-    region = Region((10, 9), 4, np.ones((3, 3), bool))
-    assert np.argwhere(touched(mask, region)).tolist() == [[2, 2]]
+    region = RegionOfInterest((10, 9), 4, np.ones((3, 3), bool))
+    assert np.argwhere(cells_under(mask, region)).tolist() == [[2, 2]]

@@ -19,8 +19,8 @@ from scans import RECIPE, SIZE, plate_at, recipe_at, save_scans, scan, stacks, w
 from blemish.dataset import open_dataset
 from blemish.images.reading import read_image, read_mask
 from blemish.prepare import journal, stream_file
-from blemish.prepare.recipe import open_recipe
-from blemish.prepare.stream import prepare_stream
+from blemish.prepare.patch_recipe import open_recipe
+from blemish.prepare.supervised_stream import prepare_stream
 
 LONG = 2000
 
@@ -256,7 +256,7 @@ def test_a_worker_that_is_killed_ends_in_a_sentence(cli: Cli, recipe, tmp_path, 
 
         def shutdown(self, **_: object) -> None: ...
 
-    monkeypatch.setattr("blemish.prepare.processes.ProcessPoolExecutor", Pool)
+    monkeypatch.setattr("blemish.prepare.worker_pool.ProcessPoolExecutor", Pool)
     run = cli("prepare", "stream", recipe, "-o", tmp_path / "s.h5", "--workers", 2)
     run.refusal("ended from outside", "the same command goes on")
 

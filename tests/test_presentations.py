@@ -22,7 +22,7 @@ from blemish.detectors._pictures import Pictures, refuse_small_patches
 from blemish.detectors._presentations import Presentation, Presentations, Shown
 from blemish.errors import DatasetError, ImageError
 from blemish.images import Recipe, Window, crops
-from blemish.prepare.recipe import Augmentation
+from blemish.prepare.patch_recipe import Augmentation
 from blemish.synthesis import Synthetic
 
 SIZE = 32

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from plates import dent_mask, dented, plate, save, save_dented, save_good
 
 from blemish.dataset import Dataset
-from blemish.dataset.defective import open_defects
+from blemish.dataset.defect_images import open_defects
 from blemish.errors import DatasetError, ImageError
 from blemish.features.cache import picture_name
 from blemish.images import Recipe, Window, read_image, read_mask

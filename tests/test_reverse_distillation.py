@@ -25,8 +25,8 @@ from blemish.detectors.reverse_distillation import (  # noqa: E402
 )
 from blemish.errors import BlemishError  # noqa: E402
 from blemish.features.backbone import open_backbone  # noqa: E402
-from blemish.features.stream import FeatureStream  # noqa: E402
-from blemish.features.table import FeatureTable  # noqa: E402
+from blemish.features.feature_stream import FeatureStream  # noqa: E402
+from blemish.features.feature_table import FeatureTable  # noqa: E402
 from blemish.graph.builder import Graph, feature_model  # noqa: E402
 from blemish.images import Recipe  # noqa: E402
 

@@ -16,11 +16,19 @@ from running import finished
 import blemish.simulator
 from blemish.errors import BlemishError
 from blemish.simulator import SimulatedPlate, defects, design, modalities, simulate_plate
+from blemish.simulator.defect_placement import (
+    APART,
+    BOUND,
+    NEAR,
+    SMALLEST,
+    VISIBLE,
+    drawn_kinds,
+    marked,
+)
 from blemish.simulator.design import LAYERS, draw_design
-from blemish.simulator.fields import PERIOD, Drift, Texture, Window
-from blemish.simulator.placing import APART, BOUND, NEAR, SMALLEST, VISIBLE, drawn_kinds, marked
-from blemish.simulator.plate import TILE, seen, tiles
 from blemish.simulator.printing import MARGIN, print_plate
+from blemish.simulator.random_fields import PERIOD, Drift, PlateWindow, Texture
+from blemish.simulator.scan import TILE, scan_window, tiles
 
 HEIGHT, WIDTH = 560, 640
 MODALITIES = ("bright_field", "dark_field", "transmission")
@@ -144,29 +152,29 @@ def test_windows_meet_without_a_seam() -> None:
     printed = print_plate(draw_design(3, HEIGHT, WIDTH), np.random.default_rng(0))
     for modality in MODALITIES:
         scan = modalities.scanner(modality, np.random.default_rng(1), HEIGHT, WIDTH)
-        large = seen(printed, scan, Window(100, 100, 400, 400), [])
-        small = seen(printed, scan, Window(250, 200, 120, 150), [])
+        large = scan_window(printed, scan, PlateWindow(100, 100, 400, 400), [])
+        small = scan_window(printed, scan, PlateWindow(250, 200, 120, 150), [])
         assert np.abs(large[150:270, 100:250] - small).max() < 0.1
 
 
 @given(st.integers(1, 2000), st.integers(1, 2000))
 def test_tiles_cover_a_plate_once(height: int, width: int) -> None:
     covered = np.zeros((height, width), np.uint8)
-    for window in tiles(Window(0, 0, height, width)):
+    for window in tiles(PlateWindow(0, 0, height, width)):
         assert max(window.shape) <= TILE
-        covered[window.inside(Window(0, 0, height, width))] += 1
+        covered[window.inside(PlateWindow(0, 0, height, width))] += 1
     assert (covered == 1).all()
 
 
 def test_a_texture_repeats_and_a_drift_is_slow() -> None:
     rng = np.random.default_rng(0)
     for texture in (Texture.drawn(rng, 2.0), Texture.mesh(5.0, 0.4, 1.0)):
-        here = texture.at(Window(-MARGIN, 30, 50, 60))
-        assert np.array_equal(here, texture.at(Window(PERIOD - MARGIN, 30 + PERIOD, 50, 60)))
+        here = texture.at(PlateWindow(-MARGIN, 30, 50, 60))
+        assert np.array_equal(here, texture.at(PlateWindow(PERIOD - MARGIN, 30 + PERIOD, 50, 60)))
     mesh = Texture.mesh(5.0, 0.4, 1.0).values
     assert np.abs(mesh[PERIOD] - mesh[0]).max() < 1e-3
     drift = Drift.drawn(rng, 3000, 3000, 400)
-    values = drift.at(Window(0, 0, 800, 800))
+    values = drift.at(PlateWindow(0, 0, 800, 800))
     assert values.std() > 0.1
     assert np.abs(np.diff(values, axis=0)).max() < 0.02
 
@@ -182,7 +190,7 @@ def test_every_kind_shows_in_every_modality(modality: str, kind: str) -> None:
     assert found.kind == kind
     assert found.group == defects.group(kind)
     assert found.area == defective.mask.sum() >= SMALLEST
-    whole = Window(0, 0, HEIGHT, WIDTH)
+    whole = PlateWindow(0, 0, HEIGHT, WIDTH)
     assert np.array_equal(defective.mask[found.window.inside(whole)], found.mask)
     change = np.abs(defective.image.astype(int) - clean.image)
     strongest = np.sort(change[defective.mask])[-SMALLEST:]

@@ -33,8 +33,8 @@ from blemish.detectors.patchcore import Patchcore, grow_bank, learn_space
 from blemish.detectors.softpatch import Softpatch
 from blemish.errors import BlemishError, BudgetExceeded
 from blemish.features.backbone import open_backbone
+from blemish.features.feature_stream import FeatureStream
 from blemish.features.session import open_session
-from blemish.features.stream import FeatureStream
 from blemish.images import Recipe
 from blemish.metrics.image import auroc
 

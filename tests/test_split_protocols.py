@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from split_tables import data, parts_by_side, parts_in, table
 
 from blemish.dataset import Dataset
-from blemish.dataset.splits import Split, divide, protocol_names, untaught
+from blemish.dataset.splits import Split, defect_free_settings, divide, protocol_names
 from blemish.dataset.splits.fractions import fraction_of
 from blemish.dataset.splits.fuiad import fuiad_size
 from blemish.errors import BlemishError, DatasetError
@@ -249,13 +249,13 @@ def test_more_defects_than_the_other_folds_hold() -> None:
 @pytest.mark.parametrize("name", protocol_names())
 def test_without_its_known_defects_a_split_has_the_same_test_and_good_parts(name: str) -> None:
     settings = {key: str(value) for key, value in NEEDED.get(name, {}).items()}
-    without = untaught(name, settings)
+    without = defect_free_settings(name, settings)
     assert (without is None) == (name not in ("fractions", "k_fold"))
     if without is None:
         return
     taught = {"fractions": {"fraction": "1/2"}, "k_fold": {"defects": "yes", "taught": "3"}}[name]
     whole = divide(UNDIVIDED, name, 1, settings | taught).data
-    alone = divide(UNDIVIDED, name, 1, untaught(name, settings | taught)).data
+    alone = divide(UNDIVIDED, name, 1, defect_free_settings(name, settings | taught)).data
     assert alone.split("test").table.equals(whole.split("test").table)
     assert parts_in(alone, "train", "good") == parts_in(whole, "train", "good")
     assert not len(alone.split("train").defective())
@@ -263,8 +263,8 @@ def test_without_its_known_defects_a_split_has_the_same_test_and_good_parts(name
 
 
 def test_a_protocol_that_is_not_there_cannot_part_them() -> None:
-    assert untaught("no_such_protocol", {"k": "3"}) is None
-    assert untaught(None, {}) is None
+    assert defect_free_settings("no_such_protocol", {"k": "3"}) is None
+    assert defect_free_settings(None, {}) is None
 
 
 # fuiad

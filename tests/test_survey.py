@@ -11,7 +11,7 @@ from image_bytes import png16
 from pictured import dataset, save, surface
 
 from blemish.dataset import survey as module
-from blemish.dataset.regions import MOST_REGIONS, regions_of
+from blemish.dataset.mask_regions import MOST_REGIONS, regions_of
 from blemish.dataset.survey import SURVEY, fingerprint, look_at, survey
 from blemish.util.progress import Progress
 from blemish.util.threads import in_order

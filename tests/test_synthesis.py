@@ -20,8 +20,8 @@ from blemish.synthesis import (
 from blemish.synthesis._noise import perlin
 from blemish.synthesis._poisson import blend
 from blemish.synthesis._textures import TEXTURES
-from blemish.synthesis.conformance import CLAUSES, Case, picture
-from blemish.synthesis.visible import Change, Greys, first_visible, noise_of
+from blemish.synthesis.conformance import CLAUSES, GeneratorCase, picture
+from blemish.synthesis.visible import Greys, PixelChange, first_visible, noise_of
 
 NAMES = ["cutpaste", "cutpaste_scar", "nsa", "perlin", "random_walk"]
 
@@ -41,7 +41,7 @@ def extent(mask: np.ndarray) -> int:
 @pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.__name__)
 @pytest.mark.parametrize("name", generator_names())
 def test_every_generator_keeps_the_contract(name, clause):
-    clause(Case(name))
+    clause(GeneratorCase(name))
 
 
 def test_generators_are_found_by_their_file():
@@ -96,7 +96,7 @@ def test_outside_the_mask_nothing_exceeds_the_bound(seed, noise, size, gap):
     image = rng.integers(60, 200, (40, 50), dtype=np.uint8)
     field = cv2.GaussianBlur(rng.normal(0, 1, (30, 32)).astype(np.float32), (0, 0), 2)
     values = image[5:35, 9:41] + np.float32(size / np.abs(field).max()) * field
-    after = first_visible(image, lambda _: Change(5, 9, values, noise, gap))
+    after = first_visible(image, lambda _: PixelChange(5, 9, values, noise, gap))
     step = np.abs(after.image.astype(int) - image)
     assert step[~after.mask].max() <= np.float32(max(3, noise))  # the precision of the bound
     count, labels = cv2.connectedComponents(after.mask.astype(np.uint8))
@@ -111,7 +111,7 @@ def drawn_step(image: np.ndarray, size: float, side: int) -> tuple[np.ndarray, n
     values[:, :] += 2
     values[5 : 5 + side, 5 : 5 + side] += size
     noise = noise_of(image)
-    after = first_visible(image, lambda _: Change(10, 10, values, noise))
+    after = first_visible(image, lambda _: PixelChange(10, 10, values, noise))
     return after.image, after.mask
 
 
@@ -140,7 +140,7 @@ def test_pixels_beyond_the_bound_that_belong_to_no_visible_spot_are_put_back():
     values = image[10:40, 10:40].astype(np.float32)
     values[5:12, 5:12] += 40
     values[20, 20] += 40
-    after = first_visible(image, lambda _: Change(10, 10, values, 4.0))
+    after = first_visible(image, lambda _: PixelChange(10, 10, values, 4.0))
     assert after.mask.sum() == 49
     assert after.image[30, 30] == image[30, 30]
 
@@ -148,7 +148,8 @@ def test_pixels_beyond_the_bound_that_belong_to_no_visible_spot_are_put_back():
 def test_grain_pasted_over_grain_is_not_claimed():
     image, other = grain(64, seed=1), grain(64, seed=2)
     after = first_visible(
-        image, lambda _: Change(8, 8, other[8:48, 8:48].astype(np.float32), noise_of(image), gap=9)
+        image,
+        lambda _: PixelChange(8, 8, other[8:48, 8:48].astype(np.float32), noise_of(image), gap=9),
     )
     assert not after.mask.any()
 

@@ -15,7 +15,7 @@ from running import Cli
 from blemish.calibration.promise import Promise
 from blemish.cli import main
 from blemish.dataset import open_dataset
-from blemish.dataset.defective import open_defects
+from blemish.dataset.defect_images import open_defects
 from blemish.errors import DatasetError
 from blemish.features.cache import picture_name
 from blemish.model.artifact import Artifact, open_artifact, write_artifact

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from blemish.dataset import Dataset
 from blemish.errors import DatasetError
 from blemish.features.backbone import BUNDLED, open_backbone
-from blemish.features.stream import FeatureStream
+from blemish.features.feature_stream import FeatureStream
 from blemish.images import Recipe, find_window
 from blemish.util.progress import Progress, ShowProgress
 

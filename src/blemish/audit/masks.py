@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from blemish.audit.patches import Floats, Mask, Moments, departures, patches, read_cells, without
 from blemish.dataset import Dataset
-from blemish.features.stream import FeatureStream
+from blemish.features.feature_stream import FeatureStream
 from blemish.metrics.image import auroc
 from blemish.util.progress import Progress, ShowProgress
 

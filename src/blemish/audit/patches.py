@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blemish.dataset import Dataset
-from blemish.features.stream import FeatureStream
+from blemish.features.feature_stream import FeatureStream
 from blemish.images import Recipe, read_eight_bit, read_mask, unfit
 from blemish.util.progress import Progress, ShowProgress
 

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from blemish.dataset.delimited import read_delimited
-from blemish.dataset.words import DEFECTIVE_WORDS, GOOD_WORDS, name_some
+from blemish.dataset.csv_file import read_delimited
+from blemish.dataset.label_words import DEFECTIVE_WORDS, GOOD_WORDS, name_some
 from blemish.errors import DatasetError
 from blemish.util.files import replacing
 

@@ -25,8 +25,8 @@ from blemish.audit.masks import judge_masks
 from blemish.audit.review import Doubt, read_review, write_review
 from blemish.audit.scores import Judging, grouped, judged
 from blemish.dataset import Dataset
+from blemish.dataset.label_words import name_some
 from blemish.dataset.paths import absent, is_image_file
-from blemish.dataset.words import name_some
 from blemish.errors import DatasetError
 from blemish.metrics.image import average_precision
 from blemish.util.files import replacing

@@ -21,7 +21,7 @@ from blemish.dataset import Dataset, folds
 from blemish.detectors import open_detector, usual_size
 from blemish.errors import DatasetError
 from blemish.features.backbone import open_backbone
-from blemish.features.stream import FeatureStream
+from blemish.features.feature_stream import FeatureStream
 from blemish.images import Recipe, find_window
 from blemish.inspector import Inspector
 from blemish.util.files import replacing

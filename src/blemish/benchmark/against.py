@@ -20,7 +20,7 @@ from blemish.benchmark.protocol import Metric
 from blemish.benchmark.selection import BySeed, Column, Selection
 from blemish.benchmark.store import Result, Scores
 from blemish.benchmark.trial import Trial
-from blemish.dataset.words import name_some
+from blemish.dataset.label_words import name_some
 from blemish.errors import BlemishError
 from blemish.metrics.difference import (
     Difference,

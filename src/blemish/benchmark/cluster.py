@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from blemish.benchmark.code import Code
 from blemish.benchmark.runs import Job
 from blemish.benchmark.workers import THREADS, Died, Queue
-from blemish.dataset.words import name_some
+from blemish.dataset.label_words import name_some
 from blemish.errors import BlemishError
 from blemish.util.files import is_disk_full
 

@@ -13,7 +13,7 @@ from blemish.benchmark.protocol import Metric
 from blemish.benchmark.selection import BySeed, Column, Selection
 from blemish.benchmark.store import Result, Scores
 from blemish.benchmark.trial import Trial, mean_interval
-from blemish.dataset.words import name_some
+from blemish.dataset.label_words import name_some
 from blemish.metrics.paired import Comparison, holm, mean_comparison
 
 Cells = dict[Column, Cell]

@@ -14,8 +14,8 @@ import blemish
 from blemish.benchmark.code import Code, this_code
 from blemish.benchmark.protocol import Contestant, DataSource, Protocol, SplitChoice, pairs
 from blemish.benchmark.sources import Place, find_place, open_category, open_place
-from blemish.dataset.splits import untaught
-from blemish.dataset.words import name_some
+from blemish.dataset.label_words import name_some
+from blemish.dataset.splits import defect_free_settings
 from blemish.detectors import detector_names, learns_from_defects
 from blemish.discovery import files_seen
 from blemish.errors import BlemishError, DatasetError
@@ -210,14 +210,14 @@ def _runs(
     runs = [
         dataclasses.replace(whole, split_settings=pairs(settings)) for settings in split.each_fold()
     ]
-    if split.train_folders or untaught(split.protocol, {}) is None:
+    if split.train_folders or defect_free_settings(split.protocol, {}) is None:
         return runs
-    return runs if learns_from_defects(detector.name) else [_untaught(run) for run in runs]
+    return runs if learns_from_defects(detector.name) else [_defect_free(run) for run in runs]
 
 
-def _untaught(run: Run) -> Run:
+def _defect_free(run: Run) -> Run:
     """The run that those splits share which differ in the known defects that train alone."""
-    settings = untaught(run.split, dict(run.split_settings)) or {}
+    settings = defect_free_settings(run.split, dict(run.split_settings)) or {}
     return dataclasses.replace(run, variant="", split_settings=pairs(settings))
 
 

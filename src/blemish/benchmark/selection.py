@@ -13,7 +13,7 @@ from blemish.benchmark.protocol import pairs, settings_by_fold
 from blemish.benchmark.runs import Pairs, Run
 from blemish.benchmark.store import Result
 from blemish.benchmark.trial import Trial
-from blemish.dataset.splits import untaught
+from blemish.dataset.splits import defect_free_settings
 from blemish.util.durations import in_words
 
 BySeed = dict[int, Trial]
@@ -160,7 +160,7 @@ def _places(block: Block, category: str) -> Iterator[list[Place]]:
     own = place_of(block, category)
     folds = settings_by_fold(dict(block.split_settings), block.folds)
     yield [replace(own, split_settings=pairs(settings)) for settings in folds]
-    shared = [untaught(block.split, settings) for settings in folds]
+    shared = [defect_free_settings(block.split, settings) for settings in folds]
     known = [settings for settings in shared if settings is not None]
     if known:
         yield [replace(own, variant="", split_settings=pairs(settings)) for settings in known]

@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _parts(options: argparse.Namespace) -> dict[str, list[tuple[str | None, Path]]]:
     """The (view, image) pairs of every part; a picture is its own part unless told otherwise."""
-    from blemish.dataset.loose import open_images
+    from blemish.dataset.inspection_images import open_images
 
     parts: dict[str, list[tuple[str | None, Path]]] = {}
     images = open_images(options.paths, parts=options.parts, part_pattern=options.part_pattern)

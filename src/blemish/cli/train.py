@@ -149,7 +149,7 @@ def _warm_start(options: argparse.Namespace) -> tuple[Start, Plan]:
         raise BlemishError(
             f"{alone} needs {lacking}: a model, and pictures of real defects to teach it"
         )
-    from blemish.dataset.defective import open_defects
+    from blemish.dataset.defect_images import open_defects
     from blemish.features.cache import default_folder
     from blemish.training.warm_start import open_warm_start, plan_of
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from blemish.dataset.check import Finding, ensure_sound, findings
-from blemish.dataset.open import open_dataset
+from blemish.dataset.opener import open_dataset
 from blemish.dataset.splits import folds, hold_out
 from blemish.dataset.table import COLUMNS, Dataset, Row
 

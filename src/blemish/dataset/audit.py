@@ -12,9 +12,9 @@ import polars as pl
 
 from blemish.dataset import shortcuts
 from blemish.dataset.check import Finding, by_severity, findings, of_kind
+from blemish.dataset.label_words import name_some
 from blemish.dataset.near_duplicates import near_duplicates
 from blemish.dataset.table import Dataset
-from blemish.dataset.words import name_some
 from blemish.util.progress import ShowProgress
 
 USUAL = 0.8  # share of a category's images that makes a size or a number of channels usual

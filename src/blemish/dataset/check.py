@@ -9,10 +9,10 @@ from typing import Literal
 import polars as pl
 
 from blemish.dataset.duplicates import same_content
-from blemish.dataset.header import sizes_below
+from blemish.dataset.image_header import sizes_below
+from blemish.dataset.label_words import name_some
 from blemish.dataset.paths import relative_paths
 from blemish.dataset.table import Dataset
-from blemish.dataset.words import name_some
 from blemish.errors import DatasetError, ImageError
 from blemish.images import mask_files
 

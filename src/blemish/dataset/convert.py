@@ -10,20 +10,20 @@ from pathlib import Path
 import polars as pl
 
 from blemish.dataset.file_names import folder_names, free_name
-from blemish.dataset.header import image_size
+from blemish.dataset.image_copies import CopyMethod, ShowCount, copy_images, draw_mask
+from blemish.dataset.image_header import image_size
+from blemish.dataset.label_words import SPLIT_WORDS, name_some
 from blemish.dataset.layouts.mvtec import GOOD, MASKS
 from blemish.dataset.licence import licence_files
 from blemish.dataset.parts import FILE_NAME
 from blemish.dataset.paths import is_image_file, listing
-from blemish.dataset.placing import Placing, ShowCount, draw_mask, place_all
 from blemish.dataset.table import COLUMNS, Dataset
-from blemish.dataset.words import SPLIT_WORDS, name_some
 from blemish.errors import DatasetError
 from blemish.util.files import filling, inside, replacing
 
 
 @dataclass(frozen=True)
-class Converted:
+class ConversionSummary:
     """What was written to `path`: images linked (hard), copied, or decoded into new PNG files.
 
     `masks_left_out` counts those that the layout has no place for: of good images, and of images
@@ -42,10 +42,10 @@ class Converted:
 def to_mvtec(
     data: Dataset,
     folder: Path,
-    placing: Placing = "link or copy",
+    placing: CopyMethod = "link or copy",
     *,
     progress: ShowCount | None = None,
-) -> Converted:
+) -> ConversionSummary:
     """Write a data set in the layout of MVTec AD into a new folder, whole or not at all.
 
     Several categories get a folder each, with its `parts.csv` where parts or views are known. Masks
@@ -61,21 +61,23 @@ def to_mvtec(
 def fill_mvtec(
     data: Dataset,
     folder: Path,
-    placing: Placing = "link or copy",
+    placing: CopyMethod = "link or copy",
     *,
     progress: ShowCount | None = None,
-) -> Converted:
+) -> ConversionSummary:
     """`to_mvtec` into a folder that is there, and that the caller fills further."""
     _refuse_unlabelled(data)
     table = _planned(data)
     masks = table.drop_nulls("new_mask").select("image", "mask", "new_mask")
-    placed = place_all(data.root, table.select("image", "new"), folder, placing, progress)
+    placed = copy_images(data.root, table.select("image", "new"), folder, placing, progress)
     for image, mask, target in masks.iter_rows():
         draw_mask(data.root / mask, image_size(data.root / image), inside(folder, target))
     _write_parts(table, folder)
     _copy_terms(data, folder)
     left_out = len(data) - data.table["mask"].null_count() - masks.height
-    return Converted(folder, len(data), **placed, masks=masks.height, masks_left_out=left_out)
+    return ConversionSummary(
+        folder, len(data), **placed, masks=masks.height, masks_left_out=left_out
+    )
 
 
 def refuse_target(data: Dataset, folder: Path) -> None:
@@ -87,10 +89,10 @@ def refuse_target(data: Dataset, folder: Path) -> None:
 def to_table(
     data: Dataset,
     file: Path,
-    placing: Placing | None = None,
+    placing: CopyMethod | None = None,
     *,
     progress: ShowCount | None = None,
-) -> Converted:
+) -> ConversionSummary:
     """Write a data set as a .csv or .parquet table, with paths relative to its folder.
 
     Without `placing` the images stay, so that the folder must be the data set's root or one above;
@@ -106,12 +108,12 @@ def to_table(
     prefix = "" if before == "." else before + "/"
     paths = [(prefix + pl.col(column)).alias(column) for column in ("image", "mask")]
     _write_table(_unnamed_parts(data.table).with_columns(paths), file)
-    return Converted(file, len(data), masks=data.table["mask"].drop_nulls().n_unique())
+    return ConversionSummary(file, len(data), masks=data.table["mask"].drop_nulls().n_unique())
 
 
 def _table_beside_images(
-    data: Dataset, file: Path, placing: Placing, progress: ShowCount | None
-) -> Converted:
+    data: Dataset, file: Path, placing: CopyMethod, progress: ShowCount | None
+) -> ConversionSummary:
     refuse_target(data, file.parent)
     new = {f"new_{column}": _as_files(data.table[column]) for column in ("image", "mask")}
     table = data.table.with_columns(**new)
@@ -120,14 +122,14 @@ def _table_beside_images(
     whole = pl.col("mask") == pl.col("new_mask")
     drawn = masks.filter(~whole).select("image", "mask", "new_mask")
     with filling(file.parent) as folder:
-        placed = place_all(data.root, images, folder, placing, progress)
-        place_all(data.root, masks.filter(whole).select("mask", "new_mask"), folder, placing)
+        placed = copy_images(data.root, images, folder, placing, progress)
+        copy_images(data.root, masks.filter(whole).select("mask", "new_mask"), folder, placing)
         for image, mask, target in drawn.iter_rows():
             draw_mask(data.root / mask, image_size(data.root / image), inside(folder, target))
         _copy_terms(data, folder)
         named = _unnamed_parts(table).with_columns(image="new_image", mask="new_mask")
         _write_table(named, folder / file.name)
-    return Converted(file, len(data), **placed, masks=masks.height)
+    return ConversionSummary(file, len(data), **placed, masks=masks.height)
 
 
 def _planned(data: Dataset) -> pl.DataFrame:

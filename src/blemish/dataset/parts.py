@@ -7,10 +7,10 @@ from pathlib import Path
 
 import polars as pl
 
-from blemish.dataset.delimited import read_delimited
+from blemish.dataset.csv_file import read_delimited
+from blemish.dataset.label_words import label_of, name_some
 from blemish.dataset.paths import below, match_key
 from blemish.dataset.table import Dataset, qualify_parts
-from blemish.dataset.words import label_of, name_some
 from blemish.errors import DatasetError
 from blemish.images import hdf5
 from blemish.util.files import inside, leads_out

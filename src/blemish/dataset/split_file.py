@@ -9,10 +9,10 @@ from typing import Any
 
 import polars as pl
 
+from blemish.dataset.label_words import name_some
 from blemish.dataset.paths import match_keys
 from blemish.dataset.splits import Split, hide_labels
 from blemish.dataset.table import COLUMNS, SPLITS, Dataset
-from blemish.dataset.words import name_some
 from blemish.errors import DatasetError
 from blemish.util.files import replacing
 

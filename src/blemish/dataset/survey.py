@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from blemish.dataset.regions import regions_of
+from blemish.dataset.mask_regions import regions_of
 from blemish.dataset.table import Dataset
 from blemish.errors import ImageError
 from blemish.images import read_image, read_mask

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from blemish.dataset import open_dataset
 from blemish.demo.job import Product
-from blemish.demo.plate_set import Counts, draw_plates
+from blemish.demo.steel_plate_set import SplitSizes, draw_plates
 from blemish.detectors.base import ShowProgress
 from blemish.errors import DatasetError
 
@@ -34,7 +34,7 @@ def solar_cells() -> Product:
 
 
 def drawn_plates(
-    folder: Path, counts: Counts | None = None, *, progress: ShowProgress | None = None
+    folder: Path, counts: SplitSizes | None = None, *, progress: ShowProgress | None = None
 ) -> Product:
     """Metal plates, drawn into `folder`. Raises DatasetError if that holds something else."""
     data = open_dataset(draw_plates(folder, counts, progress=progress), layout="mvtec")

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from blemish.errors import BlemishError
+from blemish.features.feature_stream import Batch, FeatureStream
 from blemish.features.session import open_session
-from blemish.features.stream import Batch, FeatureStream
 from blemish.graph import blocks
 from blemish.graph.builder import Graph, feature_model
 

@@ -24,8 +24,8 @@ from blemish.detectors._order import epoch_order
 from blemish.detectors.base import Clock, Progress, ShowProgress
 from blemish.errors import BlemishError
 from blemish.features.device import find_device
-from blemish.features.stream import FeatureStream
-from blemish.features.table import FeatureTable
+from blemish.features.feature_stream import FeatureStream
+from blemish.features.feature_table import FeatureTable
 from blemish.graph.builder import OPSET, Graph
 from blemish.graph.splice import splice
 from blemish.util.files import replacing

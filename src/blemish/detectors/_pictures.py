@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blemish.dataset import Dataset
-from blemish.dataset.header import sizes_below
+from blemish.dataset.image_header import sizes_below
 from blemish.errors import DatasetError
 from blemish.images import Recipe, crop_boxes, fit, hdf5, read_eight_bit, read_mask
 from blemish.images.geometry import resize

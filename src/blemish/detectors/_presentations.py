@@ -24,9 +24,9 @@ from blemish.detectors._pictures import (
 )
 from blemish.errors import DatasetError
 from blemish.images import Recipe
+from blemish.prepare.patch_recipe import Augmentation
 from blemish.prepare.patches import Spot, cut, draw_turn, lit, plain, turned
-from blemish.prepare.places import Region
-from blemish.prepare.recipe import Augmentation
+from blemish.prepare.region_of_interest import RegionOfInterest
 from blemish.synthesis import Generator
 
 Chance = np.random.Generator
@@ -265,9 +265,9 @@ def _shape(picture: Picture) -> tuple[int, int]:
     return picture.pixels.shape[0], picture.pixels.shape[1]
 
 
-def _whole(shape: tuple[int, int]) -> Region:
+def _whole(shape: tuple[int, int]) -> RegionOfInterest:
     """All of a picture as one cell, in which places are found at once."""
-    return Region(shape, max(shape), np.ones((1, 1), bool))
+    return RegionOfInterest(shape, max(shape), np.ones((1, 1), bool))
 
 
 def _rgb(patches: Sequence[Pixels]) -> Pixels:

@@ -11,7 +11,7 @@ from torch import nn
 
 from blemish.detectors._embedding import cells_inside
 from blemish.detectors._network import spread_out
-from blemish.features.table import FeatureTable
+from blemish.features.feature_table import FeatureTable
 
 Doubles = npt.NDArray[np.float64]
 

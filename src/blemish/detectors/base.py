@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from blemish.dataset import Dataset
 from blemish.errors import BudgetExceeded, DatasetError, ImageError
+from blemish.features.feature_stream import FeatureStream
 from blemish.features.session import Session, open_session
-from blemish.features.stream import FeatureStream
 from blemish.util.progress import Progress as Progress
 from blemish.util.progress import ShowProgress as ShowProgress
 

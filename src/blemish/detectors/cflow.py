@@ -42,9 +42,9 @@ from blemish.detectors._network import (
 from blemish.detectors._positions import position_code
 from blemish.detectors.base import Clock, FittedDetector, ShowProgress, need_images
 from blemish.features.backbone import BUNDLED
+from blemish.features.feature_stream import Batch, FeatureStream
+from blemish.features.feature_table import FeatureTable
 from blemish.features.session import open_session
-from blemish.features.stream import Batch, FeatureStream
-from blemish.features.table import FeatureTable
 from blemish.graph import blocks
 from blemish.graph.builder import Graph, feature_model
 from blemish.graph.join import join

@@ -36,8 +36,8 @@ from blemish.detectors._planted import defective_pictures, good_pictures, peaks_
 from blemish.detectors.base import Detector, FittedDetector, Progress, Scores
 from blemish.errors import BudgetExceeded, DatasetError, ImageError
 from blemish.features.backbone import open_backbone
+from blemish.features.feature_stream import FeatureStream
 from blemish.features.session import open_session
-from blemish.features.stream import FeatureStream
 from blemish.images import Recipe
 from blemish.metrics.image import auroc
 

@@ -21,8 +21,8 @@ from blemish.detectors.base import Clock, FittedDetector, ShowProgress, need_ima
 from blemish.detectors.padim import learn_moments, mahalanobis
 from blemish.detectors.patchcore import bank_distance, grow_bank, learn_space
 from blemish.features.backbone import BUNDLED
+from blemish.features.feature_stream import FeatureStream
 from blemish.features.session import open_session
-from blemish.features.stream import FeatureStream
 from blemish.graph import blocks
 from blemish.graph.builder import Graph, feature_model
 from blemish.graph.join import join

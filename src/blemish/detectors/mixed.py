@@ -39,13 +39,13 @@ from blemish.detectors._presentations import Presentations, Shown
 from blemish.detectors.base import Clock, FittedDetector, ShowProgress, need_images
 from blemish.errors import BlemishError
 from blemish.features.backbone import BUNDLED, Backbone
-from blemish.features.stream import FeatureStream
+from blemish.features.feature_stream import FeatureStream
 from blemish.graph import blocks
 from blemish.graph.builder import Graph
 from blemish.graph.join import join
 from blemish.images import Recipe
 from blemish.metrics.image import auroc
-from blemish.prepare.recipe import Augmentation
+from blemish.prepare.patch_recipe import Augmentation
 from blemish.synthesis import GENERATORS, of_same_product, open_generator
 
 RESIZE = "pad"  # a picture smaller than a tile is continued, not stretched

@@ -18,7 +18,7 @@ from blemish.dataset import Dataset
 from blemish.detectors._embedding import Embedding
 from blemish.detectors.base import Clock, FittedDetector, Progress, ShowProgress, need_images
 from blemish.features.backbone import BUNDLED
-from blemish.features.stream import FeatureStream
+from blemish.features.feature_stream import FeatureStream
 from blemish.graph import blocks
 from blemish.graph.builder import Graph
 from blemish.graph.join import join

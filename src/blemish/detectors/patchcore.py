@@ -21,8 +21,8 @@ from blemish.detectors._embedding import Embedding
 from blemish.detectors.base import Clock, FittedDetector, Progress, ShowProgress, need_images
 from blemish.errors import BudgetExceeded, DatasetError
 from blemish.features.backbone import BUNDLED
+from blemish.features.feature_stream import FeatureStream
 from blemish.features.memory_bank import MemoryBank
-from blemish.features.stream import FeatureStream
 from blemish.graph import blocks
 from blemish.graph.builder import Graph
 from blemish.graph.join import join

@@ -31,7 +31,7 @@ from blemish.detectors.base import Clock, FittedDetector, Progress, ShowProgress
 from blemish.detectors.patchcore import Space, grow_bank, learn_space
 from blemish.errors import BlemishError, BudgetExceeded
 from blemish.features.backbone import BUNDLED
-from blemish.features.stream import FeatureStream
+from blemish.features.feature_stream import FeatureStream
 from blemish.graph import blocks
 from blemish.graph.builder import Graph
 from blemish.graph.join import join

@@ -43,7 +43,7 @@ from blemish.detectors._standard import Standard, standardise
 from blemish.detectors.base import Clock, FittedDetector, ShowProgress, need_images
 from blemish.errors import BlemishError
 from blemish.features.backbone import BUNDLED
-from blemish.features.stream import FeatureStream
+from blemish.features.feature_stream import FeatureStream
 from blemish.graph import blocks
 from blemish.graph.builder import Graph
 from blemish.graph.join import join

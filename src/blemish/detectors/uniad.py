@@ -41,8 +41,8 @@ from blemish.detectors._network import (
 from blemish.detectors.base import Clock, FittedDetector, ShowProgress, need_images
 from blemish.errors import BlemishError
 from blemish.features.backbone import BUNDLED
-from blemish.features.stream import FeatureStream
-from blemish.features.table import FeatureTable
+from blemish.features.feature_stream import FeatureStream
+from blemish.features.feature_table import FeatureTable
 from blemish.graph import blocks
 from blemish.graph.builder import Graph
 from blemish.graph.join import join

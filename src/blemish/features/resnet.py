@@ -57,7 +57,7 @@ class Convolution:
 
 
 @dataclass(frozen=True)
-class Block:
+class ResidualBlock:
     """A residual block: convolutions in a row, and the one beside them where shapes change."""
 
     name: str
@@ -68,7 +68,7 @@ class Block:
 STEM = Convolution("conv1", "bn1", 3, 64, 7, 2)
 
 
-def stage(architecture: Architecture, number: int) -> list[Block]:
+def stage(architecture: Architecture, number: int) -> list[ResidualBlock]:
     """The blocks of stage 1 to 4; from stage 2 on, the first block halves the grid."""
     width = 64 * 2 ** (number - 1)
     outputs = width if architecture.bottleneck is None else 4 * width
@@ -90,7 +90,7 @@ def stage(architecture: Architecture, number: int) -> list[Block]:
         if (inputs, stride) != (outputs, 1):
             norm = f"{name}.downsample.1"
             beside = Convolution(f"{name}.downsample.0", norm, inputs, outputs, 1, stride)
-        blocks.append(Block(name, row, beside))
+        blocks.append(ResidualBlock(name, row, beside))
     return blocks
 
 
@@ -210,7 +210,7 @@ def build(
     return serialize(model(graph, [image], outputs, "resnet")), tuple(layers)
 
 
-def _add_block(graph: Graph, x: str, block: Block, state: StateDict) -> str:
+def _add_block(graph: Graph, x: str, block: ResidualBlock, state: StateDict) -> str:
     before = x if block.beside is None else _convolve(graph, x, block.beside, state)
     for conv in block.row[:-1]:
         x = graph.add("Relu", _convolve(graph, x, conv, state), to=f"{conv.name}.relu")

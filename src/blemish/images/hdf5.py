@@ -59,7 +59,7 @@ class _Item:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredImage:
     """An image's bytes as they lie in its file, and `form`, which gives them their meaning.
 
     Images of one form with equal bytes have equal pixels. `offset` is None where an image is not
@@ -172,7 +172,7 @@ def _plain_steps(path: str | os.PathLike[str], names: list[str]) -> list[str]:
     return names
 
 
-def stored(path: str | os.PathLike[str]) -> Stored:
+def stored(path: str | os.PathLike[str]) -> StoredImage:
     """Where the bytes of an image lie; size 0 for one that was never written. Raises ImageError."""
     item = _located(path)
     stack = item.stack
@@ -181,9 +181,9 @@ def stored(path: str | os.PathLike[str]) -> Stored:
             stack.spans = _spans(item)
     form = (item.shape, stack.dtype.str, stack.compression)
     if not len(stack.spans):
-        return Stored(form, item.bytes, None)
+        return StoredImage(form, item.bytes, None)
     offset, size = stack.spans[item.index or 0].tolist()
-    return Stored(form, size, offset)
+    return StoredImage(form, size, offset)
 
 
 def stored_bytes(path: str | os.PathLike[str], last: int | None = None) -> bytes:

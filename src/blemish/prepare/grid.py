@@ -24,20 +24,20 @@ from blemish.dataset.file_names import folder_names
 from blemish.dataset.layouts.mvtec import GOOD, MASKS
 from blemish.dataset.parts import FILE_NAME
 from blemish.errors import ArtifactError, DatasetError
-from blemish.prepare.marks import Marks, Shown, read_marks
-from blemish.prepare.opening import made_of, no_place, region_of
+from blemish.prepare.known_defects import DefectMask, KnownDefects, read_known_defects
+from blemish.prepare.patch_recipe import GridSettings, PatchRecipe
 from blemish.prepare.patches import Box
-from blemish.prepare.places import Mask
+from blemish.prepare.plate_opener import inputs_of, no_place, region_of
 from blemish.prepare.plates import PlateFile, plate_files, read_plate, refuse_mixed_colours
-from blemish.prepare.recipe import GridSettings, Recipe
-from blemish.prepare.unfinished import unfinished
+from blemish.prepare.region_of_interest import Mask
+from blemish.prepare.work_folder import work_folder
 from blemish.util.files import inside, is_disk_full, replacing
 from blemish.util.progress import Progress, ShowProgress
 from blemish.util.threads import in_order
 
 
 @dataclass(frozen=True)
-class Gridded:
+class GridSummary:
     """What was written to `path`: patches by folder, and those that were left out.
 
     `train_left_out` touch a known defect; `test_left_out` hold too little of one to be sure.
@@ -51,7 +51,7 @@ class Gridded:
 
 
 @dataclass(frozen=True, eq=False)
-class _Window:
+class _GridPatch:
     """A patch to be written: its box, its folder, and its mask if it shows a defect."""
 
     box: Box
@@ -60,24 +60,24 @@ class _Window:
 
 
 def prepare_grid(
-    recipe: Recipe, out: Path, *, threads: int = 1, progress: ShowProgress | None = None
-) -> Gridded:
+    recipe: PatchRecipe, out: Path, *, threads: int = 1, progress: ShowProgress | None = None
+) -> GridSummary:
     """Write the patches of a recipe's plates into a new folder, whole or not at all.
 
     It goes on where an earlier call stopped. Raises DatasetError for plates that cannot be used,
     and ArtifactError when the disk is full.
     """
     files = plate_files(recipe)
-    marks = read_marks(recipe, files)
+    known = read_known_defects(recipe, files)
     plates = [plate for split in files.values() for plate in split]
-    work = unfinished(out, made_of("grid", recipe, plates))
+    work = work_folder(out, inputs_of("grid", recipe, plates))
     content, finished = work / "content", work / "finished"
-    kinds = folder_names(marks.kinds(recipe.grid.by), GOOD)
+    kinds = folder_names(known.kinds(recipe.grid.by), GOOD)
     try:
         for done, plate in enumerate(plates, 1):
             note = inside(finished, f"{plate.name}.json")
             if not note.exists():
-                told = _write_plate(plate, recipe, marks, kinds, content, threads)
+                told = _write_plate(plate, recipe, known, kinds, content, threads)
                 with replacing(note) as file:
                     file.write(json.dumps(told).encode())
             if progress:
@@ -97,12 +97,12 @@ def prepare_grid(
         ) from error
     content.rename(out)
     shutil.rmtree(work, ignore_errors=True)
-    return _gridded(out, notes.values())
+    return _summary(out, notes.values())
 
 
 def kind_of(
-    shown: Sequence[Shown], box: Box, settings: GridSettings
-) -> tuple[Shown | None, Mask] | None:
+    shown: Sequence[DefectMask], box: Box, settings: GridSettings
+) -> tuple[DefectMask | None, Mask] | None:
     """The defect that a box of a plate shows most of, or None for none, and all defects' pixels.
 
     None where it holds pixels of defects, but of no defect enough.
@@ -123,8 +123,8 @@ def kind_of(
 
 def _write_plate(
     plate: PlateFile,
-    recipe: Recipe,
-    marks: Marks,
+    recipe: PatchRecipe,
+    known: KnownDefects,
     kinds: Mapping[str, str],
     content: Path,
     threads: int,
@@ -138,10 +138,12 @@ def _write_plate(
         raise no_place(plate.path, recipe)
     boxes = [(top, left, top + size, left + size) for top, left in corners]
     if plate.split == "train":
-        free = marks.off(plate.name, region, recipe.defects.margin)
-        windows = [_Window(box, f"train/{GOOD[0]}", None) for box in boxes if free.contains(*box)]
+        free = known.free_region(plate.name, region, recipe.defects.margin)
+        windows = [
+            _GridPatch(box, f"train/{GOOD[0]}", None) for box in boxes if free.contains(*box)
+        ]
     else:
-        shown = marks.shown(plate.name, region.shape)
+        shown = known.masks_on(plate.name, region.shape)
         windows = list(_test_windows(boxes, shown, kinds, recipe.grid))
     for folder in {window.folder for window in windows}:
         inside(content, folder).mkdir(parents=True, exist_ok=True)
@@ -157,17 +159,20 @@ def _write_plate(
 
 
 def _test_windows(
-    boxes: Iterable[Box], shown: Sequence[Shown], kinds: Mapping[str, str], settings: GridSettings
-) -> Iterable[_Window]:
+    boxes: Iterable[Box],
+    shown: Sequence[DefectMask],
+    kinds: Mapping[str, str],
+    settings: GridSettings,
+) -> Iterable[_GridPatch]:
     for box in boxes:
         found = kind_of(shown, box, settings)
         if found is not None:
             defect, mask = found
-            kind = GOOD[0] if defect is None else kinds[getattr(defect.mark, settings.by)]
-            yield _Window(box, f"test/{kind}", None if defect is None else mask)
+            kind = GOOD[0] if defect is None else kinds[getattr(defect.known, settings.by)]
+            yield _GridPatch(box, f"test/{kind}", None if defect is None else mask)
 
 
-def _write(plate: str, pixels: npt.NDArray[Any], content: Path, window: _Window) -> str:
+def _write(plate: str, pixels: npt.NDArray[Any], content: Path, window: _GridPatch) -> str:
     """Write one patch and its mask; the patch's file, relative to the set."""
     top, left, bottom, right = window.box
     stem = f"{plate}_{top:05}_{left:05}"
@@ -192,7 +197,7 @@ def _write_parts(notes: Mapping[str, Mapping[str, Any]], content: Path) -> None:
         file.write("\n".join(["file,part", *lines, ""]).encode("utf-8"))
 
 
-def _gridded(out: Path, notes: Iterable[Mapping[str, Any]]) -> Gridded:
+def _summary(out: Path, notes: Iterable[Mapping[str, Any]]) -> GridSummary:
     folders: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
     plates = 0
@@ -200,4 +205,6 @@ def _gridded(out: Path, notes: Iterable[Mapping[str, Any]]) -> Gridded:
         plates += 1
         folders.update(name.rpartition("/")[0] for name in note["files"])
         left_out[note["split"]] += note["left_out"]
-    return Gridded(out, plates, dict(sorted(folders.items())), left_out["train"], left_out["test"])
+    return GridSummary(
+        out, plates, dict(sorted(folders.items())), left_out["train"], left_out["test"]
+    )

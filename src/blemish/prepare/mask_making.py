@@ -22,7 +22,7 @@ from blemish.errors import ImageError
 from blemish.images import read_image, read_mask
 from blemish.prepare.mask_cleaning import clean_mask
 from blemish.prepare.mask_settings import MaskSettings
-from blemish.prepare.mask_sheet import MOST_PICTURES, Masked, cell, contact_sheet
+from blemish.prepare.mask_sheet import MOST_PICTURES, MaskedImage, cell, contact_sheet
 from blemish.prepare.pixel_classifier import (
     PixelClassifier,
     Samples,
@@ -31,7 +31,7 @@ from blemish.prepare.pixel_classifier import (
     train,
 )
 from blemish.prepare.scribbles import BACKGROUND, DEFECT, Labels, read_scribbles, refuse_one_label
-from blemish.prepare.scribbles_matching import Matched
+from blemish.prepare.scribbles_matching import ScribbleMatches
 from blemish.util.files import inside, replacing
 from blemish.util.progress import Progress, ShowProgress
 
@@ -42,7 +42,7 @@ _VERSION = 1  # raised when the same settings and scribbles give other masks
 
 
 @dataclass(frozen=True)
-class MasksMade:
+class MaskSummary:
     """Masks by the images' names: `made` now, `kept` from before, `changed` by hand or foreign.
 
     A mask that was changed by hand is never written over. `empty` are those without a defect;
@@ -57,13 +57,13 @@ class MasksMade:
 
 
 def make_masks(
-    matched: Matched,
+    matched: ScribbleMatches,
     out: Path,
     settings: MaskSettings,
     *,
     every: bool = False,
     progress: ShowProgress | None = None,
-) -> MasksMade:
+) -> MaskSummary:
     """Write `out/NAME_mask.png`, 0 and 255, for each scribbled image, taught by the scribbles.
 
     With `every`, for each image of the folder. What is there from the same scribbles, images and
@@ -95,10 +95,10 @@ def make_masks(
         if not mask.any():
             outcome["empty"].append(name)
         if len(cells) < MOST_PICTURES:
-            cells.append((name, cell(Masked(image, mask, labels))))
+            cells.append((name, cell(MaskedImage(image, mask, labels))))
         show(Progress("making masks", number, len(names)))
     _write_png(out / SHEET, contact_sheet(cells))
-    return MasksMade(**{k: tuple(v) for k, v in outcome.items()}, sheet=out / SHEET)
+    return MaskSummary(**{k: tuple(v) for k, v in outcome.items()}, sheet=out / SHEET)
 
 
 def mask_names(images: Sequence[str]) -> dict[str, str]:
@@ -133,7 +133,7 @@ class _Kind:
 
 
 @dataclass(frozen=True, eq=False)
-class _Learnt:
+class _TrainingSamples:
     """What was learnt from each scribbled image, digests of it, and the kind of all images.
 
     `complete` are the images on which both labels are drawn.
@@ -164,8 +164,10 @@ class _Learnt:
         return self.settings.own and name in self.complete
 
 
-def _learn(matched: Matched, settings: MaskSettings, show: ShowProgress) -> _Learnt:
-    learnt = _Learnt(settings)
+def _learn(
+    matched: ScribbleMatches, settings: MaskSettings, show: ShowProgress
+) -> _TrainingSamples:
+    learnt = _TrainingSamples(settings)
     drawn = np.zeros(0, np.uint8)
     for number, (name, scribbles) in enumerate(sorted(matched.scribbles.items()), 1):
         image = learnt.kind.read(matched.folder / name)

@@ -23,7 +23,7 @@ _RED, _GREEN, _OUTLINE = (255, 60, 60), (60, 220, 60), (255, 220, 0)
 
 
 @dataclass(frozen=True, eq=False)
-class Masked:
+class MaskedImage:
     """An image [H, W(, 3)], its mask bool [H, W], and its scribbles if any."""
 
     image: NDArray[Any]
@@ -31,7 +31,7 @@ class Masked:
     labels: Labels | None
 
 
-def cell(masked: Masked) -> Pixels:
+def cell(masked: MaskedImage) -> Pixels:
     """The part of an image that has marks: strokes in it, and beside it the mask's outline.
 
     Returns RGB uint8 [h, w, 3].
@@ -71,7 +71,7 @@ def contact_sheet(cells: Sequence[tuple[str, Pixels]]) -> Pixels:
     return sheet
 
 
-def _part(masked: Masked) -> tuple[int, int, int, int]:
+def _part(masked: MaskedImage) -> tuple[int, int, int, int]:
     """Rows and columns around all that is marked; of an image without marks all of it."""
     height, width = masked.mask.shape
     marked = masked.mask if masked.labels is None else masked.mask | (masked.labels > 0)

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from blemish.prepare.places import Places, Region, place_at
-from blemish.prepare.recipe import Augmentation
+from blemish.prepare.patch_recipe import Augmentation
+from blemish.prepare.region_of_interest import Places, RegionOfInterest, place_at
 
 Pixels = npt.NDArray[Any]
 Transform = npt.NDArray[np.float64]
@@ -53,7 +53,9 @@ def draw_turn(settings: Augmentation, rng: np.random.Generator) -> Transform | N
     return np.asarray(turn)
 
 
-def draw_spot(region: Region, places: Places, size: int, turn: Transform | None, rng: Any) -> Spot:
+def draw_spot(
+    region: RegionOfInterest, places: Places, size: int, turn: Transform | None, rng: Any
+) -> Spot:
     """A place for a turned square of `size` pixels, whose pixels all lie in the region.
 
     `places` are those of a plain square, at least one. Where no turned one fits in TRIES tries, the

@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from blemish.dataset.words import name_some
+from blemish.dataset.label_words import name_some
 from blemish.errors import DatasetError
 from blemish.images import depth, read_image
 from blemish.images.listing import SUFFIXES, image_files
-from blemish.prepare.places import Places, Region
-from blemish.prepare.recipe import Recipe
+from blemish.prepare.patch_recipe import PatchRecipe
+from blemish.prepare.region_of_interest import Places, RegionOfInterest
 from blemish.util.files import inside, replacing
 
 SPLITS = ("train", "test")
@@ -50,7 +50,7 @@ class Plate:
     name: str
     held: npt.NDArray[Any] | Path
     top: int
-    region: Region
+    region: RegionOfInterest
     places: Places
 
     def pixels(self) -> npt.NDArray[Any]:
@@ -70,7 +70,7 @@ def unmap_plates() -> None:
     _mapped.clear()
 
 
-def plate_files(recipe: Recipe) -> dict[str, list[PlateFile]]:
+def plate_files(recipe: PatchRecipe) -> dict[str, list[PlateFile]]:
     """The plates of each split, by name.
 
     Raises DatasetError where a split that the recipe names has none, where two plates have one name
@@ -93,7 +93,7 @@ def plate_files(recipe: Recipe) -> dict[str, list[PlateFile]]:
     return found
 
 
-def read_plate(plate: PlateFile, recipe: Recipe) -> npt.NDArray[Any]:
+def read_plate(plate: PlateFile, recipe: PatchRecipe) -> npt.NDArray[Any]:
     """A plate's pixels; grey where the recipe says so.
 
     Raises DatasetError for one that is smaller than a patch, ImageError as reading does.
@@ -126,7 +126,7 @@ def highest_value(pixels: npt.NDArray[Any]) -> int:
     return 255 if pixels.dtype == np.uint8 else max(255, (1 << int(pixels.max()).bit_length()) - 1)
 
 
-def unpack(plate: PlateFile, recipe: Recipe, folder: Path) -> Path:
+def unpack(plate: PlateFile, recipe: PatchRecipe, folder: Path) -> Path:
     """The plate's pixels as a .npy file below `folder`, which several processes can map."""
     target = inside(folder, f"{plate.name}-{plate.sha256[:16]}.npy")
     if not target.exists():
@@ -139,7 +139,7 @@ def unpack(plate: PlateFile, recipe: Recipe, folder: Path) -> Path:
     return target
 
 
-def _matching(recipe: Recipe, pattern: str) -> Sequence[Path]:
+def _matching(recipe: PatchRecipe, pattern: str) -> Sequence[Path]:
     place = recipe.path(pattern)
     if place.is_dir():
         return image_files(place)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from blemish.dataset.label_words import name_some
 from blemish.dataset.layouts.mvtec import MASKS
 from blemish.dataset.paths import match_key
-from blemish.dataset.words import name_some
 from blemish.errors import DatasetError
 from blemish.images import image_names
 
@@ -16,7 +16,7 @@ SUFFIX = "_scribbles"  # may follow the image's name
 
 
 @dataclass(frozen=True)
-class Matched:
+class ScribbleMatches:
     """Images of a folder, by names relative to it, and the scribbles of those that have any.
 
     `lost` are scribbles without an image.
@@ -28,7 +28,7 @@ class Matched:
     lost: tuple[Path, ...]
 
 
-def match_scribbles(images: Path, scribbles: Path, out: Path) -> Matched:
+def match_scribbles(images: Path, scribbles: Path, out: Path) -> ScribbleMatches:
     """Match the scribbles below a folder to the images below another.
 
     The names without their endings must be alike; of two paths, one must end with the other, so
@@ -67,7 +67,7 @@ def match_scribbles(images: Path, scribbles: Path, out: Path) -> Matched:
             f"no scribbles in {scribbles} match an image in {images}: "
             f"{name_some([path.name for path in lost])}; name them like their images"
         )
-    return Matched(images, tuple(names), found, tuple(lost))
+    return ScribbleMatches(images, tuple(names), found, tuple(lost))
 
 
 def _images(folder: Path, apart: Sequence[Path]) -> list[str]:

@@ -24,7 +24,7 @@ from blemish.errors import ArtifactError, BudgetExceeded
 from blemish.prepare import journal
 from blemish.prepare.patches import Transform
 from blemish.prepare.plates import UNPACKED, unmap_plates
-from blemish.prepare.processes import in_order
+from blemish.prepare.worker_pool import map_in_order
 from blemish.util.files import is_disk_full
 from blemish.util.progress import Progress, ShowProgress
 
@@ -137,7 +137,7 @@ def write_stream(
     done = before = _finished(log, count)
     spans = [(start, min(start + BLOCK, count)) for start in range(done, count, BLOCK)]
     images.touch()
-    results = in_order(_Block(maker, images), spans, max(1, min(workers, len(spans))))
+    results = map_in_order(_Block(maker, images), spans, max(1, min(workers, len(spans))))
     try:
         for (_, stop), record in zip(spans, results, strict=True):
             journal.add(log, record)

@@ -7,7 +7,7 @@ a detector taught by the one is not tested on the same pen.
 
 from __future__ import annotations
 
-from blemish.simulator.placing import PlacedDefect
+from blemish.simulator.defect_placement import PlacedDefect
 from blemish.simulator.simulate import SimulatedPlate, simulate_plate
 
 __all__ = ["PlacedDefect", "SimulatedPlate", "simulate_plate"]

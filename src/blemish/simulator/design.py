@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from blemish.simulator import patterns
-from blemish.simulator.fields import Floats, Pixels
+from blemish.simulator.random_fields import Floats, Pixels
 from blemish.simulator.symbols import WORDS, paste, ruler, symbol, word
 
 LAYERS = ("graphics", "pattern", "ground", "backing")  # from the front to the back

@@ -12,7 +12,7 @@ import numpy as np
 
 import blemish
 from blemish.errors import DatasetError
-from blemish.simulator.fields import Pixels
+from blemish.simulator.random_fields import Pixels
 from blemish.util.files import replacing
 
 NOTE = "simulate.json"

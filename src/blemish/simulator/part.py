@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from blemish.errors import BlemishError
 from blemish.simulator import defects
+from blemish.simulator.defect_placement import SMALLEST, marked
 from blemish.simulator.design import draw_design
-from blemish.simulator.fields import Floats, Mask, Pixels, Window, blurred
-from blemish.simulator.placing import SMALLEST, marked
 from blemish.simulator.printing import MARGIN, Print, print_plate
+from blemish.simulator.random_fields import Floats, Mask, Pixels, PlateWindow, blurred
 from blemish.simulator.surface import Damage, Surface, slopes, surface
 
 VIEWS = 5
@@ -132,8 +132,8 @@ def _marked(clean: Floats, face: Floats, damage: Damage, kind: str) -> Mask:
     return mask
 
 
-def _whole() -> Window:
-    return Window(0, 0, _FACE, _FACE).grown(MARGIN)
+def _whole() -> PlateWindow:
+    return PlateWindow(0, 0, _FACE, _FACE).grown(MARGIN)
 
 
 def _lit(face: Surface, light: _Light) -> Floats:

@@ -51,7 +51,7 @@ class PartSet:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class PartSetSummary:
     """How many parts there are, and in how many views a defect shows."""
 
     train: int
@@ -84,7 +84,9 @@ class _Member:
         return f"{self.category}_{self.number:04}_{code}_C{view + 1}_{_TIME}"
 
 
-def write_parts(folder: Path, what: PartSet, *, progress: ShowProgress | None = None) -> Drawn:
+def write_parts(
+    folder: Path, what: PartSet, *, progress: ShowProgress | None = None
+) -> PartSetSummary:
     """Draw what is not drawn yet, then write the JSON of every category.
 
     A part's folder is written at once, so that a part that is there is done. As in Real-IAD, a view
@@ -105,7 +107,7 @@ def write_parts(folder: Path, what: PartSet, *, progress: ShowProgress | None = 
     entries = [entry for member in members for entry in _entries(folder, member)]
     for batch in range(what.batches):
         _write_json(folder, f"panel{batch + 1}", members, entries)
-    return Drawn(
+    return PartSetSummary(
         train=sum(member.split == "train" for member in members),
         good=sum(member.split == "test" and member.kind is None for member in members),
         defective=sum(member.kind is not None for member in members),

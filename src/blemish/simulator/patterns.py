@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blemish.simulator.fields import Floats
+from blemish.simulator.random_fields import Floats
 
 
 def stripes(rows: Floats, columns: Floats, rng: np.random.Generator) -> Floats:

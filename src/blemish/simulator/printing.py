@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from blemish.simulator.design import LAYERS, Design, Ink
-from blemish.simulator.fields import Drift, Floats, Pixels, Texture, Window
+from blemish.simulator.random_fields import Drift, Floats, Pixels, PlateWindow, Texture
 
 MARGIN = 24  # pixels kept around a plate, and around each window while it is drawn
 
@@ -35,23 +35,23 @@ class Print:
     edge: float
 
     @property
-    def whole(self) -> Window:
+    def whole(self) -> PlateWindow:
         """The window of the plate without its margin."""
         height, width = self.coverage.shape[1:]
-        return Window(0, 0, height - 2 * MARGIN, width - 2 * MARGIN)
+        return PlateWindow(0, 0, height - 2 * MARGIN, width - 2 * MARGIN)
 
-    def covered(self, window: Window) -> Pixels:
+    def covered(self, window: PlateWindow) -> Pixels:
         """The layers' coverage in a window, uint8 [layers, h, w]: a view of the plate's own."""
         rows, columns = window.inside(self.whole.grown(MARGIN))
         return self.coverage[:, rows, columns]
 
-    def share(self, window: Window, layer: int) -> float:
+    def share(self, window: PlateWindow, layer: int) -> float:
         """How much of a window a layer covers, 0 to 1; 0 where the window leaves the plate."""
         if self.whole.shared(window) != window:
             return 0.0
         return float(self.covered(window)[layer].mean()) / 255
 
-    def inked(self, window: Window, covered: Pixels) -> Floats:
+    def inked(self, window: PlateWindow, covered: Pixels) -> Floats:
         """The thickness of ink [layers, h, w] where the stencils let it through.
 
         1 is the thickness intended; `covered` is the coverage in the window, uint8.

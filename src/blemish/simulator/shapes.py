@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from blemish.simulator.fields import Floats
+from blemish.simulator.random_fields import Floats
 
 Path = npt.NDArray[np.float64]
 

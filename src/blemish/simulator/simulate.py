@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from blemish.errors import BlemishError
+from blemish.simulator.defect_placement import PlacedDefect, drawn_kinds, place_defects
 from blemish.simulator.design import draw_design
-from blemish.simulator.fields import Mask, Pixels
 from blemish.simulator.modalities import scanner
-from blemish.simulator.placing import PlacedDefect, drawn_kinds, place_defects
-from blemish.simulator.plate import scanned
 from blemish.simulator.printing import print_plate
+from blemish.simulator.random_fields import Mask, Pixels
+from blemish.simulator.scan import scan_plate
 
 SMALLEST_SIDE = 256  # pixels: a plate holds at least one patch
 LARGEST_SIDE = 32_000  # pixels: OpenCV warps nothing larger
@@ -66,4 +66,4 @@ def simulate_plate(
     mask = np.zeros((height, width), np.bool_)
     for found in placed:
         mask[found.window.inside(printed.whole)] |= found.mask
-    return SimulatedPlate(scanned(printed, scan, damages, plate_seed), mask, placed)
+    return SimulatedPlate(scan_plate(printed, scan, damages, plate_seed), mask, placed)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from blemish.simulator.fields import Floats, Pixels, Window, blurred
 from blemish.simulator.printing import Print
+from blemish.simulator.random_fields import Floats, Pixels, PlateWindow, blurred
 
 _FOIL_REFLECTANCE, _FOIL_DENSITY = 0.035, 0.03
 _HIDING = -2.6  # an intended thickness lets e to the power of this through
@@ -26,7 +26,7 @@ class Damage:
     there is anything of the defect.
     """
 
-    window: Window
+    window: PlateWindow
     extent: Floats
     coverage: Pixels | None = None
     ink: Floats | None = None
@@ -55,7 +55,7 @@ class Surface:
     sparkle: Floats
 
 
-def surface(print_: Print, window: Window, damages: list[Damage]) -> Surface:
+def surface(print_: Print, window: PlateWindow, damages: list[Damage]) -> Surface:
     """The surface of a print in a window, with what defects do to it."""
     here = [(damage, shared) for damage in damages if (shared := window.shared(damage.window))]
     covered = print_.covered(window)
@@ -97,7 +97,7 @@ def slopes(relief: Floats) -> tuple[Floats, Floats]:
     return down, across
 
 
-def _composed(print_: Print, ink: Floats, window: Window) -> Surface:
+def _composed(print_: Print, ink: Floats, window: PlateWindow) -> Surface:
     """Layers seen through the foil: what lies in front hides what lies behind."""
     clear = np.ones(window.shape, np.float32)  # what still shines through from the front
     density = np.full(window.shape, _FOIL_DENSITY, np.float32)

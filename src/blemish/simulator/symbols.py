@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from blemish.simulator.fields import Pixels
+from blemish.simulator.random_fields import Pixels
 
 WORDS = (
     "AUTO", "MODE", "MAX", "OFF", "SET", "REAR", "FRONT", "TEMP", "A/C", "SYNC", "MENU", "ECO",

@@ -1,12 +1,16 @@
 """The contract of a generator as code: `check_generator(name)` raises where it is broken.
 
 Whoever adds a file under `synthesis/` runs it on its name; the tests run it for every generator
-there is. Each clause is a function of a `Case` and can be run alone:
+there is. Each clause is a function of a `GeneratorCase` and can be run alone:
 
-    from blemish.synthesis.conformance import Case, check_generator, check_changes_inside_the_mask
+    from blemish.synthesis.conformance import (
+        GeneratorCase,
+        check_changes_inside_the_mask,
+        check_generator,
+    )
 
     check_generator("mine")
-    check_changes_inside_the_mask(Case("mine"))
+    check_changes_inside_the_mask(GeneratorCase("mine"))
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ KINDS = ("grey", "colour", "deep", "deep colour")
 
 
 @dataclass(frozen=True)
-class Case:
+class GeneratorCase:
     """A generator with its own defaults, and what is drawn for it."""
 
     name: str
@@ -74,12 +78,12 @@ def check_generator(name: str) -> None:
 
     Raises AssertionError with a sentence for the first clause that the generator breaks.
     """
-    case = Case(name)
+    case = GeneratorCase(name)
     for clause in CLAUSES:
         clause(case)
 
 
-def check_is_described_settings(case: Case) -> None:
+def check_is_described_settings(case: GeneratorCase) -> None:
     """A described frozen dataclass, whose presets are settings."""
     generator: Any = case.generator
     assert dataclasses.is_dataclass(generator), f"{case.name} is no dataclass of settings"
@@ -90,7 +94,7 @@ def check_is_described_settings(case: Case) -> None:
         assert settings_of(open_generator(case.name, preset=preset)), f"{case.name}: {preset}"
 
 
-def check_keeps_shape_and_type(case: Case) -> None:
+def check_keeps_shape_and_type(case: GeneratorCase) -> None:
     """The image has the given one's shape and type, the mask is bool; both are arrays of its own.
 
     An empty mask means an unchanged image.
@@ -108,7 +112,7 @@ def check_keeps_shape_and_type(case: Case) -> None:
         assert np.array_equal(image, before), f"{what}: the given image was changed"
 
 
-def check_same_seed_same_pixels(case: Case) -> None:
+def check_same_seed_same_pixels(case: GeneratorCase) -> None:
     """The same seed gives the same pixels and mask, another seed others."""
     image = picture((131, 257))
     first, again, other = (case.drawn(image, seed) for seed in (5, 5, 6))
@@ -117,13 +121,13 @@ def check_same_seed_same_pixels(case: Case) -> None:
     assert not np.array_equal(first.image, other.image), f"{case.name}: all seeds draw the same"
 
 
-def check_mostly_draws(case: Case) -> None:
+def check_mostly_draws(case: GeneratorCase) -> None:
     """Most pictures get a visible defect."""
     found = [case.drawn(picture((128, 128), seed=seed), seed).mask.any() for seed in range(20)]
     assert np.mean(found) >= LEAST_FOUND, f"{case.name} draws on {np.mean(found):.0%} of pictures"
 
 
-def check_changes_inside_the_mask(case: Case) -> None:
+def check_changes_inside_the_mask(case: GeneratorCase) -> None:
     """Outside the mask no pixel changes by more than the larger of three levels and the noise.
 
     The noise is that of a window that the generator chose; hence twice that of the whole picture.
@@ -136,7 +140,7 @@ def check_changes_inside_the_mask(case: Case) -> None:
         assert largest <= max(most, 3.0), told
 
 
-def check_mask_can_be_seen(case: Case) -> None:
+def check_mask_can_be_seen(case: GeneratorCase) -> None:
     """Every spot of the mask has at least six pixels, and changes by six grey levels or more."""
     for image, after in case.pairs():
         level = 16 if image.dtype == np.uint16 else 1
@@ -149,7 +153,7 @@ def check_mask_can_be_seen(case: Case) -> None:
             assert mean >= LEAST_CONTRAST, f"{case.name}: a spot that changes by {mean:.1f} levels"
 
 
-def check_stays_in_the_depth(case: Case) -> None:
+def check_stays_in_the_depth(case: GeneratorCase) -> None:
     """12 bits in 16 stay 12 bits."""
     for _, after in case.pairs(("deep", "deep colour")):
         assert int(after.image.max()) <= 4095, (
@@ -157,7 +161,7 @@ def check_stays_in_the_depth(case: Case) -> None:
         )
 
 
-def check_takes_any_pixels(case: Case) -> None:
+def check_takes_any_pixels(case: GeneratorCase) -> None:
     """Flat, black, white, read-only and non-contiguous images are taken."""
     wide = picture((96, 128))
     for value, kind in ((0, np.uint8), (255, np.uint8), (0, np.uint16), (65535, np.uint16)):
@@ -170,7 +174,7 @@ def check_takes_any_pixels(case: Case) -> None:
         assert same, f"{case.name} draws otherwise on a non-contiguous image"
 
 
-def check_refuses_other_arrays(case: Case) -> None:
+def check_refuses_other_arrays(case: GeneratorCase) -> None:
     """Float pixels, four channels and no pixels at all are refused, with what is wrong."""
     others: dict[str, Pixels] = {
         "float32": np.zeros((16, 16), np.float32),
@@ -189,7 +193,7 @@ def check_refuses_other_arrays(case: Case) -> None:
         assert word in refusal, f"{case.name} refuses, but does not say {word}: {refusal}"
 
 
-CLAUSES: tuple[Callable[[Case], None], ...] = (
+CLAUSES: tuple[Callable[[GeneratorCase], None], ...] = (
     check_is_described_settings,
     check_keeps_shape_and_type,
     check_same_seed_same_pixels,

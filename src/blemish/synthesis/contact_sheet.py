@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from blemish.errors import BlemishError
 from blemish.images import Window, apply_window
-from blemish.synthesis._chance import chance
+from blemish.synthesis._random import image_rng
 from blemish.synthesis._reading import read_pixels
 from blemish.synthesis.base import Generator, Mask, Pixels, Synthetic
 
@@ -44,7 +44,7 @@ def some(images: Sequence[Path], *, count: int, seed: int) -> list[Path]:
         raise BlemishError(f"--count {count} shows nothing; give 1 or more")
     if not images:
         raise BlemishError("there is no good image to put a defect on; name a folder that has some")
-    order = chance(seed, "order").permutation(len(images)).tolist()
+    order = image_rng(seed, "order").permutation(len(images)).tolist()
     return [images[order[number % len(images)]] for number in range(count)]
 
 
@@ -52,7 +52,7 @@ def examples(images: Sequence[Path], generator: Generator, *, seed: int) -> Iter
     """One example on each image. Raises ImageError where one cannot be read or has float pixels."""
     for number, path in enumerate(images):
         before = read_pixels(path)
-        after = generator(before, chance(seed, path.name, number))
+        after = generator(before, image_rng(seed, path.name, number))
         area = int(after.mask.sum())
         yield Example(before, after, f"{path.name}: {area} px" if area else f"{path.name}: none")
 

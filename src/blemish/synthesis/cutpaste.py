@@ -21,7 +21,7 @@ from blemish.synthesis._ranges import (
     uniform,
 )
 from blemish.synthesis.base import Pixels, Synthetic
-from blemish.synthesis.visible import Change, Greys, around, first_visible, noise_of
+from blemish.synthesis.visible import Greys, PixelChange, around, first_visible, noise_of
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Cutpaste:
         """
         return first_visible(image, lambda greys: self._draw(image, greys, rng))
 
-    def _draw(self, image: Pixels, greys: Greys, rng: np.random.Generator) -> Change:
+    def _draw(self, image: Pixels, greys: Greys, rng: np.random.Generator) -> PixelChange:
         shape = image.shape[:2]
         pixels = uniform(rng, self.area) * shape[0] * shape[1]
         aspect = log_uniform(rng, self.aspect)
@@ -59,4 +59,4 @@ class Cutpaste:
         ).tolist()
         piece = image[row : row + height, column : column + width].astype(np.float32)
         noise = noise_of(around(image, top, left, top + height, left + width))
-        return Change(top, left, jittered(piece, self.jitter, rng), noise, gap=9)
+        return PixelChange(top, left, jittered(piece, self.jitter, rng), noise, gap=9)

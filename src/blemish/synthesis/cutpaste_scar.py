@@ -22,7 +22,7 @@ from blemish.synthesis._ranges import (
     uniform,
 )
 from blemish.synthesis.base import Pixels, Synthetic
-from blemish.synthesis.visible import Change, Greys, around, first_visible, noise_of
+from blemish.synthesis.visible import Greys, PixelChange, around, first_visible, noise_of
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class CutpasteScar:
         """
         return first_visible(image, lambda greys: self._draw(image, greys, rng))
 
-    def _draw(self, image: Pixels, greys: Greys, rng: np.random.Generator) -> Change:
+    def _draw(self, image: Pixels, greys: Greys, rng: np.random.Generator) -> PixelChange:
         shape = image.shape[:2]
         height, width = (
             min(max(1, round(self.scale * uniform(rng, sides))), limit)
@@ -73,4 +73,4 @@ class CutpasteScar:
         under = image[top : top + side, left : left + side].astype(np.float32)
         share = share[..., None] if under.ndim == 3 else share
         noise = noise_of(around(image, top, left, top + side, left + side))
-        return Change(top, left, under + (strip - under) * share, noise, gap=5)
+        return PixelChange(top, left, under + (strip - under) * share, noise, gap=5)

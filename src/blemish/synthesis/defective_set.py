@@ -14,13 +14,13 @@ import polars as pl
 from blemish import __version__
 from blemish.dataset import Dataset
 from blemish.dataset.convert import fill_mvtec, refuse_target
+from blemish.dataset.image_copies import CopyMethod, write_png
 from blemish.dataset.layouts.mvtec import MASKS
 from blemish.dataset.parts import FILE_NAME
-from blemish.dataset.placing import Placing, write_png
 from blemish.dataset.splits import hold_out
 from blemish.dataset.table import Row
 from blemish.errors import DatasetError
-from blemish.synthesis._chance import chance
+from blemish.synthesis._random import image_rng
 from blemish.synthesis._reading import read_pixels
 from blemish.synthesis.base import Generator, Synthetic
 from blemish.util.files import filling, inside
@@ -31,7 +31,7 @@ MANIFEST = "synthesis.json"
 
 
 @dataclass(frozen=True)
-class Plan:
+class SynthesisPlan:
     """How many of the test parts get a defect, and how many images are made of each image.
 
     `held_out` is the share of the training parts that become test parts where the set has no good
@@ -52,7 +52,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Made:
+class DefectiveSetSummary:
     """What was written to `path`: good images by split, defective ones, and what is missing.
 
     `none_visible` counts images on which no visible defect could be put and whose part has no other
@@ -73,11 +73,11 @@ def write_defective_set(
     generator: Generator,
     *,
     name: str,
-    plan: Plan,
+    plan: SynthesisPlan,
     manifest: Mapping[str, Any],
-    placing: Placing = "link or copy",
+    placing: CopyMethod = "link or copy",
     progress: ShowProgress | None = None,
-) -> Made:
+) -> DefectiveSetSummary:
     """Write train/good, test/good, test/NAME and ground_truth/NAME into a new folder, or nothing.
 
     Whole parts get a defect, on each of their images, and leave test/good. All test images are
@@ -101,7 +101,7 @@ def write_defective_set(
         if number is None:
             write_png(new / f"test/good/{place:03}.png", before)
             return {**told, "image": f"test/good/{place:03}.png"}
-        after = generator(before, chance(plan.seed, source, number))
+        after = generator(before, image_rng(plan.seed, source, number))
         if plan.per_image > 1:
             told["part"] = f"{row.part} {number + 1}"
         return {**told, **_write(new, name, place, after)}
@@ -127,7 +127,7 @@ def write_defective_set(
         text = json.dumps({**words, "images": made}, indent=1, ensure_ascii=False)
         (new / MANIFEST).write_text(text + "\n", encoding="utf-8")
     kept = sum(told["image"] is not None for told in made)
-    return Made(
+    return DefectiveSetSummary(
         folder,
         train=len(train.split("train")),
         good=kept - seen,
@@ -137,7 +137,7 @@ def write_defective_set(
     )
 
 
-def _divided(data: Dataset, plan: Plan) -> tuple[Dataset, Dataset, Dataset]:
+def _divided(data: Dataset, plan: SynthesisPlan) -> tuple[Dataset, Dataset, Dataset]:
     """The good rows to train with, those to test with, and those to put a defect on."""
     spoilt = data.table.filter(pl.col("label").ne_missing("good"))["part"].unique().to_list()
     good = data.good().where(~pl.col("part").is_in(spoilt))

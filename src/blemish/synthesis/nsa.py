@@ -16,7 +16,7 @@ from blemish.synthesis._poisson import blend
 from blemish.synthesis._ranges import Range, refuse_no_number, refuse_no_range, refuse_no_share
 from blemish.synthesis._sources import Sources, alike
 from blemish.synthesis.base import Pixels, Synthetic
-from blemish.synthesis.visible import Change, Floats, Greys, around, first_visible, noise_of
+from blemish.synthesis.visible import Floats, Greys, PixelChange, around, first_visible, noise_of
 
 SAME_PRODUCT = True
 
@@ -62,7 +62,7 @@ class Nsa:
         """
         return first_visible(image, lambda greys: self._draw(image, greys, rng))
 
-    def _draw(self, image: Pixels, greys: Greys, rng: np.random.Generator) -> Change | None:
+    def _draw(self, image: Pixels, greys: Greys, rng: np.random.Generator) -> PixelChange | None:
         source = alike(self.sources.draw(rng), image) if self.sources else image
         count = 1 + int(rng.integers(0, 2, self.pieces - 1).sum())
         drawn = [self._piece(image, source, rng) for _ in range(count)]
@@ -79,7 +79,7 @@ class Nsa:
             at = (slice(row - top, row - top + height), slice(column - left, column - left + width))
             window[at] = blend(window[at], piece)
         noise = noise_of(around(image, top, left, bottom, right))
-        return Change(top, left, window, noise, gap=9)
+        return PixelChange(top, left, window, noise, gap=9)
 
     def _piece(
         self, image: Pixels, source: Pixels, rng: np.random.Generator

@@ -20,7 +20,7 @@ from blemish.synthesis._ranges import Range, refuse_no_range, refuse_no_share, u
 from blemish.synthesis._sources import Sources, alike
 from blemish.synthesis._textures import TEXTURES
 from blemish.synthesis.base import Mask, Pixels, Synthetic
-from blemish.synthesis.visible import Change, Floats, Greys, around, first_visible, noise_of
+from blemish.synthesis.visible import Floats, Greys, PixelChange, around, first_visible, noise_of
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Perlin:
         """
         return first_visible(image, lambda greys: self._draw(image, greys, rng))
 
-    def _draw(self, image: Pixels, greys: Greys, rng: np.random.Generator) -> Change | None:
+    def _draw(self, image: Pixels, greys: Greys, rng: np.random.Generator) -> PixelChange | None:
         shape = self._shape((image.shape[0], image.shape[1]), rng)
         left, top, width, height = cv2.boundingRect(shape.astype(np.uint8))
         if not width:
@@ -71,7 +71,7 @@ class Perlin:
         share = shape[inside].astype(np.float32) * np.float32(1 - uniform(rng, self.through))
         share = share[..., None] if under.ndim == 3 else share
         noise = noise_of(around(image, top, left, top + height, left + width))
-        return Change(top, left, under + (values - under) * share, noise, gap=5)
+        return PixelChange(top, left, under + (values - under) * share, noise, gap=5)
 
     def _shape(self, size: tuple[int, int], rng: np.random.Generator) -> Mask:
         """Where turned Perlin noise exceeds the threshold."""

@@ -25,9 +25,9 @@ from blemish.synthesis._ranges import (
 )
 from blemish.synthesis.base import Pixels, Synthetic
 from blemish.synthesis.visible import (
-    Change,
     Floats,
     Greys,
+    PixelChange,
     around,
     bound,
     first_visible,
@@ -111,7 +111,7 @@ class RandomWalk:
         """
         return first_visible(image, lambda greys: self._draw(image, greys, rng))
 
-    def _draw(self, image: Pixels, greys: Greys, rng: np.random.Generator) -> Change | None:
+    def _draw(self, image: Pixels, greys: Greys, rng: np.random.Generator) -> PixelChange | None:
         start = self._start(image, rng)
         if start is None:
             return None
@@ -138,8 +138,8 @@ class RandomWalk:
         size = size if rng.random() < self.brighter else -size
         if window.ndim == 3:
             tint = rng.uniform(0.85, 1, 3).astype(np.float32)
-            return Change(top, left, window + size * layer[..., None] * tint, noise)
-        return Change(top, left, window + np.float32(size) * layer, noise)
+            return PixelChange(top, left, window + size * layer[..., None] * tint, noise)
+        return PixelChange(top, left, window + np.float32(size) * layer, noise)
 
     def _start(self, image: Pixels, rng: np.random.Generator) -> tuple[float, float] | None:
         """A point (row, column) on the part, off the border; None where none was found."""

@@ -58,7 +58,7 @@ class Greys:
 
 
 @dataclass(frozen=True, eq=False)
-class Change:
+class PixelChange:
     """New values, float32 [h, w] or [h, w, 3], of the window at (top, left), and its noise.
 
     Changed pixels less than `gap` apart are one spot, and the mask holds what lies between: of a
@@ -72,7 +72,7 @@ class Change:
     gap: int = 3
 
 
-def first_visible(image: Pixels, draw: Callable[[Greys], Change | None]) -> Synthetic:
+def first_visible(image: Pixels, draw: Callable[[Greys], PixelChange | None]) -> Synthetic:
     """The first of ten drawn changes that can be seen; else the image as it is, and no mask."""
     greys = Greys.of(image)
     mask = np.zeros(image.shape[:2], bool)
@@ -117,7 +117,7 @@ def around(image: Pixels, top: int, left: int, bottom: int, right: int) -> Pixel
     return image[rows, max(0, left - _AROUND) : right + _AROUND]
 
 
-def _seen(before: Pixels, after: Pixels, change: Change, greys: Greys) -> tuple[Mask, Mask]:
+def _seen(before: Pixels, after: Pixels, change: PixelChange, greys: Greys) -> tuple[Mask, Mask]:
     """The mask of the visible spots, and the changed pixels that belong to none."""
     step = after.astype(np.float32) - before.astype(np.float32)
     changed = _largest(step) > bound(change.noise, greys)

@@ -15,7 +15,7 @@ from blemish.calibration.views import ViewScales
 from blemish.dataset import Dataset
 from blemish.detectors.base import Detector, FittedDetector
 from blemish.features.cache import picture_name
-from blemish.features.stream import FeatureStream
+from blemish.features.feature_stream import FeatureStream
 from blemish.model.card import (
     BackboneEntry,
     Card,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from blemish.detectors.base import Clock, Detector, FittedDetector
-from blemish.features.stream import FeatureStream
+from blemish.features.feature_stream import FeatureStream
 
 HEADS = 4  # a detector may take so many times as long as its backbone alone
 

@@ -12,7 +12,7 @@ from blemish.dataset import Dataset
 from blemish.detectors.base import Detector, FittedDetector, ShowProgress
 from blemish.features.backbone import open_backbone
 from blemish.features.device import find_device
-from blemish.features.stream import FeatureStream
+from blemish.features.feature_stream import FeatureStream
 from blemish.images import Recipe
 from blemish.inspector import Inspector
 from blemish.training.fit_budget import FitBudget, is_trained_in_steps

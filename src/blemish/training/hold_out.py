@@ -10,7 +10,7 @@ import polars as pl
 
 from blemish.calibration.promise import Promise, parts_needed
 from blemish.dataset import Dataset, hold_out
-from blemish.dataset.words import name_some
+from blemish.dataset.label_words import name_some
 from blemish.detectors import detector_names, learns_from_defects, learns_several_categories
 from blemish.errors import DatasetError
 from blemish.features.cache import image_key

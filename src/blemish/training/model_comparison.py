@@ -10,7 +10,7 @@ import polars as pl
 
 from blemish.calibration.views import Decision, decide
 from blemish.dataset import Dataset
-from blemish.dataset.words import name_some
+from blemish.dataset.label_words import name_some
 from blemish.detectors.base import Clock, ShowProgress
 from blemish.inspector import Inspector
 from blemish.metrics.paired import mcnemar

@@ -8,7 +8,7 @@ from pathlib import Path
 from blemish.calibration.held_out import calibrate_parts
 from blemish.calibration.promise import Promise
 from blemish.dataset import Dataset
-from blemish.dataset.words import name_some
+from blemish.dataset.label_words import name_some
 from blemish.detectors.base import Clock, ShowProgress
 from blemish.errors import CalibrationError
 from blemish.inspector import Inspector

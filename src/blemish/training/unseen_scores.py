@@ -10,7 +10,7 @@ from pathlib import Path
 from blemish.calibration.held_out import HeldOut
 from blemish.calibration.views import LEAST_SCORES, ViewScales
 from blemish.dataset import Dataset, folds
-from blemish.dataset.words import name_some
+from blemish.dataset.label_words import name_some
 from blemish.detectors.base import Clock, Progress, ShowProgress
 from blemish.errors import DatasetError
 from blemish.inspector import Inspector

@@ -13,7 +13,7 @@ import polars as pl
 
 from blemish.calibration.promise import Promise
 from blemish.dataset import Dataset
-from blemish.dataset.words import name_some
+from blemish.dataset.label_words import name_some
 from blemish.detectors import detector_names, learns_from_defects, open_detector
 from blemish.detectors.base import Detector, ShowProgress
 from blemish.errors import BlemishError, DatasetError

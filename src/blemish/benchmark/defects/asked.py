@@ -12,7 +12,7 @@ from blemish.benchmark.protocol import pairs
 from blemish.benchmark.runs import Job, Pairs, Run
 from blemish.benchmark.sources import Place, open_category, open_place
 from blemish.dataset import Dataset
-from blemish.dataset.words import name_some
+from blemish.dataset.label_words import name_some
 from blemish.detectors import detector_names, learns_from_defects, open_detector
 from blemish.errors import BlemishError, DatasetError
 

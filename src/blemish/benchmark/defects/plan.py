@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from blemish.benchmark.defects.asked import Subject, kinds_of
 from blemish.benchmark.runs import Job
+from blemish.dataset.label_words import name_some
 from blemish.dataset.splits import divide, open_protocol
-from blemish.dataset.words import name_some
 from blemish.errors import BlemishError, DatasetError
 
 SHARES = (16, 8, 4, 2, 1)  # of which one is learnt from, as in the tables of ISP-AD

@@ -15,7 +15,7 @@ from blemish.benchmark.figures._values import by_seed, file_name, places, title
 from blemish.benchmark.outline import Block
 from blemish.benchmark.protocol import Metric
 from blemish.benchmark.selection import Selection
-from blemish.dataset.words import name_some
+from blemish.dataset.label_words import name_some
 
 WIDTH, HEIGHT = 680, 380
 LEFT, RIGHT, TOP, FOOT = 60, 210, 40, 52

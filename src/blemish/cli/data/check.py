@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     from blemish.dataset import findings
     from blemish.dataset.audit import audit
     from blemish.dataset.check import by_severity, of_kind
-    from blemish.dataset.counts import published_counts
+    from blemish.dataset.published_counts import published_counts
     from blemish.dataset.shortcuts import by_category
     from blemish.dataset.survey import survey
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from blemish.cli import _shared as shared
 
 if TYPE_CHECKING:
-    from blemish.dataset.convert import Converted
+    from blemish.dataset.convert import ConversionSummary
 
 HELP = "write a data set anew, in the layout of MVTec AD or as a table"
 
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from blemish.dataset.convert import to_mvtec, to_table
-    from blemish.dataset.placing import Placing
+    from blemish.dataset.image_copies import CopyMethod
     from blemish.detectors.base import Progress
 
     data = shared.open_data(options)
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     def progress(done: int, total: int) -> None:
         line(Progress("writing images", done, total))
 
-    placing: Placing | None = "copy" if options.copy else "link" if options.link else None
+    placing: CopyMethod | None = "copy" if options.copy else "link" if options.link else None
     if options.to == "mvtec":
         written = to_mvtec(data, options.out, placing or "link or copy", progress=progress)
     else:
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def summary(written: Converted) -> list[str]:
+def summary(written: ConversionSummary) -> list[str]:
     """What was written, as a few lines for a person."""
     lines = [f"{written.path}: {written.images} images, {written.masks} masks"]
     if written.linked:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from blemish.cli import _shared as shared
 
 if TYPE_CHECKING:
-    from blemish.prepare.mask_making import MasksMade
+    from blemish.prepare.mask_making import MaskSummary
 
 log = logging.getLogger("blemish")
 
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     """Make the masks, and say what to look at."""
     from dataclasses import asdict
 
-    from blemish.dataset.words import name_some
+    from blemish.dataset.label_words import name_some
     from blemish.prepare.mask_making import make_masks
     from blemish.prepare.mask_settings import MaskSettings
     from blemish.prepare.scribbles_matching import match_scribbles
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def summary(made: MasksMade, out: Path) -> list[str]:
+def summary(made: MaskSummary, out: Path) -> list[str]:
     """What was made, as a few lines for a person."""
     lines = [f"{out}: {len(made.made)} masks made, {len(made.kept)} kept from before"]
     if made.changed:

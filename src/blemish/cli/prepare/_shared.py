@@ -13,7 +13,7 @@ from blemish.cli._shared import ProgressLine
 from blemish.errors import BlemishError
 
 if TYPE_CHECKING:
-    from blemish.prepare.recipe import Recipe
+    from blemish.prepare.patch_recipe import PatchRecipe
 
 
 def add_recipe(parser: argparse.ArgumentParser, out: str, what: str) -> None:
@@ -30,11 +30,11 @@ def add_making(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def recipe(options: argparse.Namespace) -> Recipe:
+def recipe(options: argparse.Namespace) -> PatchRecipe:
     """The recipe that the options name, with their seed."""
     from dataclasses import replace
 
-    from blemish.prepare.recipe import open_recipe
+    from blemish.prepare.patch_recipe import open_recipe
 
     opened = open_recipe(options.recipe)
     seed = getattr(options, "seed", None)

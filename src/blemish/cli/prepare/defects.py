@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
     """Make the patches, and print the counts."""
     from dataclasses import asdict
 
-    from blemish.prepare.defects import prepare_defects
+    from blemish.prepare.defect_patches import prepare_defects
 
     _shared.refuse_other_ending(options.out, "the patches")
     with _shared.progress_line(options) as line:

@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     """Make the stream, and print what it holds."""
     from dataclasses import asdict
 
-    from blemish.prepare.stream import prepare_stream
+    from blemish.prepare.supervised_stream import prepare_stream
 
     _shared.refuse_other_ending(options.out, "a stream")
     budget = None if options.budget is None else shared.duration(options.budget)

@@ -10,7 +10,7 @@ from blemish.cli import _shared as shared
 from blemish.cli.synth import _shared as generators
 
 if TYPE_CHECKING:
-    from blemish.synthesis.defective_set import Made
+    from blemish.synthesis.defective_set import DefectiveSetSummary
 
 HELP = "write a data set whose test has synthetic defects with masks"
 
@@ -41,9 +41,9 @@ def run(options: argparse.Namespace) -> int:
     """Write the set, and print what it holds."""
     from dataclasses import asdict
 
-    from blemish.synthesis.defective_set import Plan, write_defective_set
+    from blemish.synthesis.defective_set import SynthesisPlan, write_defective_set
 
-    plan = Plan(options.share, options.per_image, options.held_out, options.seed)
+    plan = SynthesisPlan(options.share, options.per_image, options.held_out, options.seed)
     data = shared.open_data(options)
     generator, manifest = generators.opened(options, data)
     line = shared.ProgressLine(options)
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def summary(made: Made) -> list[str]:
+def summary(made: DefectiveSetSummary) -> list[str]:
     """What was written, as a few lines for a person."""
     lines = [
         f"{made.path}: {made.train} good images to train on, {made.good} good and "

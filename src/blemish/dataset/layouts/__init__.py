@@ -11,8 +11,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Protocol, cast
 
+from blemish.dataset.label_words import name_some
 from blemish.dataset.table import Dataset
-from blemish.dataset.words import name_some
 from blemish.discovery import Kind
 from blemish.errors import DatasetError
 from blemish.images import image_names

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import polars as pl
 
-from blemish.dataset.pairs import paired
+from blemish.dataset.image_mask_pairs import paired
+from blemish.dataset.label_words import name_some
 from blemish.dataset.paths import relative_paths
 from blemish.dataset.table import Dataset, conform
-from blemish.dataset.words import name_some
 from blemish.errors import DatasetError
 from blemish.images import image_files
 

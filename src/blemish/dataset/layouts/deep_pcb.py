@@ -12,9 +12,9 @@ from pathlib import Path
 
 import polars as pl
 
+from blemish.dataset.label_words import name_some
 from blemish.dataset.paths import absent
 from blemish.dataset.table import Dataset, conform
-from blemish.dataset.words import name_some
 from blemish.errors import DatasetError
 
 EXPECTS = "the folder PCBData with trainval.txt, test.txt and folders such as group20085"

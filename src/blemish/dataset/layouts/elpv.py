@@ -11,9 +11,9 @@ from pathlib import Path
 
 import polars as pl
 
+from blemish.dataset.label_words import name_some
 from blemish.dataset.paths import absent
 from blemish.dataset.table import Dataset, conform
-from blemish.dataset.words import name_some
 from blemish.errors import DatasetError
 
 EXPECTS = "labels.csv with lines like 'images/cell0001.png 1.0 mono'"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import polars as pl
 
+from blemish.dataset.hdf5_stream import read_stream, words
+from blemish.dataset.label_words import SPLIT_WORDS
 from blemish.dataset.layouts.table import with_label, with_split
-from blemish.dataset.stream import read_stream, words
 from blemish.dataset.table import Dataset, conform, qualify_parts
-from blemish.dataset.words import SPLIT_WORDS
 from blemish.errors import DatasetError
 from blemish.images.hdf5 import SUFFIXES
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import polars as pl
 
-from blemish.dataset import stream
+from blemish.dataset import hdf5_stream
+from blemish.dataset.label_words import SPLIT_WORDS, name_some
 from blemish.dataset.layouts import folder, hdf5, mvtec
 from blemish.dataset.paths import relative_paths
 from blemish.dataset.table import Dataset, conform, qualify_parts
-from blemish.dataset.words import SPLIT_WORDS, name_some
 from blemish.errors import BlemishError, DatasetError
 from blemish.images.hdf5 import SUFFIXES as STREAM_SUFFIXES
 from blemish.images.hdf5_file import open_file
@@ -92,7 +92,7 @@ def _read_stream(path: Path) -> Dataset:
     tables = [data.table.with_columns(defect=kind.otherwise("defect"))]
     for name in REAL:
         if name in open_file(path).content:
-            images = relative_paths(stream.images(path, name), path.parent)
+            images = relative_paths(hdf5_stream.images(path, name), path.parent)
             rows = pl.DataFrame({"image": images}, schema={"image": pl.String}).with_columns(
                 split=pl.lit("train"), label=pl.lit("defective"), defect=pl.lit(name)
             )
@@ -111,7 +111,7 @@ def _modality(path: Path) -> str | None:
     for step in (path, *path.parents[:2]):
         if named := _named(step.name):
             return named
-        if step.is_dir() and _SETTING_WORDS.isdisjoint(stream.words(step.name)):
+        if step.is_dir() and _SETTING_WORDS.isdisjoint(hdf5_stream.words(step.name)):
             return None
     return None
 
@@ -136,7 +136,7 @@ def _settings(path: Path, depth: int = _DEPTH) -> Settings:
     if _is_unsupervised(path):
         found[UNSUPERVISED] = [path]
         inner = [f for f in inner if f.name.lower() not in (*SPLIT_WORDS, mvtec.MASKS)]
-    elif seen.has_images and not stream.GOOD.isdisjoint(stream.words(path.name)):
+    elif seen.has_images and not hdf5_stream.GOOD.isdisjoint(hdf5_stream.words(path.name)):
         found[PATCHES] = [path]
     for file in seen.streams:
         found.setdefault(PATCHES if _holds_patches(file) else SUPERVISED, []).append(file)
@@ -166,7 +166,7 @@ def _is_unsupervised(path: Path) -> bool:
 
 def _is_stream(path: Path) -> bool:
     try:
-        return stream.image_name(path) == "syn_stream" or _holds_patches(path)
+        return hdf5_stream.image_name(path) == "syn_stream" or _holds_patches(path)
     except BlemishError:
         return False  # what is wrong with it is told by the layout hdf5
 
@@ -174,7 +174,9 @@ def _is_stream(path: Path) -> bool:
 def _holds_patches(path: Path) -> bool:
     """True for a file of good images only, of which the modality is known."""
     try:
-        return stream.image_name(path) not in stream.IMAGES and _modality(path) is not None
+        return (
+            hdf5_stream.image_name(path) not in hdf5_stream.IMAGES and _modality(path) is not None
+        )
     except BlemishError:
         return False
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from blemish.dataset.pairs import marked, paired, refuse_maskless
+from blemish.dataset.image_mask_pairs import marked, paired, refuse_maskless
 from blemish.dataset.paths import relative_paths
 from blemish.dataset.splits import hold_out
 from blemish.dataset.table import Dataset, conform

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from blemish.dataset.pairs import marked, paired, refuse_maskless
+from blemish.dataset.image_mask_pairs import marked, paired, refuse_maskless
 from blemish.dataset.paths import relative_paths
 from blemish.dataset.table import Dataset, conform
 from blemish.errors import DatasetError

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import polars as pl
 
+from blemish.dataset.label_words import SPLIT_WORDS, name_some, split_of
 from blemish.dataset.paths import steps_to, sub_folders
 from blemish.dataset.table import Dataset, conform
-from blemish.dataset.words import SPLIT_WORDS, name_some, split_of
 from blemish.errors import DatasetError
 from blemish.images import image_names
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import polars as pl
 
-from blemish.dataset.located import located
+from blemish.dataset.file_lookup import find_files
+from blemish.dataset.label_words import name_some
 from blemish.dataset.paths import sub_folders
 from blemish.dataset.table import Dataset, conform
-from blemish.dataset.words import name_some
 from blemish.errors import DatasetError
 
 EXPECTS = (
@@ -67,7 +67,7 @@ def read(path: Path) -> Dataset:
     root = Path(os.path.commonpath([folder, images]))
     entries = pl.concat([_entries(file) for file in files])
     # Both at once, because masks lie beside their images and each folder is looked at once.
-    paths = located(folder, pl.concat([entries["image"], entries["mask"]]), root, images)
+    paths = find_files(folder, pl.concat([entries["image"], entries["mask"]]), root, images)
     entries = entries.with_columns(image=paths[: len(entries)], mask=paths[len(entries) :])
     name = folder.name if path.is_dir() else path.stem
     return Dataset(root, name, "real_iad", conform(_table(entries)), TERMS)

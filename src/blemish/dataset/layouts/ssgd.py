@@ -13,9 +13,9 @@ from typing import Any
 
 import polars as pl
 
+from blemish.dataset.label_words import name_some
 from blemish.dataset.paths import absent, below
 from blemish.dataset.table import Dataset, conform
-from blemish.dataset.words import name_some
 from blemish.errors import DatasetError
 
 EXPECTS = (

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import polars as pl
 
-from blemish.dataset.delimited import as_text, read_delimited
-from blemish.dataset.located import located
-from blemish.dataset.table import COLUMNS, Dataset, conform, qualify_parts
-from blemish.dataset.words import (
+from blemish.dataset.csv_file import as_text, read_delimited
+from blemish.dataset.file_lookup import find_files
+from blemish.dataset.label_words import (
     DEFECTIVE_WORDS,
     GOOD_WORDS,
     is_good,
@@ -17,6 +16,7 @@ from blemish.dataset.words import (
     name_some,
     split_of,
 )
+from blemish.dataset.table import COLUMNS, Dataset, conform, qualify_parts
 from blemish.errors import DatasetError
 
 EXPECTS = "a .csv or .parquet file with the column image"
@@ -50,7 +50,7 @@ def read(path: Path) -> Dataset:
     frame = frame.select(c for c in COLUMNS if c in frame.columns)
     for column in ("image", "mask"):
         if column in frame.columns:
-            files = located(path, frame[column], path.parent, folders=column == "mask")
+            files = find_files(path, frame[column], path.parent, folders=column == "mask")
             frame = frame.with_columns(files)
     frame = with_split(with_label(conform(frame), frame.columns, path), frame.columns, path)
     table = frame.with_columns(pl.col("category").fill_null(path.stem))

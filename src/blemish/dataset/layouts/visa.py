@@ -11,11 +11,11 @@ from pathlib import Path
 
 import polars as pl
 
-from blemish.dataset.delimited import read_delimited
-from blemish.dataset.located import located
+from blemish.dataset.csv_file import read_delimited
+from blemish.dataset.file_lookup import find_files
+from blemish.dataset.label_words import is_good, label_of, name_some, split_of
 from blemish.dataset.paths import steps_to, sub_folders
 from blemish.dataset.table import Dataset, conform
-from blemish.dataset.words import is_good, label_of, name_some, split_of
 from blemish.errors import DatasetError
 from blemish.images import image_names
 
@@ -67,8 +67,8 @@ def _published(root: Path) -> pl.DataFrame:
     if blank.height:
         raise DatasetError(f"{file} has {blank.height} rows with empty cells; download it again.")
     table = frame.select(
-        located(file, frame["image"], root),
-        located(file, frame["mask"], root),
+        find_files(file, frame["image"], root),
+        find_files(file, frame["mask"], root),
         category="object",
         split=split_of("split"),
         label=label_of("label"),
@@ -111,7 +111,7 @@ def _unsplit(root: Path, folder: Path) -> pl.DataFrame:
 def _kinds(root: Path, file: Path) -> pl.DataFrame:
     """The columns image and defect of one `image_anno.csv`, whose paths begin with the category."""
     frame = _read(file, ("image", "label"))
-    images = located(file, frame["image"], root, file.parent.parent)
+    images = find_files(file, frame["image"], root, file.parent.parent)
     kinds = frame.select(images, defect="label").drop_nulls("image")
     twice = kinds.filter(pl.col("image").is_duplicated())["image"].unique().sort().to_list()
     if twice:

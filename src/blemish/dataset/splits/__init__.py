@@ -6,14 +6,14 @@ holds one frozen dataclass of settings, all with defaults, and a method
     assign(parts: DataFrame) -> DataFrame
 
 from the parts of one category to the side of each part that is used. The parts come with the
-columns of `parts_of`, in an order that the seed decides: to take the first few is a seeded choice,
-and a nested one. The answer has the columns part and side, which is train, validation, test, clean
-(training with the part's good images alone) or noise (training with the label hidden). `assign`
-raises DatasetError with the reason ("has 3 good parts, fewer than ...") for a category that it
-cannot split. Where some settings choose the defects that train, and nothing else, the class says
-so by `teaching: ClassVar[Mapping[str, str]]`: these settings, with the values that let none train.
-`divide` does the rest, for every protocol alike: it deals out each category, drops
-unused rows, sets `split` and hides labels.
+columns of `parts_of`, in an order that the seed decides: the first few are a seeded random sample,
+and smaller samples are nested subsets of larger ones. The answer has the columns part and side,
+which is train, validation, test, clean (training with the part's good images alone) or noise
+(training with the label hidden). `assign` raises DatasetError with the reason ("has 3 good parts,
+fewer than ...") for a category that it cannot split. Where some settings choose the defects that
+train, and nothing else, the class says so by `teaching: ClassVar[Mapping[str, str]]`: these
+settings, with the values that let none train. `divide` does the rest, for every protocol alike: it
+splits each category, drops unused rows, sets `split` and hides labels.
 """
 
 from __future__ import annotations
@@ -32,7 +32,15 @@ from blemish.discovery import Kind
 from blemish.errors import DatasetError
 from blemish.util.settings import with_settings
 
-__all__ = ["Split", "SplitProtocol", "divide", "folds", "hold_out", "open_protocol", "untaught"]
+__all__ = [
+    "Split",
+    "SplitProtocol",
+    "defect_free_settings",
+    "divide",
+    "folds",
+    "hold_out",
+    "open_protocol",
+]
 
 NOISE, CLEAN = "noise", "clean"
 PROTOCOLS = Kind(__name__, "split protocol", "blemish.splits", method="assign")
@@ -93,11 +101,11 @@ def open_protocol(name: str, settings: Mapping[str, str] | None = None) -> Split
     return cast(SplitProtocol, with_settings(f"protocol {name}", protocol, settings or {}))
 
 
-def untaught(name: str | None, settings: Mapping[str, str]) -> dict[str, str] | None:
+def defect_free_settings(name: str | None, settings: Mapping[str, str]) -> dict[str, str] | None:
     """The settings with which no known defect trains, while test and good parts are as with these.
 
-    Good views of the parts that are no longer taught train no more either.
-    None for a protocol that cannot part the two, and for one that there is no file for.
+    Defective parts that leave the training take their good views with them. None for a protocol
+    that cannot separate the two, and for one that there is no file for.
     """
     if name is None or not PROTOCOLS.has(name):
         return None

@@ -56,11 +56,13 @@ def real_defects(parts: pl.DataFrame) -> pl.DataFrame:
 
 
 def drawn_defects(parts: pl.DataFrame) -> pl.DataFrame:
-    """The parts of training with synthetic defects; a protocol that teaches defects keeps them."""
+    """Training parts with synthetic defects; a protocol that trains on defects keeps them."""
     return labelled(parts, "synthetic").filter(pl.col("split") == "train")
 
 
-def teach(found: Official, drawn: pl.DataFrame, defective: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def with_training_defects(
+    found: Official, drawn: pl.DataFrame, defective: pl.DataFrame
+) -> dict[str, pl.DataFrame]:
     """The sides of a supervised split: these defective parts train, and none of them tests."""
     return {
         "train": pl.concat([found.train, drawn, defective]),

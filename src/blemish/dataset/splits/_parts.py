@@ -6,8 +6,8 @@ import hashlib
 
 import polars as pl
 
+from blemish.dataset.label_words import name_some
 from blemish.dataset.table import SYNTHETIC, Dataset
-from blemish.dataset.words import name_some
 from blemish.errors import DatasetError
 
 

@@ -1,6 +1,6 @@
 """A few good parts train; the test is that of the protocol uiad.
 
-The parts of a smaller number are among those of a larger one.
+Training sets of growing size are nested: each is a subset of every larger one.
 """
 
 from __future__ import annotations

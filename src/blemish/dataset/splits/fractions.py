@@ -2,7 +2,7 @@
 
 All good and synthetic parts of training stay. The real defects come from the training split where
 it has some, else from half of the test's defective parts, so that the other half tests at every
-fraction. The defects of a smaller fraction are among those of a larger one; all keep their labels.
+fraction. The fractions are nested subsets, and the defects keep their labels.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from blemish.dataset.splits._official import (
     drawn_defects,
     official,
     real_defects,
-    teach,
+    with_training_defects,
 )
 from blemish.dataset.splits._parts import sides, without
 from blemish.errors import DatasetError
@@ -57,10 +57,10 @@ class Fractions:
                 f"has {pool.height} real defective parts to learn from{of_group}: too few for "
                 f"fraction={self.fraction:g} of all"
             )
-        taught = chosen.head(number)
-        unused = without(pool, taught)
+        chosen = chosen.head(number)
+        unused = without(pool, chosen)
         found = found._replace(test=without(found.test, unused))
-        return sides(**teach(found, drawn_defects(parts), taught))
+        return sides(**with_training_defects(found, drawn_defects(parts), chosen))
 
 
 def fraction_of(number: int, fraction: float) -> int:

@@ -1,8 +1,8 @@
-"""Fully unsupervised, as in Real-IAD: a share of the training parts is defective, and none is told.
+"""Fully unsupervised, as in Real-IAD: label noise: some training parts are defective, unlabelled.
 
-Of the parts of all splits, the same good and defective ones are the test for every share. The noise
-of a smaller share is among that of a larger one. A part with one defective view is defective, and
-in training all of its views count as good. Parts with synthetic defects are left out.
+The test is the same good and defective parts, of all splits, for every share. The noisy parts of a
+smaller share are a subset of those of a larger one. A part with one defective view is defective,
+and in training all of its views count as good. Parts with synthetic defects are left out.
 """
 
 from __future__ import annotations

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from blemish.dataset.label_words import name_some
 from blemish.dataset.splits._official import (
     check_share,
     drawn_defects,
     official,
     real_defects,
-    teach,
+    with_training_defects,
 )
 from blemish.dataset.splits._parts import labelled, sides, without
-from blemish.dataset.words import name_some
 from blemish.errors import DatasetError
 
 
@@ -46,5 +46,5 @@ class LeaveOneDefectOut:
         left_out = parts.filter(pl.col("defects").list.contains(self.defect))
         others = without(parts, left_out)
         found = official(others, self.test_share)
-        taught = teach(found, drawn_defects(others), real_defects(others))
-        return sides(**{**taught, "test": pl.concat([taught["test"], left_out])})
+        with_others = with_training_defects(found, drawn_defects(others), real_defects(others))
+        return sides(**{**with_others, "test": pl.concat([with_others["test"], left_out])})

@@ -10,7 +10,12 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from blemish.dataset.splits._official import check_share, drawn_defects, official, teach
+from blemish.dataset.splits._official import (
+    check_share,
+    drawn_defects,
+    official,
+    with_training_defects,
+)
 from blemish.dataset.splits._parts import labelled, sides, some_of
 from blemish.errors import DatasetError
 
@@ -39,4 +44,4 @@ class Supervised:
         if not own.height + number:
             raise DatasetError("has no defective part to learn from in training, and share=0")
         defective = pl.concat([own, tested.head(number)])
-        return sides(**teach(found, drawn_defects(parts), defective))
+        return sides(**with_training_defects(found, drawn_defects(parts), defective))

@@ -6,8 +6,8 @@ import numpy as np
 
 from blemish.simulator.defects import Place
 from blemish.simulator.design import GRAPHICS, LAYERS, PATTERN
-from blemish.simulator.fields import Window
 from blemish.simulator.printing import Print
+from blemish.simulator.random_fields import PlateWindow
 from blemish.simulator.shapes import lump, soft
 from blemish.simulator.surface import Damage
 
@@ -27,7 +27,7 @@ def draw(print_: Print, place: Place, room: int, rng: np.random.Generator) -> Da
     layer = GRAPHICS if rng.random() < 0.6 else PATTERN
     ink[layer] = soft(inside, 1.5) * np.float32(rng.uniform(0.6, 1.1))
     return Damage(
-        Window(place[0] - size // 2, place[1] - size // 2, size, size),
+        PlateWindow(place[0] - size // 2, place[1] - size // 2, size, size),
         extent=soft(inside + 1, 1.5),
         more_ink=ink,
     )

@@ -6,8 +6,8 @@ import numpy as np
 
 from blemish.simulator.defects import Place
 from blemish.simulator.design import LAYERS
-from blemish.simulator.fields import Window, blurred
 from blemish.simulator.printing import Print
+from blemish.simulator.random_fields import PlateWindow, blurred
 from blemish.simulator.shapes import around, curl, stroke
 from blemish.simulator.surface import Damage
 
@@ -26,7 +26,7 @@ def draw(print_: Print, place: Place, room: int, rng: np.random.Generator) -> Da
     dark = rng.random() < 0.5
     thin = 1 - np.float32(rng.uniform(0.05, 0.3)) * blurred(line, 1.2)
     return Damage(
-        Window(place[0] - shape[0] // 2, place[1] - shape[1] // 2, *shape),
+        PlateWindow(place[0] - shape[0] // 2, place[1] - shape[1] // 2, *shape),
         extent=np.clip(ridge * 1.6, 0, 1),
         ink=np.broadcast_to(thin, (len(LAYERS), *shape)).astype(np.float32),
         height=ridge * np.float32(rng.uniform(1.5, 6)),

@@ -6,8 +6,8 @@ import numpy as np
 
 from blemish.simulator.defects import Place
 from blemish.simulator.design import BACKING, GROUND, LAYERS, PATTERN
-from blemish.simulator.fields import Window, blurred, wave
 from blemish.simulator.printing import Print
+from blemish.simulator.random_fields import PlateWindow, blurred, wave
 from blemish.simulator.shapes import lump, soft
 from blemish.simulator.surface import Damage
 
@@ -17,7 +17,7 @@ GROUP = "area"
 def draw(print_: Print, place: Place, room: int, rng: np.random.Generator) -> Damage | None:
     """60 to 260 pixels across, its lattice 7 to 15 pixels wide; only where there is ink."""
     size = min(int(rng.uniform(80, 280)), room)
-    window = Window(place[0] - size // 2, place[1] - size // 2, size, size)
+    window = PlateWindow(place[0] - size // 2, place[1] - size // 2, size, size)
     if print_.share(window, GROUND) < 0.8:
         return None
     inside = lump(rng, size, 0.3 * size, 0.12)

@@ -6,8 +6,8 @@ import numpy as np
 
 from blemish.simulator.defects import Place
 from blemish.simulator.design import LAYERS
-from blemish.simulator.fields import Window
 from blemish.simulator.printing import Print
+from blemish.simulator.random_fields import PlateWindow
 from blemish.simulator.shapes import lump, soft
 from blemish.simulator.surface import Damage
 
@@ -24,7 +24,7 @@ def draw(print_: Print, place: Place, room: int, rng: np.random.Generator) -> Da
     ring = np.exp(-(((inside + 0.9 * radius) / (0.7 * radius)) ** 2)) * rng.uniform(0.1, 0.45)
     dark = rng.random() < 0.6
     return Damage(
-        Window(place[0] - size // 2, place[1] - size // 2, size, size),
+        PlateWindow(place[0] - size // 2, place[1] - size // 2, size, size),
         extent=soft(inside + 0.6 * radius, 0.5 * radius),
         ink=np.broadcast_to(1 - ring, (len(LAYERS), size, size)).astype(np.float32),
         height=dome.astype(np.float32),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from blemish.simulator.defects import Place
-from blemish.simulator.fields import Window, blurred
 from blemish.simulator.printing import Print
+from blemish.simulator.random_fields import PlateWindow, blurred
 from blemish.simulator.shapes import around, curl, lump, stroke
 from blemish.simulator.surface import Damage
 
@@ -33,7 +33,7 @@ def draw(print_: Print, place: Place, room: int, rng: np.random.Generator) -> Da
         milky += crease
         extent = np.maximum(extent, np.clip(2 * crease, 0, 1))
     return Damage(
-        Window(place[0] - size // 2, place[1] - size // 2, size, size),
+        PlateWindow(place[0] - size // 2, place[1] - size // 2, size, size),
         extent=extent.astype(np.float32),
         height=height,
         density=milky * np.float32(rng.uniform(0.05, 0.16)),

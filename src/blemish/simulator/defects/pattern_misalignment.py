@@ -7,8 +7,8 @@ import numpy as np
 
 from blemish.simulator.defects import Place
 from blemish.simulator.design import BACKING, GRAPHICS, PATTERN
-from blemish.simulator.fields import Floats, Window, blurred
 from blemish.simulator.printing import Print
+from blemish.simulator.random_fields import Floats, PlateWindow, blurred
 from blemish.simulator.surface import Damage
 
 GROUP = "area"
@@ -18,7 +18,7 @@ _STRUCTURE = 45  # deviation of a layer's coverage (of 255) below which nothing 
 def draw(print_: Print, place: Place, room: int, rng: np.random.Generator) -> Damage | None:
     """120 to 380 pixels a side, moved by 3 to 8 pixels; only where a layer has structure."""
     height, width = (min(int(rng.uniform(120, 380)), room) for _ in range(2))
-    window = Window(place[0] - height // 2, place[1] - width // 2, height, width)
+    window = PlateWindow(place[0] - height // 2, place[1] - width // 2, height, width)
     if print_.whole.shared(window) != window:
         return None
     covered = print_.covered(window)

@@ -6,8 +6,8 @@ import numpy as np
 
 from blemish.simulator.defects import Place
 from blemish.simulator.design import GROUND, LAYERS
-from blemish.simulator.fields import Window
 from blemish.simulator.printing import Print
+from blemish.simulator.random_fields import PlateWindow
 from blemish.simulator.shapes import lump, soft
 from blemish.simulator.surface import Damage
 
@@ -18,7 +18,7 @@ def draw(print_: Print, place: Place, room: int, rng: np.random.Generator) -> Da
     """1 to 4 pixels in radius; it lets the lamp shine through. Only where there is ink."""
     radius = rng.uniform(1.3, 4.0)
     size = 2 * int(5 * radius) + 13
-    window = Window(place[0] - size // 2, place[1] - size // 2, size, size)
+    window = PlateWindow(place[0] - size // 2, place[1] - size // 2, size, size)
     if print_.share(window, GROUND) < 0.94:
         return None
     inside = lump(rng, size, radius, 0.1)

@@ -6,8 +6,8 @@ import numpy as np
 
 from blemish.simulator.defects import Place
 from blemish.simulator.design import LAYERS
-from blemish.simulator.fields import Window, blurred
 from blemish.simulator.printing import Print
+from blemish.simulator.random_fields import PlateWindow, blurred
 from blemish.simulator.shapes import around, curl, stroke
 from blemish.simulator.surface import Damage
 
@@ -27,7 +27,7 @@ def draw(print_: Print, place: Place, room: int, rng: np.random.Generator) -> Da
     deep, taken = rng.uniform(2, 7), rng.uniform(0.25, 0.9)
     ink = np.broadcast_to(1 - np.float32(taken) * groove, (len(LAYERS), *shape))
     return Damage(
-        Window(place[0] - shape[0] // 2, place[1] - shape[1] // 2, *shape),
+        PlateWindow(place[0] - shape[0] // 2, place[1] - shape[1] // 2, *shape),
         extent=np.clip(wide * 2.2, 0, 1),
         ink=ink.astype(np.float32),
         height=np.float32(deep) * (np.float32(1.3) * wide - groove),

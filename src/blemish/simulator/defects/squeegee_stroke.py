@@ -6,8 +6,8 @@ import numpy as np
 
 from blemish.simulator.defects import Place
 from blemish.simulator.design import BACKING, GROUND, LAYERS, PATTERN
-from blemish.simulator.fields import Window
 from blemish.simulator.printing import Print
+from blemish.simulator.random_fields import PlateWindow
 from blemish.simulator.surface import Damage
 
 GROUP = "area"
@@ -17,7 +17,7 @@ def draw(print_: Print, place: Place, room: int, rng: np.random.Generator) -> Da
     """200 to 600 pixels along the stroke (the rows), 14 to 60 wide; only where there is ink."""
     length = min(int(rng.uniform(200, 600)), room)
     width = int(rng.uniform(14, 60))
-    window = Window(place[0] - length // 2, place[1] - width // 2, length, width)
+    window = PlateWindow(place[0] - length // 2, place[1] - width // 2, length, width)
     if print_.share(window, GROUND) < 0.75:
         return None
     across = np.linspace(-1, 1, width, dtype=np.float32)[None]

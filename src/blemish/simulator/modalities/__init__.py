@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from blemish.discovery import Kind
-from blemish.simulator.fields import Floats, Mask, Window
+from blemish.simulator.random_fields import Floats, Mask, PlateWindow
 from blemish.simulator.surface import Surface
 
 MODALITIES = Kind(__name__, "modality")
@@ -20,13 +20,13 @@ MODALITIES = Kind(__name__, "modality")
 class Scanner(Protocol):
     """Light and camera during one scan."""
 
-    def see(self, surface: Surface, window: Window) -> Floats:
+    def see(self, surface: Surface, window: PlateWindow) -> Floats:
         """The grey values 0 to 255 of a window without noise, float32 [h, w]."""
 
-    def noisy(self, seen: Floats, window: Window, rng: np.random.Generator) -> Floats:
+    def noisy(self, seen: Floats, window: PlateWindow, rng: np.random.Generator) -> Floats:
         """The same with the noise of light and camera."""
 
-    def hidden(self, window: Window) -> Mask | None:
+    def hidden(self, window: PlateWindow) -> Mask | None:
         """Where the scan shows nothing, bool [h, w]; None for nowhere."""
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from blemish.simulator.fields import Drift, Floats, Mask, Window, blurred
+from blemish.simulator.random_fields import Drift, Floats, Mask, PlateWindow, blurred
 from blemish.simulator.surface import Surface, slopes
 
 
@@ -43,7 +43,7 @@ class Scanner:
             float(rng.uniform(0.95, 1.05)),
         )
 
-    def see(self, surface: Surface, window: Window) -> Floats:
+    def see(self, surface: Surface, window: PlateWindow) -> Floats:
         """The grey values without noise, float32 [h, w]."""
         rows = np.clip(window.rows.ravel().astype(int), 0, len(self.centre) - 1)
         away = (window.columns - self.centre[rows]) / np.float32(self.halfwidth)
@@ -64,14 +64,14 @@ class Scanner:
         light *= np.float32(self.gain) * (1 + np.float32(0.03) * self.drift.at(window))
         return blurred(14 + light, 0.8)
 
-    def noisy(self, seen: Floats, window: Window, rng: np.random.Generator) -> Floats:
+    def noisy(self, seen: Floats, window: PlateWindow, rng: np.random.Generator) -> Floats:
         """The camera's noise; what is masked stays black."""
         noise = rng.standard_normal(window.shape, dtype=np.float32)
         shown = seen + np.sqrt(1.5 + np.float32(0.03) * np.clip(seen, 0, None)) * noise
         shown[self.hidden(window)] = 0
         return np.asarray(shown)
 
-    def hidden(self, window: Window) -> Mask:
+    def hidden(self, window: PlateWindow) -> Mask:
         """The borders at both sides."""
         rows = np.clip(window.rows.ravel().astype(int), 0, len(self.centre) - 1)
         first, last = self.borders[:, rows]

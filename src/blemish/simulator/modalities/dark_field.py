@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from blemish.simulator.fields import Drift, Floats, Mask, Window, blurred
+from blemish.simulator.random_fields import Drift, Floats, Mask, PlateWindow, blurred
 from blemish.simulator.surface import Surface, slopes
 
 
@@ -33,7 +33,7 @@ class Scanner:
             float(rng.uniform(0.92, 1.08)),
         )
 
-    def see(self, surface: Surface, window: Window) -> Floats:
+    def see(self, surface: Surface, window: PlateWindow) -> Floats:
         """The grey values without noise, float32 [h, w]."""
         down, across = slopes(surface.relief)
         towards = np.clip(down, 0, None) + np.float32(0.35) * np.abs(down)
@@ -43,7 +43,7 @@ class Scanner:
         light *= np.float32(self.gain) * (1 + np.float32(0.03) * self.drift.at(window))
         return blurred(np.clip(light, 0, 420), 0.65)
 
-    def noisy(self, seen: Floats, window: Window, rng: np.random.Generator) -> Floats:
+    def noisy(self, seen: Floats, window: PlateWindow, rng: np.random.Generator) -> Floats:
         """Speckle, streaks, the camera's noise, and dust, which is permitted."""
         noise = rng.standard_normal(window.shape, dtype=np.float32)
         dust = np.clip(noise - np.float32(3.7), 0, None) * 40
@@ -53,6 +53,6 @@ class Scanner:
         shown = seen * gains * (1 + np.float32(0.09) * speckle)
         return np.asarray(shown + np.float32(1.6) * noise + 2 * np.clip(speckle, 0, None))
 
-    def hidden(self, window: Window) -> Mask | None:
+    def hidden(self, window: PlateWindow) -> Mask | None:
         """Nothing is."""
         return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from blemish.simulator.fields import Drift, Floats, Mask, Window, blurred
+from blemish.simulator.random_fields import Drift, Floats, Mask, PlateWindow, blurred
 from blemish.simulator.surface import Surface
 
 
@@ -34,7 +34,7 @@ class Scanner:
             float(rng.uniform(0.94, 1.04)),
         )
 
-    def see(self, surface: Surface, window: Window) -> Floats:
+    def see(self, surface: Surface, window: PlateWindow) -> Floats:
         """The grey values without noise, float32 [h, w]."""
         lens = cv2.Laplacian(blurred(surface.relief, 2.0), cv2.CV_32F)
         bent = 1 - np.clip(np.float32(0.3) * lens, -0.3, 0.3)
@@ -45,12 +45,12 @@ class Scanner:
         light *= 228 * (1 + np.float32(0.015) * self.drift.at(window))
         return blurred(light, 0.75)
 
-    def noisy(self, seen: Floats, window: Window, rng: np.random.Generator) -> Floats:
+    def noisy(self, seen: Floats, window: PlateWindow, rng: np.random.Generator) -> Floats:
         """The lamp's uneven line and the camera's noise."""
         noise = rng.standard_normal(window.shape, dtype=np.float32)
         columns = self.columns[:, window.left : window.left + window.width]
         return np.asarray(6 + seen * columns + np.sqrt(1.2 + np.float32(0.022) * seen) * noise)
 
-    def hidden(self, window: Window) -> Mask | None:
+    def hidden(self, window: PlateWindow) -> Mask | None:
         """Nothing is."""
         return None

@@ -19,15 +19,15 @@ from blemish.errors import DatasetError
 from blemish.images import read_image, read_mask
 from blemish.util.files import inside, leads_out
 
-Placing = Literal["link or copy", "link", "copy"]
+CopyMethod = Literal["link or copy", "link", "copy"]
 ShowCount = Callable[[int, int], None]
 
 
-def place_all(
+def copy_images(
     root: Path,
     images: pl.DataFrame,
     folder: Path,
-    placing: Placing,
+    placing: CopyMethod,
     progress: ShowCount | None = None,
 ) -> dict[str, int]:
     """Put every image (old name, new name) below `folder`; the numbers linked, copied, decoded.
@@ -45,7 +45,7 @@ def place_all(
         if leads_out(new):  # `inside` looks for links too, which is slow for 150,000 names
             raise DatasetError(f"{image!r} is no name for a file below {folder}; rename it.")
         if is_image_file(image):
-            done[place(root / image, folder / new, placing)] += 1
+            done[link_or_copy(root / image, folder / new, placing)] += 1
         else:
             write_png(folder / new, read_image(root / image))
             done["decoded"] += 1
@@ -54,7 +54,7 @@ def place_all(
     return dict(done)
 
 
-def place(source: Path, target: Path, placing: Placing) -> str:
+def link_or_copy(source: Path, target: Path, placing: CopyMethod) -> str:
     """Hard-link or copy one file; says which."""
     if placing != "copy":
         try:

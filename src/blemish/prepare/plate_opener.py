@@ -13,8 +13,8 @@ import numpy.typing as npt
 import blemish
 from blemish.errors import DatasetError
 from blemish.images import image_files
-from blemish.prepare.marks import Marks
-from blemish.prepare.places import Region
+from blemish.prepare.known_defects import KnownDefects
+from blemish.prepare.patch_recipe import PatchRecipe
 from blemish.prepare.plates import (
     Plate,
     PlateFile,
@@ -23,12 +23,12 @@ from blemish.prepare.plates import (
     refuse_mixed_colours,
     unpack,
 )
-from blemish.prepare.recipe import Recipe
-from blemish.prepare.region import find_region, mask_for
+from blemish.prepare.region_of_interest import RegionOfInterest
+from blemish.prepare.region_segmentation import find_region, mask_for
 from blemish.util.progress import Progress, ShowProgress
 
 
-def made_of(what: str, recipe: Recipe, plates: Sequence[PlateFile]) -> dict[str, Any]:
+def inputs_of(what: str, recipe: PatchRecipe, plates: Sequence[PlateFile]) -> dict[str, Any]:
     """What decides a set that is made by a recipe of plates, as JSON values."""
     named = (recipe.defects.table, recipe.defects.masks, recipe.region.mask)
     files = [file for name in named if name is not None for file in image_paths(recipe.path(name))]
@@ -42,7 +42,7 @@ def made_of(what: str, recipe: Recipe, plates: Sequence[PlateFile]) -> dict[str,
     }
 
 
-def region_of(plate: PlateFile, pixels: npt.NDArray[Any], recipe: Recipe) -> Region:
+def region_of(plate: PlateFile, pixels: npt.NDArray[Any], recipe: PatchRecipe) -> RegionOfInterest:
     """The region of interest of a plate. Raises as `find_region` and `mask_for` do."""
     masks = recipe.region.mask if recipe.region.method == "mask" else None
     mask = None if masks is None else mask_for(plate.name, recipe.path(masks))
@@ -51,14 +51,14 @@ def region_of(plate: PlateFile, pixels: npt.NDArray[Any], recipe: Recipe) -> Reg
 
 def open_plates(
     files: Sequence[PlateFile],
-    recipe: Recipe,
-    marks: Marks | None,
+    recipe: PatchRecipe,
+    known: KnownDefects | None,
     folder: Path,
     progress: ShowProgress | None = None,
 ) -> list[Plate]:
     """Plates with their regions, off known defects; their pixels are unpacked below `folder`.
 
-    Without `marks` the region is the whole plate. Raises DatasetError for a plate on which no patch
+    Without `known` the region is the whole plate. Raises DatasetError for a plate on which no patch
     fits, and where grey and RGB are mixed.
     """
     plates, shapes = [], {}
@@ -66,9 +66,11 @@ def open_plates(
         held = unpack(file, recipe, folder)
         pixels = np.load(held, mmap_mode="r")
         shapes[file.name] = pixels.shape
-        region = Region.whole((pixels.shape[0], pixels.shape[1]))
-        if marks is not None:
-            region = marks.off(file.name, region_of(file, pixels, recipe), recipe.defects.margin)
+        region = RegionOfInterest.whole((pixels.shape[0], pixels.shape[1]))
+        if known is not None:
+            region = known.free_region(
+                file.name, region_of(file, pixels, recipe), recipe.defects.margin
+            )
         places = region.places(recipe.patches.size)
         if not len(places):
             raise no_place(file.path, recipe)
@@ -79,7 +81,7 @@ def open_plates(
     return plates
 
 
-def no_place(path: Path, recipe: Recipe) -> DatasetError:
+def no_place(path: Path, recipe: PatchRecipe) -> DatasetError:
     """The error for a plate whose region is too small or too ragged."""
     return DatasetError(
         f"no patch of {recipe.patches.size} pixels fits into the region of interest of {path}; "
@@ -93,7 +95,7 @@ def image_paths(place: Path) -> list[Path]:
     return image_files(place) if place.is_dir() else [place]
 
 
-def attributes(recipe: Recipe) -> dict[str, Any]:
+def attributes(recipe: PatchRecipe) -> dict[str, Any]:
     """What a file says of how it was made."""
     return {
         "seed": recipe.seed,

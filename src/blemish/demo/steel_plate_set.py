@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from blemish.demo.defects import DEFECTS
-from blemish.demo.plates import Shot, draw_plate, photograph, photograph_mask
+from blemish.demo.steel_plate_defects import DEFECTS
+from blemish.demo.steel_plates import Shot, draw_plate, photograph, photograph_mask
 from blemish.detectors.base import Progress, ShowProgress
 from blemish.errors import DatasetError
 from blemish.util.files import replacing
@@ -23,7 +23,7 @@ _QUALITY = 93
 
 
 @dataclass(frozen=True)
-class Counts:
+class SplitSizes:
     """How many plates: to learn from, to set the threshold, good to test, and of each defect.
 
     320 good ones for the threshold are more than the 299 that prove 1 % at 95 %.
@@ -36,7 +36,7 @@ class Counts:
 
 
 def draw_plates(
-    folder: Path, counts: Counts | None = None, *, progress: ShowProgress | None = None
+    folder: Path, counts: SplitSizes | None = None, *, progress: ShowProgress | None = None
 ) -> Path:
     """Draw a set into `folder`, the same at every call, and return the folder.
 
@@ -47,7 +47,7 @@ def draw_plates(
         raise DatasetError(f"{folder} holds something else; give another folder with --out.")
     with replacing(note) as file:
         file.write(f"{LICENCE}\n".encode())
-    names = _names(counts or Counts())
+    names = _names(counts or SplitSizes())
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         jobs = pool.map(lambda name: _draw(folder, *name), names)
         for done, _ in enumerate(jobs, 1):
@@ -56,7 +56,7 @@ def draw_plates(
     return folder
 
 
-def _names(counts: Counts) -> list[tuple[str, str, int]]:
+def _names(counts: SplitSizes) -> list[tuple[str, str, int]]:
     """Split, kind and number of every picture."""
     groups = [
         ("train", "good", counts.train),

@@ -14,10 +14,10 @@ import numpy as np
 
 from blemish.errors import BlemishError
 from blemish.simulator import defects
-from blemish.simulator.fields import Floats, Mask, Window, blurred
 from blemish.simulator.modalities import Scanner
-from blemish.simulator.plate import WIDEST, seen
 from blemish.simulator.printing import Print
+from blemish.simulator.random_fields import Floats, Mask, PlateWindow, blurred
+from blemish.simulator.scan import WIDEST, scan_window
 from blemish.simulator.surface import Damage
 
 VISIBLE = 4.0  # grey levels: what changes by less is not part of a mask
@@ -36,7 +36,7 @@ class PlacedDefect:
 
     kind: str
     group: str
-    window: Window
+    window: PlateWindow
     mask: Mask
 
     @property
@@ -109,7 +109,7 @@ def _attempt(
     if mask is None:
         return None
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    box = Window(
+    box = PlateWindow(
         damage.window.top + int(rows[0]),
         damage.window.left + int(columns[0]),
         int(rows[-1] - rows[0]) + 1,
@@ -127,8 +127,8 @@ def visible(
     hidden = scanner.hidden(window)
     if hidden is not None and hidden.any():
         return None
-    before = seen(print_, scanner, window, [])
-    change = seen(print_, scanner, window, [damage]) - before
+    before = scan_window(print_, scanner, window, [])
+    change = scan_window(print_, scanner, window, [damage]) - before
     return marked(change, damage.extent, group, local_noise(scanner.noisy(before, window, rng)))
 
 

@@ -13,21 +13,21 @@ from pathlib import Path
 import numpy as np
 
 from blemish.errors import DatasetError
-from blemish.prepare.marks import Shown, read_marks
-from blemish.prepare.opening import attributes, made_of, open_plates
+from blemish.prepare.known_defects import DefectMask, read_known_defects
+from blemish.prepare.patch_recipe import Augmentation, GridSettings, PatchRecipe
 from blemish.prepare.patches import Box, Spot, Transform, cut, draw_turn, lit, plain, turned
-from blemish.prepare.places import Mask
+from blemish.prepare.plate_opener import attributes, inputs_of, open_plates
 from blemish.prepare.plates import UNPACKED, Plate, plate_files
-from blemish.prepare.recipe import Augmentation, GridSettings, Recipe
+from blemish.prepare.region_of_interest import Mask
 from blemish.prepare.stream_file import Item, Names, write_stream
-from blemish.prepare.unfinished import unfinished
+from blemish.prepare.work_folder import work_folder
 from blemish.util.progress import ShowProgress
 
 TRIES = 20
 
 
 @dataclass(frozen=True)
-class Cut:
+class DefectPatchSummary:
     """What was written to `path`: so many patches of so many defects, and how many of each kind."""
 
     path: Path
@@ -44,7 +44,7 @@ class DefectPatches:
     """
 
     plates: Sequence[Plate]
-    defects: Sequence[tuple[int, Shown, int]]
+    defects: Sequence[tuple[int, DefectMask, int]]
     each: int
     size: int
     crop: int
@@ -58,38 +58,39 @@ class DefectPatches:
         """The patch of that number."""
         rng = np.random.default_rng([self.seed, number])
         mark = number // self.each
-        index, shown, kind = self.defects[mark]
+        index, defect, kind = self.defects[mark]
         plate = self.plates[index]
         pixels = plate.pixels()
-        crop = square((shown.mark.x, shown.mark.y), self.crop, pixels.shape)
-        spot = self._spot(shown, crop, rng if number % self.each else None)
+        crop = square((defect.known.x, defect.known.y), self.crop, pixels.shape)
+        spot = self._spot(defect, crop, rng if number % self.each else None)
         image = cut(pixels, spot, self.size)
         if number % self.each:
             image = lit(image, self.augmentation, plate.top, rng)
-        mask = _mask(shown, spot, self.size)
+        mask = _mask(defect, spot, self.size)
         return Item(image, mask, index, spot.transform, kind, mark)
 
-    def _spot(self, shown: Shown, crop: Box, rng: np.random.Generator | None) -> Spot:
+    def _spot(self, defect: DefectMask, crop: Box, rng: np.random.Generator | None) -> Spot:
         """A turned square inside the crop, with the defect in it; else a plain one."""
         for _ in range(TRIES if rng is not None else 0):
             assert rng is not None
             turn = draw_turn(self.augmentation, rng)
             if turn is None:
                 break
-            spot = inside(turn, (shown.mark.x, shown.mark.y), self.size, crop)
-            if spot is not None and self._holds(spot, shown):
+            spot = inside(turn, (defect.known.x, defect.known.y), self.size, crop)
+            if spot is not None and self._holds(spot, defect):
                 return spot
-        top, left, _, _ = square((shown.mark.x, shown.mark.y), self.size, crop[2:], crop[:2])
+        top, left, _, _ = square((defect.known.x, defect.known.y), self.size, crop[2:], crop[:2])
         return plain(top, left, self.size)
 
-    def _holds(self, spot: Spot, shown: Shown) -> bool:
-        if not shown.area:
+    def _holds(self, spot: Spot, defect: DefectMask) -> bool:
+        if not defect.area:
             x, y = np.linalg.solve(
-                spot.transform[:, :2], np.array([shown.mark.x, shown.mark.y]) - spot.transform[:, 2]
+                spot.transform[:, :2],
+                np.array([defect.known.x, defect.known.y]) - spot.transform[:, 2],
             )
             return bool(0 <= x < self.size and 0 <= y < self.size)
-        least = min(self.enough.least_share * shown.area, self.enough.least_pixels)
-        return int(_mask(shown, spot, self.size).sum()) >= least
+        least = min(self.enough.least_share * defect.area, self.enough.least_pixels)
+        return int(_mask(defect, spot, self.size).sum()) >= least
 
 
 def square(
@@ -125,13 +126,13 @@ def inside(
 
 
 def prepare_defects(
-    recipe: Recipe,
+    recipe: PatchRecipe,
     out: Path,
     *,
     each: int | None = None,
     workers: int = 1,
     progress: ShowProgress | None = None,
-) -> Cut:
+) -> DefectPatchSummary:
     """Write patches of the known defects on a recipe's training plates to an HDF5 file.
 
     Raises DatasetError where no defect is known, and as `prepare_stream` does.
@@ -140,16 +141,16 @@ def prepare_defects(
     if times < 1:
         raise DatasetError(f"{times} patches of each defect are none; give 1 or more.")
     files = plate_files(recipe)
-    marks = read_marks(recipe, files)
+    known = read_known_defects(recipe, files)
     train = files["train"]
-    facts = {**made_of("defects", recipe, train), "each": times}
-    folder = unfinished(out, facts)
+    facts = {**inputs_of("defects", recipe, train), "each": times}
+    folder = work_folder(out, facts)
     plates = open_plates(train, recipe, None, folder / UNPACKED, progress)
-    kinds = marks.kinds(recipe.grid.by)
+    kinds = known.kinds(recipe.grid.by)
     found = [
-        (index, shown, kinds.index(getattr(shown.mark, recipe.grid.by)))
+        (index, defect, kinds.index(getattr(defect.known, recipe.grid.by)))
         for index, plate in enumerate(plates)
-        for shown in marks.shown(plate.name, plate.region.shape, points=True)
+        for defect in known.masks_on(plate.name, plate.region.shape, points=True)
     ]
     if not found:
         raise DatasetError(
@@ -169,13 +170,13 @@ def prepare_defects(
         *(maker, number, out, folder, names, attributes(recipe)), workers=workers, progress=progress
     )
     counts = {kind: sum(k == i for _, _, k in found) for i, kind in enumerate(kinds)}
-    return Cut(out, number, {kind: count for kind, count in counts.items() if count})
+    return DefectPatchSummary(out, number, {kind: count for kind, count in counts.items() if count})
 
 
-def _mask(shown: Shown, spot: Spot, size: int) -> Mask:
+def _mask(defect: DefectMask, spot: Spot, size: int) -> Mask:
     """Where the defect is in the patch."""
     top, left, bottom, right = spot.box
-    here = shown.within(spot.box).astype(np.uint8)
+    here = defect.within(spot.box).astype(np.uint8)
     moved = Spot(
         spot.transform - [[0, 0, left], [0, 0, top]], (0, 0, bottom - top, right - left), spot.plain
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from blemish.errors import DatasetError
-from blemish.prepare.entries import entry
+from blemish.prepare.toml_tables import parse_table
 from blemish.published import published
 
 METHODS = ("plate", "whole", "box", "mask")
@@ -23,7 +23,7 @@ Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class PlateFiles:
+class PlateSettings:
     """Files, folders or patterns such as `scans/*.png`; with `grey` colours become one channel."""
 
     train: tuple[str, ...]
@@ -60,7 +60,7 @@ class RegionSettings:
 
 
 @dataclass(frozen=True)
-class Patches:
+class PatchSettings:
     """The side of a patch and the step of the sliding window, in pixels."""
 
     size: int = 256
@@ -142,7 +142,7 @@ class GeneratorSettings:
 
 
 @dataclass(frozen=True)
-class KnownDefects:
+class DefectSettings:
     """Real defects on the plates: a CSV `table` of them, and a folder of `masks` by plate's name.
 
     Good patches keep `margin` pixels away from them. `blemish prepare defects` cuts a square of
@@ -193,20 +193,20 @@ class StreamSettings:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PatchRecipe:
     """Everything that a recipe says; `file` is where it lies.
 
     The `modality`, one of ISP-AD's, gives the augmentation that its own table does not.
     """
 
-    plates: PlateFiles
+    plates: PlateSettings
     modality: str | None = None
     seed: int = 0
     region: RegionSettings = field(default_factory=RegionSettings)
-    patches: Patches = field(default_factory=Patches)
+    patches: PatchSettings = field(default_factory=PatchSettings)
     augmentation: Augmentation = field(default_factory=Augmentation)
     generator: GeneratorSettings = field(default_factory=GeneratorSettings)
-    defects: KnownDefects = field(default_factory=KnownDefects)
+    defects: DefectSettings = field(default_factory=DefectSettings)
     stream: StreamSettings = field(default_factory=StreamSettings)
     grid: GridSettings = field(default_factory=GridSettings)
     file: Path = Path("recipe.toml")
@@ -229,7 +229,7 @@ class Recipe:
         return {k: v for k, v in dataclasses.asdict(self).items() if k != "file"}
 
 
-def open_recipe(file: Path) -> Recipe:
+def open_recipe(file: Path) -> PatchRecipe:
     """The recipe in a TOML file.
 
     Raises DatasetError for a file that cannot be read or is none, for an unknown key, and for a
@@ -254,7 +254,7 @@ def open_recipe(file: Path) -> Recipe:
         lists = {k: list(v) if isinstance(v, tuple) else v for k, v in preset.items()}
         kept = {k: v for k, v in lists.items() if v is not None}
         content = {**content, "augmentation": {**kept, **own}}
-    return dataclasses.replace(entry(Recipe, content, str(file)), file=file)
+    return dataclasses.replace(parse_table(PatchRecipe, content, str(file)), file=file)
 
 
 def _choice(name: str, value: str, choices: tuple[str, ...]) -> None:

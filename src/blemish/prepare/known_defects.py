@@ -16,22 +16,22 @@ import cv2
 import numpy as np
 import polars as pl
 
-from blemish.dataset.delimited import read_delimited
-from blemish.dataset.words import name_some
+from blemish.dataset.csv_file import read_delimited
+from blemish.dataset.label_words import name_some
 from blemish.errors import DatasetError
 from blemish.images import image_files, read_mask
 from blemish.images.listing import SUFFIXES
+from blemish.prepare.patch_recipe import PatchRecipe
 from blemish.prepare.patches import Box
-from blemish.prepare.places import Mask, Region
 from blemish.prepare.plates import PlateFile
-from blemish.prepare.recipe import Recipe
-from blemish.prepare.region import grown, touched
+from blemish.prepare.region_of_interest import Mask, RegionOfInterest
+from blemish.prepare.region_segmentation import cells_under, dilated
 
 UNNAMED = "defect"
 
 
 @dataclass(frozen=True)
-class Mark:
+class KnownDefect:
     """A defect as the table has it: its middle (x, y), and its box unless only that is known."""
 
     kind: str
@@ -42,10 +42,10 @@ class Mark:
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class DefectMask:
     """A defect and its pixels: bool [h, w], whose top left corner lies at (top, left)."""
 
-    mark: Mark
+    known: KnownDefect
     top: int
     left: int
     mask: Mask
@@ -72,55 +72,61 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Marks:
-    """The marks and the mask files of plates, by plate's name; `table` is None without a table."""
+class KnownDefects:
+    """The known defects and the mask files, by plate's name; `table` is None without a table."""
 
-    table: Mapping[str, Sequence[Mark]] | None
+    table: Mapping[str, Sequence[KnownDefect]] | None
     masks: Mapping[str, Path]
 
     def kinds(self, by: str) -> list[str]:
-        """The groups, or the kinds, that the marks name."""
+        """The groups, or the kinds, of the known defects."""
         if self.table is None:
             return [UNNAMED]
-        return sorted({getattr(mark, by) for marks in self.table.values() for mark in marks})
+        return sorted(
+            {getattr(defect, by) for defects in self.table.values() for defect in defects}
+        )
 
-    def shown(self, plate: str, shape: tuple[int, int], *, points: bool = False) -> list[Shown]:
+    def masks_on(
+        self, plate: str, shape: tuple[int, int], *, points: bool = False
+    ) -> list[DefectMask]:
         """The defects of a plate of that shape that have any pixels.
 
         With `points` also those of which no more than a point is known; their masks are empty.
-        Raises ImageError for a mask of another size, and DatasetError for a mark outside the plate,
-        and without `points` for one without a box where the mask shows nothing.
+        Raises ImageError for a mask of another size, DatasetError for a defect outside the plate
+        and, without `points`, for one without a box where the mask shows nothing.
         """
         mask = read_mask(self.masks[plate], shape) if plate in self.masks else None
         if self.table is None:
             return [] if mask is None else _pieces(mask)
-        found = [_shown(mark, mask, shape, plate) for mark in self.table.get(plate, ())]
+        found = [_mask_of(known, mask, shape, plate) for known in self.table.get(plate, ())]
         if not points and None in found:
-            mark = self.table[plate][found.index(None)]
+            known = self.table[plate][found.index(None)]
             raise DatasetError(
-                f"the defect at ({mark.x:g}, {mark.y:g}) on the plate {plate} has neither a box "
+                f"the defect at ({known.x:g}, {known.y:g}) on the plate {plate} has neither a box "
                 "nor a mask there; add a box to its row."
             )
         pairs = zip(self.table.get(plate, ()), found, strict=True)
-        placed = [_point(mark) if shown is None else shown for mark, shown in pairs]
+        placed = [_point(known) if shown is None else shown for known, shown in pairs]
         return [shown for shown in placed if points or shown.area]
 
-    def off(self, plate: str, region: Region, margin: int) -> Region:
+    def free_region(self, plate: str, region: RegionOfInterest, margin: int) -> RegionOfInterest:
         """The region of a plate less what lies within `margin` pixels of a known defect."""
         taken = np.zeros(region.cells.shape, bool)
         if plate in self.masks:
-            taken |= touched(read_mask(self.masks[plate], region.shape), region)
-        for mark in (self.table or {}).get(plate, ()):
-            if plate not in self.masks or mark.box is None:
-                top, left, bottom, right = mark.box or _pixel(mark)
+            taken |= cells_under(read_mask(self.masks[plate], region.shape), region)
+        for known in (self.table or {}).get(plate, ()):
+            if plate not in self.masks or known.box is None:
+                top, left, bottom, right = known.box or _pixel(known)
                 side = region.side
                 rows = slice(max(0, top) // side, -(-bottom // side))
                 taken[rows, max(0, left) // side : -(-right // side)] = True
-        return region.without(grown(taken, margin, region.side)) if taken.any() else region
+        return region.without(dilated(taken, margin, region.side)) if taken.any() else region
 
 
-def read_marks(recipe: Recipe, plates: Mapping[str, Sequence[PlateFile]]) -> Marks:
-    """The marks that a recipe names; none where it names neither table nor masks.
+def read_known_defects(
+    recipe: PatchRecipe, plates: Mapping[str, Sequence[PlateFile]]
+) -> KnownDefects:
+    """The known defects that a recipe names; none where it names neither table nor masks.
 
     Raises DatasetError for a table that lacks columns, holds something that is no number, or names
     a plate that does not exist.
@@ -131,11 +137,11 @@ def read_marks(recipe: Recipe, plates: Mapping[str, Sequence[PlateFile]]) -> Mar
         for file in image_files(recipe.path(recipe.defects.masks)):
             masks[file.stem.removesuffix("_mask")] = file
     if recipe.defects.table is None:
-        return Marks(None, masks)
-    return Marks(_read_table(recipe.path(recipe.defects.table), names), masks)
+        return KnownDefects(None, masks)
+    return KnownDefects(_read_table(recipe.path(recipe.defects.table), names), masks)
 
 
-def _read_table(file: Path, names: set[str]) -> dict[str, list[Mark]]:
+def _read_table(file: Path, names: set[str]) -> dict[str, list[KnownDefect]]:
     frame = read_delimited(file)
     if not any(set(place) <= set(frame.columns) for place in (_POINT, _BOX)):
         raise DatasetError(
@@ -152,17 +158,17 @@ def _read_table(file: Path, names: set[str]) -> dict[str, list[Mark]]:
             f"{file} names plates that do not exist ({len(unknown)}): {name_some(unknown)}; the "
             "recipe's plates are the names of its files, without the suffix."
         )
-    marks: dict[str, list[Mark]] = {}
+    found: dict[str, list[KnownDefect]] = {}
     for number, (plate, kind, group, *place) in enumerate(rows.iter_rows(), 2):
         try:
-            mark = _mark(kind, group, place[:2], place[2:])
+            known = _known_defect(kind, group, place[:2], place[2:])
         except (ValueError, TypeError):
             raise DatasetError(
                 f"{file}, row {number}: the defect has no place "
                 f"({', '.join(text or 'empty' for text in place)}); correct or remove the row."
             ) from None
-        marks.setdefault(_stem(plate), []).append(mark)
-    return marks
+        found.setdefault(_stem(plate), []).append(known)
+    return found
 
 
 _POINT, _BOX = ("x", "y"), ("left", "top", "width", "height")
@@ -174,13 +180,13 @@ def _stem(name: str | None) -> str:
     return stem if stem and f".{suffix.lower()}" in SUFFIXES else name or ""
 
 
-def _mark(
+def _known_defect(
     kind: str | None,
     group: str | None,
     point: Sequence[str | None],
     edges: Sequence[str | None],
-) -> Mark:
-    """A row's mark; ValueError where it has no place, or something that is no number."""
+) -> KnownDefect:
+    """A row's defect; ValueError where it has no place, or something that is no number."""
     kind, group = kind or group or UNNAMED, group or kind or UNNAMED
     x, y = (None if text is None else float(text) for text in point)
     box = None
@@ -193,46 +199,48 @@ def _mark(
             x, y = left + (width - 1) / 2, top + (height - 1) / 2
     if x is None or y is None or not (math.isfinite(x) and math.isfinite(y)):
         raise ValueError(point)
-    return Mark(kind, group, x, y, box)
+    return KnownDefect(kind, group, x, y, box)
 
 
-def _pixel(mark: Mark) -> Box:
-    row, column = round(mark.y), round(mark.x)
+def _pixel(known: KnownDefect) -> Box:
+    row, column = round(known.y), round(known.x)
     return row, column, row + 1, column + 1
 
 
-def _point(mark: Mark) -> Shown:
-    return Shown(mark, *_pixel(mark)[:2], np.zeros((1, 1), bool))
+def _point(known: KnownDefect) -> DefectMask:
+    return DefectMask(known, *_pixel(known)[:2], np.zeros((1, 1), bool))
 
 
-def _shown(mark: Mark, mask: Mask | None, shape: tuple[int, int], plate: str) -> Shown | None:
+def _mask_of(
+    known: KnownDefect, mask: Mask | None, shape: tuple[int, int], plate: str
+) -> DefectMask | None:
     """The defect's pixels; None where no more than a point is known."""
-    if not (0 <= mark.x < shape[1] and 0 <= mark.y < shape[0]):
+    if not (0 <= known.x < shape[1] and 0 <= known.y < shape[0]):
         raise DatasetError(
-            f"the defect at ({mark.x:g}, {mark.y:g}) lies outside the plate {plate}, which is "
+            f"the defect at ({known.x:g}, {known.y:g}) lies outside the plate {plate}, which is "
             f"{shape[1]} x {shape[0]} pixels; correct its row."
         )
-    if mark.box is not None:
-        top, left = max(0, mark.box[0]), max(0, mark.box[1])
-        bottom, right = min(mark.box[2], shape[0]), min(mark.box[3], shape[1])
+    if known.box is not None:
+        top, left = max(0, known.box[0]), max(0, known.box[1])
+        bottom, right = min(known.box[2], shape[0]), min(known.box[3], shape[1])
         sides = max(0, bottom - top), max(0, right - left)
         inside = np.ones(sides, bool) if mask is None else mask[top:bottom, left:right]
-        return Shown(mark, top, left, inside)
-    row, column, bottom, right = _pixel(mark)
+        return DefectMask(known, top, left, inside)
+    row, column, bottom, right = _pixel(known)
     for piece in [] if mask is None else _pieces(mask):
         if piece.within((row, column, bottom, right)).any():
-            return Shown(mark, piece.top, piece.left, piece.mask)
+            return DefectMask(known, piece.top, piece.left, piece.mask)
     return None
 
 
-def _pieces(mask: Mask) -> list[Shown]:
+def _pieces(mask: Mask) -> list[DefectMask]:
     """The 8-connected pieces of a mask, each a defect of no known kind."""
     _, labels, boxes, middles = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     found = []
     for number, (left, top, width, height, _) in enumerate(boxes[1:].tolist(), 1):
         box = (top, left, top + height, left + width)
         x, y = middles[number].tolist()
-        mark = Mark(UNNAMED, UNNAMED, x, y, box)
+        known = KnownDefect(UNNAMED, UNNAMED, x, y, box)
         inside = labels[top : top + height, left : left + width] == number
-        found.append(Shown(mark, top, left, inside))
+        found.append(DefectMask(known, top, left, inside))
     return found

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import polars as pl
 
 from blemish.dataset.check import Finding
+from blemish.dataset.label_words import name_some
 from blemish.dataset.table import Dataset
-from blemish.dataset.words import name_some
 from blemish.published import published
 
 TITLES = {

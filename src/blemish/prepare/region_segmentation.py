@@ -19,8 +19,8 @@ import numpy.typing as npt
 from blemish.errors import DatasetError
 from blemish.images import read_mask
 from blemish.images.listing import image_files
-from blemish.prepare.places import Mask, Region
-from blemish.prepare.recipe import RegionSettings
+from blemish.prepare.patch_recipe import RegionSettings
+from blemish.prepare.region_of_interest import Mask, RegionOfInterest
 
 Floats = npt.NDArray[np.float32]
 Classes = npt.NDArray[np.int64]
@@ -33,16 +33,16 @@ _BINS = 128
 
 def find_region(
     name: str, pixels: npt.NDArray[Any], settings: RegionSettings, mask: Path | None = None
-) -> Region:
+) -> RegionOfInterest:
     """The region of a plate, uint8 or uint16 [H, W] or [H, W, 3]; `mask` is for that method.
 
     Raises DatasetError where it is empty, and ImageError for a mask of another size.
     """
-    whole = Region.whole((pixels.shape[0], pixels.shape[1]))
+    whole = RegionOfInterest.whole((pixels.shape[0], pixels.shape[1]))
     if settings.method == "mask":
         assert mask is not None
         # A cell is in the region when all of its pixels are.
-        inside = ~touched(~read_mask(mask, whole.shape), whole)
+        inside = ~cells_under(~read_mask(mask, whole.shape), whole)
     elif settings.method == "box":
         assert settings.box is not None
         inside = _box(settings.box, whole)
@@ -50,7 +50,7 @@ def find_region(
         inside = segmented(cell_means(pixels, whole.side), settings.background, settings.closing)
     else:
         inside = whole.cells
-    region = Region(whole.shape, whole.side, _eroded(inside, settings.margin, whole.side))
+    region = RegionOfInterest(whole.shape, whole.side, _eroded(inside, settings.margin, whole.side))
     if not region.cells.any():
         raise DatasetError(
             f"no region of interest was found on the plate {name} (method '{settings.method}', "
@@ -111,7 +111,7 @@ def segmented(means: Floats, background: str, closing: float) -> Mask:
     return filled.astype(bool)
 
 
-def touched(mask: Mask, region: Region) -> Mask:
+def cells_under(mask: Mask, region: RegionOfInterest) -> Mask:
     """The cells that hold a pixel of a mask bool [H, W] of the plate."""
     rows = np.arange(0, mask.shape[0], region.side)
     columns = np.arange(0, mask.shape[1], region.side)
@@ -119,7 +119,7 @@ def touched(mask: Mask, region: Region) -> Mask:
     return np.asarray(np.logical_or.reduceat(in_rows, columns, axis=1))
 
 
-def grown(cells: Mask, pixels: int, side: int) -> Mask:
+def dilated(cells: Mask, pixels: int, side: int) -> Mask:
     """Cells and what lies within so many pixels around them."""
     reach = math.ceil(pixels / side)
     square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
@@ -128,10 +128,10 @@ def grown(cells: Mask, pixels: int, side: int) -> Mask:
 
 def _eroded(cells: Mask, pixels: int, side: int) -> Mask:
     """Cells less a margin; where the region ends at the plate's edge, none is taken off."""
-    return cells & ~grown(~cells, pixels, side) if pixels else cells
+    return cells & ~dilated(~cells, pixels, side) if pixels else cells
 
 
-def _box(box: tuple[int, int, int, int], whole: Region) -> Mask:
+def _box(box: tuple[int, int, int, int], whole: RegionOfInterest) -> Mask:
     left, top, width, height = box
     inside = np.zeros_like(whole.cells)
     side = whole.side

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from blemish.dataset import Dataset
-from blemish.dataset.counts import gaps, published_counts
+from blemish.dataset.published_counts import gaps, published_counts
 from blemish.dataset.table import conform
 from blemish.published import published
 

@@ -11,7 +11,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from blemish.features.stream import Batch, FeatureStream, Half
+from blemish.features.feature_stream import Batch, FeatureStream, Half
 
 Floats = npt.NDArray[np.float32]
 

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from blemish.demo.plates import SIZE, Floats, Mask, Plate, printed, shares, solid
+from blemish.demo.steel_plates import SIZE, Floats, Mask, SteelPlate, printed, shares, solid
 
-Draw = Callable[[Plate, np.random.Generator], tuple[Plate, Mask]]
+Draw = Callable[[SteelPlate, np.random.Generator], tuple[SteelPlate, Mask]]
 
 
-def scratch(plate: Plate, generator: np.random.Generator) -> tuple[Plate, Mask]:
+def scratch(plate: SteelPlate, generator: np.random.Generator) -> tuple[SteelPlate, Mask]:
     """A bent line of bare, bright steel with a dark edge; it goes through print as well."""
     start = _place(generator, 40)
     heading = generator.uniform(0.25, 0.9) * np.pi  # across the brushing, not along it
@@ -34,7 +34,7 @@ def scratch(plate: Plate, generator: np.random.Generator) -> tuple[Plate, Mask]:
     return replace(plate, steel=steel, ink=plate.ink * (1 - 0.9 * core)), _grown(core > 0.2, 2)
 
 
-def dent(plate: Plate, generator: np.random.Generator) -> tuple[Plate, Mask]:
+def dent(plate: SteelPlate, generator: np.random.Generator) -> tuple[SteelPlate, Mask]:
     """A round hollow: dark on the side of the light, bright on the other."""
     row, column = _place(generator, 34)
     radius = generator.uniform(11, 22)
@@ -46,7 +46,7 @@ def dent(plate: Plate, generator: np.random.Generator) -> tuple[Plate, Mask]:
     return replace(plate, steel=steel), np.asarray((square < 2.2) & (solid() > 0.5))
 
 
-def missing_print(plate: Plate, generator: np.random.Generator) -> tuple[Plate, Mask]:
+def missing_print(plate: SteelPlate, generator: np.random.Generator) -> tuple[SteelPlate, Mask]:
     """A place where the print did not take, or was wiped off."""
     inked = np.argwhere(printed() > 0.6)
     row, column = inked[generator.integers(len(inked))]
@@ -61,7 +61,7 @@ def missing_print(plate: Plate, generator: np.random.Generator) -> tuple[Plate, 
     return replace(plate, ink=plate.ink - lost), _grown(lost > 0.3, 5)
 
 
-def stain(plate: Plate, generator: np.random.Generator) -> tuple[Plate, Mask]:
+def stain(plate: SteelPlate, generator: np.random.Generator) -> tuple[SteelPlate, Mask]:
     """A dried puddle of oil with a darker rim."""
     row, column = _place(generator, 30)
     radius = generator.uniform(16, 38)

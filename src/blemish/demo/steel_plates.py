@@ -33,7 +33,7 @@ _BRIGHTNESS = 150
 
 
 @dataclass(frozen=True, eq=False)
-class Plate:
+class SteelPlate:
     """A plate lying straight, in fine pixels, all float32 [H, W].
 
     `steel` is its brightness, about 0 to 255; `ink` and `dirt` say how much of it print and dirt
@@ -71,13 +71,13 @@ class Shot:
         )
 
 
-def draw_plate(generator: np.random.Generator) -> Plate:
+def draw_plate(generator: np.random.Generator) -> SteelPlate:
     """A plate without a defect."""
     steel = _BRIGHTNESS + _brushing(generator) + _bevels()
-    return Plate(steel, printed(), np.zeros(SIZE, np.float32))
+    return SteelPlate(steel, printed(), np.zeros(SIZE, np.float32))
 
 
-def photograph(plate: Plate, shot: Shot) -> Pixels:
+def photograph(plate: SteelPlate, shot: Shot) -> Pixels:
     """The plate on its belt as an RGB picture [HEIGHT, WIDTH, 3]."""
     planes = np.dstack([plate.steel, plate.ink, plate.dirt, solid(), _shadow()])
     steel, ink, dirt, body, shadow = np.moveaxis(_to_camera(planes, shot), 2, 0).copy()

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from blemish.dataset.words import is_good, name_some
+from blemish.dataset.label_words import is_good, name_some
 from blemish.errors import DatasetError
 from blemish.images import hdf5
 from blemish.images.hdf5_file import (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from blemish.dataset.words import name_some
+from blemish.dataset.label_words import name_some
 from blemish.errors import DatasetError, ImageError
 from blemish.images import read_image
 

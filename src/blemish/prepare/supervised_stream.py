@@ -13,19 +13,19 @@ import numpy as np
 
 from blemish.discovery import is_path
 from blemish.errors import DatasetError
-from blemish.prepare.marks import read_marks
-from blemish.prepare.opening import attributes, image_paths, made_of, open_plates
+from blemish.prepare.known_defects import read_known_defects
+from blemish.prepare.patch_recipe import Augmentation, GeneratorSettings, PatchRecipe
 from blemish.prepare.patches import cut, draw_spot, draw_turn, lit
-from blemish.prepare.places import count_of
+from blemish.prepare.plate_opener import attributes, image_paths, inputs_of, open_plates
 from blemish.prepare.plates import (
     UNPACKED,
     Plate,
     file_sha256,
     plate_files,
 )
-from blemish.prepare.recipe import Augmentation, GeneratorSettings, Recipe
+from blemish.prepare.region_of_interest import count_of
 from blemish.prepare.stream_file import Item, Names, write_stream
-from blemish.prepare.unfinished import unfinished
+from blemish.prepare.work_folder import work_folder
 from blemish.synthesis import GENERATORS, Generator, open_generator
 from blemish.util.progress import ShowProgress
 
@@ -33,7 +33,7 @@ SYNTHETIC = "synthetic"
 
 
 @dataclass(frozen=True)
-class Streamed:
+class StreamSummary:
     """What was written to `path`; `before` patches were there from an earlier call."""
 
     path: Path
@@ -90,14 +90,14 @@ class SupervisedPatches:
 
 
 def prepare_stream(
-    recipe: Recipe,
+    recipe: PatchRecipe,
     out: Path,
     *,
     count: int | None = None,
     workers: int = 1,
     budget: float | None = None,
     progress: ShowProgress | None = None,
-) -> Streamed:
+) -> StreamSummary:
     """Write the stream of a recipe's training plates to an HDF5 file, whole or not at all.
 
     It goes on where an earlier call stopped, and gives the same file then. Raises DatasetError for
@@ -107,10 +107,10 @@ def prepare_stream(
     if number < 1:
         raise DatasetError(f"a stream of {number} patches is none; give a count of 1 or more.")
     files = plate_files(recipe)
-    marks = read_marks(recipe, files)
+    known = read_known_defects(recipe, files)
     train = files["train"]
     sources = [path for name in recipe.generator.sources for path in image_paths(recipe.path(name))]
-    facts = made_of("stream", recipe, train)
+    facts = inputs_of("stream", recipe, train)
     facts["sources"] = [file_sha256(path) for path in sources]
     generator, told = recipe.generator, attributes(recipe)
     if is_path(generator.name):
@@ -118,8 +118,8 @@ def prepare_stream(
     if (outside := GENERATORS.record(generator.name)) is not None:
         facts["outside"] = outside
         told["outside"] = json.dumps(outside)
-    folder = unfinished(out, facts)
-    plates = open_plates(train, recipe, marks, folder / UNPACKED, progress)
+    folder = work_folder(out, facts)
+    plates = open_plates(train, recipe, known, folder / UNPACKED, progress)
     pixels = plates[0].pixels()
     size = recipe.patches.size
     maker = SupervisedPatches(
@@ -140,14 +140,14 @@ def prepare_stream(
         budget=budget,
         progress=progress,
     )
-    return _told(out, len(plates), before)
+    return _summary(out, len(plates), before)
 
 
-def _told(out: Path, plates: int, before: int) -> Streamed:
+def _summary(out: Path, plates: int, before: int) -> StreamSummary:
     """What the finished file holds."""
     import h5py
 
     with h5py.File(out, "r") as content:
         label, transform = content["label"][()], content["origin/transform"][()]
     turned = np.any(transform[:, :, :2] != np.eye(2), axis=(1, 2))
-    return Streamed(out, len(label), int(label.sum()), int(turned.sum()), plates, before)
+    return StreamSummary(out, len(label), int(label.sum()), int(turned.sum()), plates, before)

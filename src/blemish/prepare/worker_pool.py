@@ -23,7 +23,7 @@ _AHEAD = 2  # items under way per process
 _work: Callable[[Any], Any]
 
 
-def in_order(
+def map_in_order(
     work: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Iterator[Result]:
     """The results of `work`, which can be pickled, in the order of the items.

@@ -8,12 +8,12 @@ from pathlib import Path, PurePosixPath
 import polars as pl
 
 from blemish.dataset.check import ensure_sound
+from blemish.dataset.label_words import SPLIT_WORDS, name_some
 from blemish.dataset.layouts import PLAIN, layouts
 from blemish.dataset.layouts.folder import GOOD
-from blemish.dataset.open import open_dataset
+from blemish.dataset.opener import open_dataset
 from blemish.dataset.parts import FILE_NAME, with_parts
 from blemish.dataset.table import SYNTHETIC, Dataset, conform
-from blemish.dataset.words import SPLIT_WORDS, name_some
 from blemish.errors import DatasetError
 from blemish.images import image_names
 

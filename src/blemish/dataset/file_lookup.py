@@ -6,12 +6,12 @@ from pathlib import Path
 
 import polars as pl
 
+from blemish.dataset.label_words import name_some
 from blemish.dataset.paths import below, listing, match_key
-from blemish.dataset.words import name_some
 from blemish.errors import DatasetError
 
 
-def located(
+def find_files(
     source: Path, names: pl.Series, root: Path, base: Path | None = None, *, folders: bool = False
 ) -> pl.Series:
     """The paths that `source` names, relative to `base` (else `root`), made relative to `root`.

@@ -21,7 +21,7 @@ LARGEST = 896  # pixels: no window is higher or wider
 
 
 @dataclass(frozen=True)
-class Window:
+class PlateWindow:
     """A rectangle of a plate in pixels; it may reach beyond the plate's edges."""
 
     top: int
@@ -29,10 +29,12 @@ class Window:
     height: int
     width: int
 
-    def grown(self, margin: int) -> Window:
+    def grown(self, margin: int) -> PlateWindow:
         """The window with that many pixels more on every side."""
         more = 2 * margin
-        return Window(self.top - margin, self.left - margin, self.height + more, self.width + more)
+        return PlateWindow(
+            self.top - margin, self.left - margin, self.height + more, self.width + more
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -49,17 +51,17 @@ class Window:
         """The column of every pixel of a line, [1, width]."""
         return np.arange(self.left, self.left + self.width, dtype=np.float32)[None, :]
 
-    def inside(self, outer: Window) -> tuple[slice, slice]:
+    def inside(self, outer: PlateWindow) -> tuple[slice, slice]:
         """Where this window lies in an array that covers `outer`, which must hold all of it."""
         top, left = self.top - outer.top, self.left - outer.left
         return slice(top, top + self.height), slice(left, left + self.width)
 
-    def shared(self, other: Window) -> Window | None:
+    def shared(self, other: PlateWindow) -> PlateWindow | None:
         """What both cover; None for nothing."""
         top, left = max(self.top, other.top), max(self.left, other.left)
         height = min(self.top + self.height, other.top + other.height) - top
         width = min(self.left + self.width, other.left + other.width) - left
-        return Window(top, left, height, width) if height > 0 and width > 0 else None
+        return PlateWindow(top, left, height, width) if height > 0 and width > 0 else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +88,12 @@ class Texture:
         Pitch and angle in radians are moved a little, so that the waves close after PERIOD.
         """
         down, across = (round(PERIOD / pitch * part) for part in (np.sin(angle), np.cos(angle)))
-        whole = Window(0, 0, PERIOD, PERIOD)
+        whole = PlateWindow(0, 0, PERIOD, PERIOD)
         turn, near = np.arctan2(down, across), PERIOD / np.hypot(down, across)
         waves = wave(whole, near, turn) + wave(whole, near, turn + np.pi / 2)
         return cls(_repeated(np.float32(strength) * waves))
 
-    def at(self, window: Window) -> Floats:
+    def at(self, window: PlateWindow) -> Floats:
         """The values in a window, [height, width]; not to be written to."""
         top, left = window.top % PERIOD, window.left % PERIOD
         return self.values[top : top + window.height, left : left + window.width]
@@ -110,7 +112,7 @@ class Drift:
         shape = tuple(int(side / spacing) + 6 for side in (height, width))
         return cls(1.8 * rng.standard_normal(shape, dtype=np.float32), spacing)
 
-    def at(self, window: Window) -> Floats:
+    def at(self, window: PlateWindow) -> Floats:
         """The values in a window, [height, width]."""
         rows, first = _weights(window.rows.ravel() / self.spacing + 1, len(self.nodes))
         columns, left = _weights(window.columns.ravel() / self.spacing + 1, self.nodes.shape[1])
@@ -132,7 +134,7 @@ def _weights(places: Floats, count: int) -> tuple[Floats, int]:
     return np.where(distance < 1, inner, outer).astype(np.float32), first
 
 
-def wave(window: Window, pitch: float, angle: float, phase: float = 0.0) -> Floats:
+def wave(window: PlateWindow, pitch: float, angle: float, phase: float = 0.0) -> Floats:
     """A plane cosine wave of that pitch in pixels, its crests turned by `angle` radians."""
     down, across = (2 * np.pi / pitch * part for part in (np.sin(angle), np.cos(angle)))
     # In double precision: far from the origin single would lose the phase.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from blemish.dataset import stream
+from blemish.dataset import hdf5_stream
 from blemish.dataset.parts import FILE_NAME, with_parts
 from blemish.dataset.paths import relative_paths
 from blemish.dataset.table import Dataset, conform
@@ -36,7 +36,7 @@ def open_images(
 
 def _images(path: Path) -> list[Path]:
     if path.suffix.lower() in hdf5.SUFFIXES and path.is_file():
-        return stream.images(path)
+        return hdf5_stream.images(path)
     if hdf5.file_and_name(path):
         hdf5.item_shape(path)  # refuses one that is not there
         return [path]

@@ -23,7 +23,7 @@ def cell_side(height: int, width: int) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Region:
+class RegionOfInterest:
     """The region of interest of a plate of `shape` (height, width), in whole cells.
 
     `cells` is bool [ceil(height / side), ceil(width / side)]; the last row and column of cells may
@@ -35,7 +35,7 @@ class Region:
     cells: Mask
 
     @classmethod
-    def whole(cls, shape: tuple[int, int]) -> Region:
+    def whole(cls, shape: tuple[int, int]) -> RegionOfInterest:
         """All of a plate."""
         side = cell_side(*shape)
         return cls(shape, side, np.ones((-(-shape[0] // side), -(-shape[1] // side)), bool))
@@ -91,9 +91,9 @@ class Region:
                 corners += [(top, column) for column in _steps(left, end - 1, stride)]
         return corners
 
-    def without(self, taken: Mask) -> Region:
+    def without(self, taken: Mask) -> RegionOfInterest:
         """The region less the cells of a mask [h, w] of cells."""
-        return Region(self.shape, self.side, self.cells & ~taken)
+        return RegionOfInterest(self.shape, self.side, self.cells & ~taken)
 
 
 def count_of(places: Places) -> int:

@@ -14,7 +14,7 @@ from blemish.util.files import replacing
 _NAME = "made_of.json"
 
 
-def unfinished(out: Path, made_of: dict[str, Any]) -> Path:
+def work_folder(out: Path, made_of: dict[str, Any]) -> Path:
     """The folder for work that will become `out`; `made_of`, JSON values, is what decides it.
 
     What lies in it was made of the same. Raises DatasetError where `out` exists already, and where

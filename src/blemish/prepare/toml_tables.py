@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from blemish.errors import DatasetError
 
-Entry = TypeVar("Entry")
+Settings = TypeVar("Settings")
 
 _WORDS = {
     str: "a text",
@@ -20,7 +20,7 @@ _WORDS = {
 }
 
 
-def entry(kind: type[Entry], table: Any, file: str, place: str = "") -> Entry:
+def parse_table(kind: type[Settings], table: Any, file: str, place: str = "") -> Settings:
     """A dataclass of that kind from a table of `file`; `place` is the table's name in it.
 
     Raises DatasetError for a key that the dataclass has no field for, and names the nearest one;
@@ -57,7 +57,7 @@ def _value(kind: Any, value: Any, file: str, place: str) -> Any:
     if typing.get_origin(kind) in (typing.Union, types.UnionType):  # optional
         kind = next(arg for arg in typing.get_args(kind) if arg is not type(None))
     if dataclasses.is_dataclass(kind):
-        return entry(typing.cast(type, kind), value, file, place)
+        return parse_table(typing.cast(type, kind), value, file, place)
     if typing.get_origin(kind) is tuple:
         inner = typing.get_args(kind)
         endless = inner[-1] is Ellipsis
