@@ -1,4 +1,4 @@
-"""Everything that can be told of a data set before training on it: `findings`, and the pixels.
+"""The audit of a data set before training: the checks of `findings`, and checks of the pixels.
 
 The cheap checks of `check.py` run before every training; these decode each image once.
 """

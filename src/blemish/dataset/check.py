@@ -1,4 +1,4 @@
-"""What is wrong with a data set, told before any work is done."""
+"""Checks of a data set before training: duplicates, leakage between splits, masks and views."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A data set written anew: as folders in the layout of MVTec AD, or as one table."""
+"""Convert a data set to folders in the layout of MVTec AD, or to one table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of text as people save them: comma, semicolon or tab, a byte-order mark or none."""
+"""CSV files as people save them: comma, semicolon or tab, a byte-order mark or none."""
 
 from __future__ import annotations
 

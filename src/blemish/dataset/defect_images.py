@@ -1,4 +1,4 @@
-"""Pictures of real defects alone, as a line collects them: any layout, or a plain folder."""
+"""Images of real defects to train on, as a line collects them: any layout, or a plain folder."""
 
 from __future__ import annotations
 

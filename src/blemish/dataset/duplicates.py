@@ -1,4 +1,4 @@
-"""The same picture under several names."""
+"""Exact duplicates: the same image under several names."""
 
 from __future__ import annotations
 

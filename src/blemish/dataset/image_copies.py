@@ -1,4 +1,4 @@
-"""Image files put into a new place: linked, copied, or decoded."""
+"""Copies of image files in a new folder: hard links, copies, or decoded PNG files."""
 
 from __future__ import annotations
 

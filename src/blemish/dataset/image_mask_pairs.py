@@ -1,4 +1,4 @@
-"""Images and masks side by side, told apart by their names."""
+"""Pairs of image and mask in one folder, matched by their names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures that were taken once and saved twice: in another file format, quality or brightness.
+"""Near duplicates: one image saved twice, in another file format, quality or brightness.
 
 Two good parts of one product look alike, so a likeness of the whole picture proves nothing. A pair
 whose hashes and thumbnails agree is decoded again, and counts only if its fine detail agrees too:

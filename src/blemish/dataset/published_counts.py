@@ -1,4 +1,4 @@
-"""Is a published data set all there? What is on disk against the numbers of its publication.
+"""Completeness of a published data set: its images on disk against the published counts.
 
 Left out are Real-IAD, whose reader compares the images with the official lists of files, and BTAD,
 whose archive holds 290 defective images where the tables say 580.

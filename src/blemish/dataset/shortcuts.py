@@ -1,4 +1,4 @@
-"""Trivial cues that tell good from defective: what a detector may learn instead of defects."""
+"""Shortcut learning: trivial cues by which a detector may tell good from defective images."""
 
 from __future__ import annotations
 

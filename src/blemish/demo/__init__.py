@@ -1,4 +1,4 @@
-"""The main job shown on pictures that anyone can get: real solar cells, or plates drawn here."""
+"""The demonstration, on images that anyone can get: real solar cells, or plates drawn here."""
 
 from __future__ import annotations
 

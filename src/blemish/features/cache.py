@@ -1,4 +1,4 @@
-"""Features on disk: float16 rows in append-only shards that survive a kill at any byte.
+"""The feature cache on disk: float16 rows in append-only shards that survive a kill at any byte.
 
 Every writer appends to a shard of its own, so no lock is needed; an index entry is written after
 its row and carries a checksum, so a row cut short by a kill is found and computed again.

@@ -152,7 +152,7 @@ class FeatureStream:
     def rows(self, images: Sequence[Path]) -> Iterator[tuple[int, Half, cache.Entry | None]]:
         """Which image, the row of one of its crops, and where that is kept, if it is.
 
-        Files are read two images ahead.
+        Prefetches: files are read two images ahead.
         """
         ahead: deque[Future[_Reading]] = deque()
         with ThreadPoolExecutor(2) as readers:

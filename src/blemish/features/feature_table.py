@@ -1,4 +1,4 @@
-"""The features of all crops of some images, computed once and then read in any order."""
+"""A table of the features of all crops, computed once and then read in any order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A memory bank chosen while features stream by: an r-net instead of greedy k-centre.
+"""A memory bank (coreset) chosen while features stream by: an r-net, not greedy k-centre.
 
 Greedy k-centre (PatchCore's coreset) ends with picks that lie more than r apart while every patch
 lies within r of one. Any set with these two properties is an r-net, and it can be had in bounded

@@ -1,4 +1,4 @@
-"""Images between the file and the model: strict reading, window, resize, tiles, and back."""
+"""Preprocessing between file and model: strict reading, window, resize, tiles, and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Patches of real defects: a square cut around each known one, augmented, and its middle kept.
+"""Patches of real defects: augmented crops around each known one.
 
 Near the plate's border the square is shifted inwards, never padded. The file is one of ISP-AD's
 kind, with `syn_stream` and `ground_truth`; beside the stream of its modality both open as one set.

@@ -64,7 +64,7 @@ def make_masks(
     every: bool = False,
     progress: ShowProgress | None = None,
 ) -> MaskSummary:
-    """Write `out/NAME_mask.png`, 0 and 255, for each scribbled image, taught by the scribbles.
+    """Write `out/NAME_mask.png`, 0 and 255, for each scribbled image, by a classifier of pixels.
 
     With `every`, for each image of the folder. What is there from the same scribbles, images and
     settings is kept, so that a stopped command goes on where it was.
@@ -152,12 +152,12 @@ class _TrainingSamples:
         return _digest(settings.encode(), image.tobytes(), *(text.encode() for text in used))
 
     def classifier(self, name: str) -> PixelClassifier:
-        """The one that an image's own strokes have taught, or else that of all strokes."""
+        """The classifier trained on an image's own strokes, or else that of all strokes."""
         return train([self.samples[name]], self.settings) if self._alone(name) else self.common
 
     @cached_property
     def common(self) -> PixelClassifier:
-        """Taught by all strokes, when it is first asked for."""
+        """Trained on all strokes, when it is first asked for."""
         return train(list(self.samples.values()), self.settings)
 
     def _alone(self, name: str) -> bool:

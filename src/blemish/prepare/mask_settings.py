@@ -14,14 +14,14 @@ class MaskSettings:
     """How masks are made; lengths in pixels, areas in square pixels.
 
     `scales` are the sigmas of the features. `elsewhere` pixels far from any defect stroke of a
-    scribbled image are learnt as background although nobody drew them; 0 learns strokes alone.
+    scribbled image train as background although nobody drew them; with 0 strokes alone train.
     `refine` is the radius in which the probability is led by the image's edges, `smooth` the sigma
     by which it is blurred, before `threshold`, which is lower by `near` at a defect stroke and as
     much higher where a defect is not expected to reach. `erode` and `dilate` are radii, holes of up
     to `fill_holes` are filled, regions below `min_area` dropped. `keep` of a scribbled image the
     regions that are "touching" a defect stroke, the "largest" or "all"; of an image without
     scribbles "touching" keeps all. `own`: an image on which both labels are drawn has a classifier
-    of its own; the others, and without `own` all of them, have one that all scribbles taught.
+    of its own; the others, and without `own` all of them, have one trained on all scribbles.
     Raises BlemishError for values that make no sense.
     """
 

@@ -74,7 +74,7 @@ class PatchSettings:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is drawn for each patch, uniformly from -`rotation_deg` to `rotation_deg` and so on.
+    """Augmentation of each patch, drawn uniformly from -`rotation_deg` to `rotation_deg` and so on.
 
     The share `share` of the patches gets flips, rotation, shear and scale (above 1 magnifies).
     Brightness is a gain, contrast one about the patch's mean; every patch gets both, if any.

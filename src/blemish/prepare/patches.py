@@ -1,4 +1,4 @@
-"""One patch of a plate: where it lies, how it is turned, and its brightness.
+"""One patch of a plate: its place, its affine augmentation, its brightness and contrast.
 
 All geometry is one affine map from the patch to the plate, and only the pixels that it needs are
 warped. They all lie on the plate: nothing is padded or mirrored.

@@ -1,4 +1,4 @@
-"""Plates made ready for patches, and what decides what is made of them."""
+"""Open the plates of a recipe to cut patches; the inputs that decide a set made of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from blemish.util.progress import Progress, ShowProgress
 
 
 def inputs_of(what: str, recipe: PatchRecipe, plates: Sequence[PlateFile]) -> dict[str, Any]:
-    """What decides a set that is made by a recipe of plates, as JSON values."""
+    """The inputs that decide a set: recipe, plates and files with digests, as JSON values."""
     named = (recipe.defects.table, recipe.defects.masks, recipe.region.mask)
     files = [file for name in named if name is not None for file in image_paths(recipe.path(name))]
     words = recipe.words()

@@ -1,4 +1,4 @@
-"""Where on a plate patches lie: cells of the plate that belong to its region of interest."""
+"""The region of interest of a plate, in cells, and the places of patches inside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The supervised stream: patches at random places of plates, half of them with a drawn defect."""
+"""The supervised stream: patches at random places of plates, half with a synthetic defect."""
 
 from __future__ import annotations
 

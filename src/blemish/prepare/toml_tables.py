@@ -1,4 +1,4 @@
-"""Tables of a TOML file as frozen dataclasses, strictly: what is not known is refused by name."""
+"""Tables of a TOML file as frozen dataclasses; an unknown key is refused by its name."""
 
 from __future__ import annotations
 

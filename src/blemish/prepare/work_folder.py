@@ -1,4 +1,4 @@
-"""Work under way lies in a folder beside what it will become, and is gone on with by itself."""
+"""A resumable work folder beside the output: interrupted work goes on where it stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work that several processes share, each of which is told once what to do."""
+"""A pool of worker processes whose results keep the order of the items."""
 
 from __future__ import annotations
 

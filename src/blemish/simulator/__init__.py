@@ -2,7 +2,7 @@
 
 For tests, demonstrations and scaling studies, after the description in ISP-AD (arXiv 2503.04997)
 and called a simulator wherever its pictures are shown. It shares no code with `blemish.synthesis`:
-a detector taught by the one is not tested on the same pen.
+synthetic defects to train on and simulated defects to test on come from different code.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A scan of one plate: window by window from the print to grey values."""
+"""Scan one plate: window by window from the print to grey values."""
 
 from __future__ import annotations
 

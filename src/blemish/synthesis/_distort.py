@@ -1,4 +1,4 @@
-"""Ten changes of a texture, three of which DRAEM applies to each."""
+"""Ten augmentations of a texture, three of which DRAEM applies to each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small changes of light and colour, so that a pasted piece differs from its new place."""
+"""Colour jitter, so that a pasted piece differs from its new place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of a defect generator: an image and a source of chance in, image and mask out."""
+"""The contract of a defect generator: an image and a random generator in, image and mask out."""
 
 from __future__ import annotations
 

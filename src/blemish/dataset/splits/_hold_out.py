@@ -1,4 +1,4 @@
-"""Parts held out of training, once or fold by fold."""
+"""The hold-out: parts kept out of training, once or in every fold of a cross-validation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of a data set: what each is, and the order in which a seed deals them out."""
+"""The parts of a data set, what each is, and their seeded random order."""
 
 from __future__ import annotations
 

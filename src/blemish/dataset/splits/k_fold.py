@@ -1,4 +1,4 @@
-"""Cross-validation: all parts of all splits are dealt into folds, and one fold is the test.
+"""Cross-validation: all parts of all splits are split into folds, and one fold is the test.
 
 Over all folds every good and every defective part is tested once. Parts with synthetic defects are
 left out, and so are the defective parts of the other folds that are not learnt from.

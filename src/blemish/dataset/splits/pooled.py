@@ -1,7 +1,7 @@
 """Unsupervised, with the good parts of training and validation in one pool.
 
-A training then holds other parts out for its threshold with every seed, where a validation split
-on disk would be the same each time. The test is that of the protocol uiad.
+Each seed then has another calibration set, held out of the pool, where a validation split on disk
+would be the same each time. The test is that of the protocol uiad.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from blemish.errors import DatasetError
 
 @dataclass(frozen=True)
 class Pooled:
-    """At most `train_parts` of the good parts train; fewer are among more.
+    """At most `train_parts` of the good parts train; smaller sets are nested subsets.
 
     `test_share` of the good parts goes to the test where that has none.
     """
