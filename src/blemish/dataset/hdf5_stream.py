@@ -21,14 +21,14 @@ from blemish.errors import DatasetError
 from blemish.images import hdf5
 from blemish.images.hdf5_file import (
     OpenFile,
-    described,
+    description,
     has_pixels,
     is_dataset,
     member,
+    naming_errors,
     open_file,
     refuse_elsewhere,
     stack_of,
-    telling,
 )
 
 IMAGES = ("image", "syn_stream")
@@ -47,7 +47,7 @@ def image_name(path: Path) -> str:
     The only stack of a file may have any name, if that, the file's or its folder's says good.
     """
     file = open_file(path)
-    with telling(path):
+    with naming_errors(path):
         name = _first(file, IMAGES)
         held: list[str] = list(file.content)
         stacks = [n for n in held if is_dataset(d := member(file, n)) and has_pixels(d, 3)]
@@ -82,7 +82,7 @@ def read_stream(path: Path) -> pl.DataFrame:
     name = image_name(path)
     keys = hdf5.item_names(path / name)
     file = open_file(path)
-    with telling(path):
+    with naming_errors(path):
         truth, label = _first(file, MASKS), _first(file, LABELS)
         if truth is not None and not _holds_masks(file, truth):
             truth, label = None, label or truth
@@ -115,7 +115,7 @@ def has_foreground(path: Path, name: str) -> NDArray[np.bool_]:
     if not is_dataset(member(file, name)):
         return np.array([hdf5.read_item(mask).any() for mask in images(path, name)], bool)
     stack = stack_of(file, name).dataset
-    with telling(f"{path}/{name}"):
+    with naming_errors(f"{path}/{name}"):
         if stack.chunks == (1, *stack.shape[1:]):
             return _by_distinct_chunk(stack)
         found = np.zeros(len(stack), bool)
@@ -212,7 +212,7 @@ def _values(file: OpenFile, name: str, keys: list[str]) -> list[str | None]:
         text = found.dtype.kind in "SO"
         if found.shape not in ((len(keys),), (len(keys), 1)) or found.dtype.kind not in "SObiuf":
             raise DatasetError(
-                f"{file.path}: {name} is {described(found)}, not one number or word for each of "
+                f"{file.path}: {name} is {description(found)}, not one number or word for each of "
                 f"the {len(keys)} images."
             )
         values = (found.asstr()[()] if text else found[()]).ravel().tolist()

@@ -15,7 +15,7 @@ from blemish.errors import DatasetError, ImageError
 from blemish.images import read_image
 
 
-def paired(folder: Path, names: Iterable[str], pattern: str, expects: str) -> pl.DataFrame:
+def pair_images(folder: Path, names: Iterable[str], pattern: str, expects: str) -> pl.DataFrame:
     """Every image with its mask (null where there is none) and the groups of `pattern`.
 
     The group `marks` matches in the name of a mask only; all other groups together say which
@@ -54,7 +54,7 @@ def refuse_maskless(folder: Path, table: pl.DataFrame) -> None:
         )
 
 
-def marked(root: Path, masks: Iterable[str]) -> list[str]:
+def masks_with_foreground(root: Path, masks: Iterable[str]) -> list[str]:
     """The masks in which some pixel is not 0; ImageError as `read_image` raises it.
 
     Files of equal bytes are decoded once: many masks of good images are alike.

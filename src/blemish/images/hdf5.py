@@ -22,15 +22,15 @@ from blemish.errors import ImageError
 from blemish.images.hdf5_file import (
     OpenFile,
     Stack,
-    described,
+    description,
     has_pixels,
     is_dataset,
     is_open,
     member,
+    naming_errors,
     open_file,
     refuse_elsewhere,
     stack_of,
-    telling,
 )
 from blemish.util.files import leads_out
 
@@ -105,7 +105,7 @@ def read_item(path: str | os.PathLike[str]) -> NDArray[Any]:
     does not hold, and for pixels of another type or shape.
     """
     item = _located(path)
-    with telling(path):
+    with naming_errors(path):
         dataset = item.stack.dataset
         pixels = np.asarray(dataset[()] if item.index is None else dataset[item.index])
     if pixels.ndim == 3 and pixels.shape[2] == 1:
@@ -132,7 +132,7 @@ def stack_shape(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     if inside is None:
         return None
     try:
-        with telling(path):
+        with naming_errors(path):
             height, width = stack_of(open_file(inside[0]), inside[1]).shape[1:3]
     except ImageError:
         return None
@@ -155,7 +155,7 @@ def item_names(path: str | os.PathLike[str]) -> list[str]:
     """
     file, name = _split(path)
     opened = open_file(file)
-    with telling(path):
+    with naming_errors(path):
         group = member(opened, name)
         if not is_dataset(group):
             return _plain_steps(path, list(group))
@@ -177,7 +177,7 @@ def stored(path: str | os.PathLike[str]) -> StoredImage:
     item = _located(path)
     stack = item.stack
     if stack.spans is None:
-        with telling(path):
+        with naming_errors(path):
             stack.spans = _spans(item)
     form = (item.shape, stack.dtype.str, stack.compression)
     if not len(stack.spans):
@@ -235,7 +235,7 @@ def _located(path: str | os.PathLike[str]) -> _Item:
     parent, _, last = name.rpartition("/")
     stack = opened.stacks.get(parent)
     if stack is None:
-        with telling(path):
+        with naming_errors(path):
             if not parent or not is_dataset(member(opened, parent)):
                 return _Item(opened, Stack.of(_single(opened, name)), None)
             stack = stack_of(opened, parent)
@@ -255,6 +255,6 @@ def _single(file: OpenFile, name: str) -> Any:
     if has_pixels(dataset, 3):
         raise ImageError(f"{file.path}/{name} is a stack; add a number, as in {name}/000123")
     raise ImageError(
-        f"{file.path}/{name} is {described(dataset)}, no image; store uint8 or uint16, "
+        f"{file.path}/{name} is {description(dataset)}, no image; store uint8 or uint16, "
         "[H, W] or [H, W, 3]"
     )

@@ -95,7 +95,7 @@ def close_files() -> None:
 
 
 @contextmanager
-def telling(path: str | os.PathLike[str]) -> Iterator[None]:
+def naming_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     """Whatever goes wrong inside in the HDF5 library becomes an ImageError that names the path."""
     try:
         yield
@@ -123,7 +123,7 @@ def stack_of(file: OpenFile, name: str) -> Stack:
         refuse_elsewhere(file, dataset)
         if not has_pixels(dataset, 3):
             raise ImageError(
-                f"{file.path}: {name} is {described(dataset)}, no stack of images; "
+                f"{file.path}: {name} is {description(dataset)}, no stack of images; "
                 "store uint8 or uint16, [N, H, W] or [N, H, W, 3]"
             )
         if len(dataset) > _MOST_IMAGES:
@@ -169,7 +169,7 @@ def has_pixels(dataset: Any, dimensions: int) -> bool:
     return plain and known and all(shape[dimensions - 2 :])
 
 
-def described(dataset: Any) -> str:
+def description(dataset: Any) -> str:
     """Type and shape, for a message."""
     return f"{dataset.dtype} of the shape {dataset.shape}"
 

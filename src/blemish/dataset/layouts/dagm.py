@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from blemish.dataset.image_mask_pairs import paired
+from blemish.dataset.image_mask_pairs import pair_images
 from blemish.dataset.label_words import name_some
 from blemish.dataset.paths import relative_paths
 from blemish.dataset.table import Dataset, conform
@@ -68,7 +68,7 @@ def _read_category(root: Path, folder: Path) -> pl.DataFrame:
                 "as good; copy it again."
             )
     files = [file for split in SPLITS for file in image_files(folder / split)]
-    table = paired(folder, relative_paths(files, root), _NAME, EXPECTS)
+    table = pair_images(folder, relative_paths(files, root), _NAME, EXPECTS)
     for split in SPLITS:
         _refuse_lost_masks(folder / split, table.filter(pl.col("folder") == split))
     bad = pl.col("mask").is_not_null()

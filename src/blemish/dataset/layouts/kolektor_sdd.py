@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from blemish.dataset.image_mask_pairs import marked, paired, refuse_maskless
+from blemish.dataset.image_mask_pairs import masks_with_foreground, pair_images, refuse_maskless
 from blemish.dataset.paths import relative_paths
 from blemish.dataset.splits import hold_out
 from blemish.dataset.table import Dataset, conform
@@ -46,9 +46,9 @@ def read(path: Path) -> Dataset:
     if not items:
         raise DatasetError(f"{path} has not the layout kolektor_sdd, which is {EXPECTS}.")
     names = [name for item in items for name in relative_paths(image_files(item), path)]
-    table = paired(path, names, _NAME, EXPECTS)
+    table = pair_images(path, names, _NAME, EXPECTS)
     refuse_maskless(path, table)
-    bad = pl.col("mask").is_in(marked(path, table["mask"]))
+    bad = pl.col("mask").is_in(masks_with_foreground(path, table["mask"]))
     table = table.with_columns(
         category=pl.lit("kolektor_sdd"),
         split=pl.lit("train"),

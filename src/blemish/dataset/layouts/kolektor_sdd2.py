@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from blemish.dataset.image_mask_pairs import marked, paired, refuse_maskless
+from blemish.dataset.image_mask_pairs import masks_with_foreground, pair_images, refuse_maskless
 from blemish.dataset.paths import relative_paths
 from blemish.dataset.table import Dataset, conform
 from blemish.errors import DatasetError
@@ -43,9 +43,9 @@ def read(path: Path) -> Dataset:
         raise DatasetError(f"{path} has not the layout kolektor_sdd2, which is {EXPECTS}.")
     files = [file for split in SPLITS for file in image_files(path / split)]
     names = [name for name in relative_paths(files, path) if COPY not in name]
-    table = paired(path, names, _NAME, EXPECTS)
+    table = pair_images(path, names, _NAME, EXPECTS)
     refuse_maskless(path, table)
-    bad = pl.col("mask").is_in(marked(path, table["mask"]))
+    bad = pl.col("mask").is_in(masks_with_foreground(path, table["mask"]))
     table = table.with_columns(
         category=pl.lit("kolektor_sdd2"),
         label=pl.when(bad).then(pl.lit("defective")).otherwise(pl.lit("good")),

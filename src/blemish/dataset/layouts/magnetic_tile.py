@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from blemish.dataset.image_mask_pairs import marked, paired
+from blemish.dataset.image_mask_pairs import masks_with_foreground, pair_images
 from blemish.dataset.paths import relative_paths
 from blemish.dataset.table import Dataset, conform
 from blemish.errors import DatasetError
@@ -51,7 +51,7 @@ def read(path: Path) -> Dataset:
         raise DatasetError(f"{path} has not the layout magnetic_tile, which is {EXPECTS}.")
     folders = [path / name for name in FOLDERS if (path / name).is_dir()]
     names = [name for folder in folders for name in relative_paths(image_files(folder), path)]
-    table = paired(path, names, _NAME, EXPECTS).with_columns(
+    table = pair_images(path, names, _NAME, EXPECTS).with_columns(
         pl.col("kind").str.to_lowercase(), pl.col("frame").cast(pl.Int64)
     )
     good = pl.col("kind") == GOOD
@@ -64,7 +64,7 @@ def read(path: Path) -> Dataset:
         .otherwise(pl.lit("test")),
         label=pl.when(good).then(pl.lit("good")).otherwise(pl.lit("defective")),
         defect=pl.when(~good).then("kind"),
-        mask=pl.when(pl.col("mask").is_in(marked(path, masks))).then("mask"),
+        mask=pl.when(pl.col("mask").is_in(masks_with_foreground(path, masks))).then("mask"),
     )
     return Dataset(path, path.name, "magnetic_tile", conform(table), TERMS)
 
