@@ -22,7 +22,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from blemish.benchmark.carry_over import carry, disagreements, of_other_code, witness
+from blemish.benchmark.carry_over import carry, disagreements, results_of_other_code, witness
 from blemish.benchmark.protocol import Protocol, open_protocol
 from blemish.benchmark.runner import run_bench
 from blemish.benchmark.runs import Job, Run, expand
@@ -46,7 +46,7 @@ def carry_folder(
     """Carry over what agrees, and print a line of each detector; whether all did."""
     end = None if budget is None else time.monotonic() + budget
     results = read_results(folder)
-    groups = of_other_code(results)
+    groups = results_of_other_code(results)
     if not groups:
         print(f"{folder}: nothing to carry over")
         return True

@@ -13,7 +13,7 @@ import numpy as np
 from blemish.benchmark.code import this_machine
 from blemish.benchmark.execute import Outcome
 from blemish.benchmark.runs import Job, Run
-from blemish.benchmark.sources import Place
+from blemish.benchmark.sources import DataLocation
 
 
 def run(detector: str = "quick", category: str = "nut", seed: int = 0) -> Run:
@@ -38,7 +38,7 @@ def run(detector: str = "quick", category: str = "nut", seed: int = 0) -> Run:
 def job(
     detector: str = "quick", category: str = "nut", seed: int = 0, place: Path | str = "here"
 ) -> Job:
-    return Job(run(detector, category, seed), Place(str(place)))
+    return Job(run(detector, category, seed), DataLocation(str(place)))
 
 
 def outcome(seed: int = 0) -> Outcome:

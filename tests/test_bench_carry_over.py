@@ -13,9 +13,9 @@ import pytest
 from bench_results import leave, planted
 from running import Cli
 
-from blemish.benchmark.carry_over import carry, disagreements, of_other_code, witness
+from blemish.benchmark.carry_over import carry, disagreements, results_of_other_code, witness
 from blemish.benchmark.code import Code
-from blemish.benchmark.store import Carried, Result, read_results, write_result
+from blemish.benchmark.store import CarryOver, Result, read_results, write_result
 from blemish.errors import BlemishError
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -208,13 +208,13 @@ def test_a_carrying_that_was_killed_goes_on(tmp_path: Path) -> None:
     """The new file is there, the old one too: it is gone afterwards, and nothing is made twice."""
     kept = leave(tmp_path, "padim", planted(1.0))
     [carried] = carry([kept], {}, "witness", TODAY)
-    assert carried.carried == (Carried(kept.key, kept.code, "witness", "2026-03-01"),)
+    assert carried.carried == (CarryOver(kept.key, kept.code, "witness", "2026-03-01"),)
     leave(tmp_path, "padim", planted(1.0))
     there = {result.key: result for result in read_results(tmp_path)}
     assert len(there) == 2
     assert carry([kept], there, "witness", TODAY) == [carried]
     assert [result.key for result in read_results(tmp_path)] == [carried.key]
-    assert of_other_code([carried]) == []
+    assert results_of_other_code([carried]) == []
 
 
 def test_a_result_of_the_installed_code_keeps_its_place(tmp_path: Path) -> None:
@@ -233,12 +233,12 @@ def test_of_two_codes_the_newer_comes_first(tmp_path: Path) -> None:
     )
     failed = leave(tmp_path, "padim", planted(1.0), code="cccc", failed="no room")
     first = leave(tmp_path, "duet", planted(1.0))
-    assert of_other_code([older, failed, newer, first]) == [[first], [newer], [older]]
+    assert results_of_other_code([older, failed, newer, first]) == [[first], [newer], [older]]
 
 
 def test_a_result_is_carried_over_twice(tmp_path: Path) -> None:
     """Whence it came first stays in it."""
-    steps = (Carried("k", OLD, "w", "2026-01-01"),)
+    steps = (CarryOver("k", OLD, "w", "2026-01-01"),)
     kept = dataclasses.replace(leave(tmp_path, "padim", planted(1.0)), carried=steps)
     write_result(kept, None)
     carry(read_results(tmp_path), {}, "witness", TODAY)

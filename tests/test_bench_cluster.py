@@ -21,7 +21,7 @@ from running import Cli, environment, finished
 import blemish
 from blemish.benchmark import cluster as cluster_module
 from blemish.benchmark.cluster import Cluster
-from blemish.benchmark.runner import Made, run_bench
+from blemish.benchmark.runner import BenchSummary, run_bench
 from blemish.benchmark.runs import Job
 from blemish.benchmark.store import read_results
 from blemish.errors import BlemishError
@@ -88,11 +88,11 @@ def wait_for(there: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-def bench(jobs: Sequence[Job], folder: Path, cluster: Cluster, **more: Any) -> Made:
+def bench(jobs: Sequence[Job], folder: Path, cluster: Cluster, **more: Any) -> BenchSummary:
     return run_bench(jobs, folder / "out", execute=execute, cluster=cluster, **more)
 
 
-def detectors(made: Made) -> list[str]:
+def detectors(made: BenchSummary) -> list[str]:
     return [result.run.detector for result in made.results if result.status == "done"]
 
 

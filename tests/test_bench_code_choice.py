@@ -13,8 +13,8 @@ from running import finished
 
 import blemish
 from blemish.benchmark.code import Code, this_code
-from blemish.benchmark.code_choice import Choice, choose_code
-from blemish.benchmark.store import Carried, read_results, write_result
+from blemish.benchmark.code_choice import CodeChoice, choose_code
+from blemish.benchmark.store import CarryOver, read_results, write_result
 from blemish.errors import DatasetError
 
 NOW = this_code("padim", "pooled")
@@ -38,11 +38,11 @@ name = "I-AUROC"
 """
 
 
-def chosen(folder: Path, asked: str | None = None) -> Choice:
+def chosen(folder: Path, asked: str | None = None) -> CodeChoice:
     return choose_code(read_results(folder), asked)
 
 
-def codes(choice: Choice) -> set[tuple[str, str, str]]:
+def codes(choice: CodeChoice) -> set[tuple[str, str, str]]:
     return {(r.run.detector, r.code.source, r.code.method) for r in choice.results}
 
 
@@ -142,7 +142,7 @@ def test_a_detectors_hash_chooses_the_source_that_has_it(tmp_path: Path) -> None
 
 def test_results_that_were_carried_over_are_told(tmp_path: Path) -> None:
     kept = leave(tmp_path, "padim", planted(1.0))
-    steps = (Carried("k", Code("0.0.9", "a", "b"), "w", "2026-01-01"),)
+    steps = (CarryOver("k", Code("0.0.9", "a", "b"), "w", "2026-01-01"),)
     write_result(dataclasses.replace(kept, carried=steps), None)
     leave(tmp_path, "duet", planted(1.0))
     [note] = chosen(tmp_path).notes
@@ -150,7 +150,7 @@ def test_results_that_were_carried_over_are_told(tmp_path: Path) -> None:
 
 
 def test_no_results_are_of_no_code() -> None:
-    assert choose_code([]) == Choice(())
+    assert choose_code([]) == CodeChoice(())
 
 
 def test_codes_differ_by_their_hashes_alone() -> None:

@@ -9,21 +9,23 @@ import pytest
 from bench_results import OTHER_CODE, leave, planted
 from running import Cli
 
-from blemish.benchmark.against import Against, against, columns_named
-from blemish.benchmark.outline import Block, Entrant, Outline
+from blemish.benchmark.reference_comparison import ReferenceComparison, against, columns_named
 from blemish.benchmark.selection import Selection, select
 from blemish.benchmark.store import read_results
+from blemish.benchmark.table_spec import ColumnSpec, RowBlock, TableSpec
 from blemish.cli.bench._names import listed
 from blemish.errors import BlemishError
 
-TIRE = Block("tire", split="pooled", categories=("tire",))
+TIRE = RowBlock("tire", split="pooled", categories=("tire",))
 
 
-def selected(folder: Path, outline: Outline | None = None) -> Selection:
-    return select(read_results(folder), outline or Outline("Tires", (), blocks=(TIRE,)))
+def selected(folder: Path, spec: TableSpec | None = None) -> Selection:
+    return select(read_results(folder), spec or TableSpec("Tires", (), blocks=(TIRE,)))
 
 
-def compared(folder: Path, *references: str, path: str = "image.auroc") -> list[Against]:
+def compared(
+    folder: Path, *references: str, path: str = "image.auroc"
+) -> list[ReferenceComparison]:
     selection = selected(folder)
     return list(against(selection, columns_named(selection, references), path, draws=200))
 
@@ -97,18 +99,18 @@ def test_parts_are_compared_by_their_views(tmp_path: Path) -> None:
 def test_a_reference_is_a_detector_or_a_label(tmp_path: Path) -> None:
     leave(tmp_path, "padim", planted(1.0))
     leave(tmp_path, "padim", planted(2.0), settings=(("channels", "50"),), seed=1)
-    entrants = (Entrant("PaDiM, all", "padim"), Entrant("PaDiM, 50", "padim"))
-    [first, second] = entrants
-    outline = Outline(
+    columns = (ColumnSpec("PaDiM, all", "padim"), ColumnSpec("PaDiM, 50", "padim"))
+    [first, second] = columns
+    spec = TableSpec(
         "Tires",
         (),
-        entrants=(
-            Entrant(first.label, "padim", settings=()),
-            Entrant(second.label, "padim", settings=(("channels", "50"),)),
+        columns=(
+            ColumnSpec(first.label, "padim", settings=()),
+            ColumnSpec(second.label, "padim", settings=(("channels", "50"),)),
         ),
         blocks=(TIRE,),
     )
-    selection = selected(tmp_path, outline)
+    selection = selected(tmp_path, spec)
     assert len(columns_named(selection, ["padim"])) == 2
     [column] = columns_named(selection, ["PaDiM, 50"])
     assert column.settings == (("channels", "50"),)

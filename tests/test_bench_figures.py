@@ -17,11 +17,11 @@ from running import Cli
 from blemish.benchmark.figures import METRICS, draw_figures, figure_names
 from blemish.benchmark.figures._svg import spread, ticks
 from blemish.benchmark.figures.critical_difference import Ranking, critical_difference, rank
-from blemish.benchmark.figures.curves import TAUGHT, Curve, Point, curves, svg_curves
-from blemish.benchmark.outline import Block, Outline
+from blemish.benchmark.figures.curves import TAUGHT, Curve, CurvePoint, curves, svg_curves
 from blemish.benchmark.protocol import Metric
 from blemish.benchmark.selection import Selection, select
 from blemish.benchmark.store import SCHEMA, read_results
+from blemish.benchmark.table_spec import RowBlock, TableSpec
 
 SVG = "{http://www.w3.org/2000/svg}"
 AUROC = Metric("image.auroc", "I-AUROC")
@@ -87,7 +87,7 @@ def protocol(folder: Path) -> Path:
 
 def selected(folder: Path, code: str | None = None) -> Selection:
     """What a table without an outline would show of the results."""
-    return select(read_results(folder), Outline("noisy", ()), code)
+    return select(read_results(folder), TableSpec("noisy", ()), code)
 
 
 def figures(folder: Path, *metrics: Metric) -> dict[str, str]:
@@ -151,7 +151,7 @@ def test_a_missing_category_withholds_the_mean_and_is_named(tmp_path: Path) -> N
     (tmp_path / f"{key}.json").unlink()
     lines, missing = curves(selected(tmp_path), "parts", AUROC)
     assert missing == ["padim at 0.4, seed 1"]
-    assert lines[0].points[-1] == Point(0.4, (pytest.approx(0.7),))
+    assert lines[0].points[-1] == CurvePoint(0.4, (pytest.approx(0.7),))
     drawn = figures(tmp_path)["noise-parts-image.auroc"]
     assert "Withheld, because a category is missing: padim at 0.4, seed 1." in prose(drawn)
     assert "Mean over 1 to 2 seeds" in prose(drawn)
@@ -160,8 +160,8 @@ def test_a_missing_category_withholds_the_mean_and_is_named(tmp_path: Path) -> N
 def test_a_better_value_is_drawn_higher_and_more_noise_further_right() -> None:
     svg = svg_curves(
         [
-            Curve("low", (Point(0, (0.6, 0.7)), Point(0.4, (0.5,)))),
-            Curve("high", (Point(0, (0.9,)), Point(0.4, (0.8,)))),
+            Curve("low", (CurvePoint(0, (0.6, 0.7)), CurvePoint(0.4, (0.5,)))),
+            Curve("high", (CurvePoint(0, (0.9,)), CurvePoint(0.4, (0.8,)))),
         ],
         *("parts", "image AUROC"),
     )
@@ -178,8 +178,8 @@ def test_a_better_value_is_drawn_higher_and_more_noise_further_right() -> None:
 
 def test_a_curve_over_taught_parts_says_so_and_may_begin_later() -> None:
     both = [
-        Curve("Mixed", (Point(0, (0.6,)), Point(40, (0.9,)))),
-        Curve("Real defects only", (Point(5, (0.5,)), Point(40, (0.8,)))),
+        Curve("Mixed", (CurvePoint(0, (0.6,)), CurvePoint(40, (0.9,)))),
+        Curve("Real defects only", (CurvePoint(5, (0.5,)), CurvePoint(40, (0.8,)))),
     ]
     svg = svg_curves(both, "parts", "recall", axis=TAUGHT)
     first, last, _, later, end, _ = marks(svg)
@@ -195,7 +195,10 @@ def marks(svg: str) -> list[tuple[float, float]]:
 
 
 def test_nine_curves_are_told_apart_by_marks_and_colours_and_their_labels_do_not_meet() -> None:
-    nine = [Curve(f"detector {n}", (Point(0, (0.9, 0.91)), Point(0.4, (0.8,)))) for n in range(9)]
+    nine = [
+        Curve(f"detector {n}", (CurvePoint(0, (0.9, 0.91)), CurvePoint(0.4, (0.8,))))
+        for n in range(9)
+    ]
     svg = svg_curves(nine, "parts", "image AUROC")
     looks = {
         (path.attrib["d"], path.attrib["fill"])
@@ -215,7 +218,7 @@ def test_nine_curves_are_told_apart_by_marks_and_colours_and_their_labels_do_not
 
 
 def test_one_seed_claims_no_spread_and_names_are_escaped() -> None:
-    curve = Curve("<best> & co", (Point(0, (0.9,)), Point(0.1, (0.9,))))
+    curve = Curve("<best> & co", (CurvePoint(0, (0.9,)), CurvePoint(0.1, (0.9,))))
     svg = svg_curves([curve], "a\x0bb", "image AUROC")
     assert "<best> & co" in said(svg)
     assert "One seed: no spread is known." in prose(svg)
@@ -316,10 +319,10 @@ def test_where_less_is_better_the_least_is_first(tmp_path: Path) -> None:
 def test_a_curve_over_some_categories_of_a_protocol_says_so(tmp_path: Path) -> None:
     noisy(tmp_path)
     blocks = tuple(
-        Block("parts", f"alpha {a}", "fuiad", (("alpha", a),), ("bolt", "nut", "washer"))
+        RowBlock("parts", f"alpha {a}", "fuiad", (("alpha", a),), ("bolt", "nut", "washer"))
         for a in ("0.0", "0.1", "0.4")
     )
-    selection = select(read_results(tmp_path), Outline("noisy", (AUROC,), blocks=blocks))
+    selection = select(read_results(tmp_path), TableSpec("noisy", (AUROC,), blocks=blocks))
     drawn = dict(draw_figures(selection, [AUROC]))["noise-parts-image.auroc"]
     assert "No mean of the protocol's: nothing is there of washer." in prose(drawn)
 

@@ -12,15 +12,22 @@ from bench_results import leave, planted
 from running import Cli
 from trees import tree
 
-from blemish.benchmark.against import Against, against, columns_named
-from blemish.benchmark.cells import Cell
-from blemish.benchmark.outline import Outline, outline_of
-from blemish.benchmark.protocol import Contestant, DataSource, Metric, Protocol, SplitChoice, pairs
+from blemish.benchmark.protocol import (
+    DataSource,
+    DetectorConfig,
+    Metric,
+    Protocol,
+    SplitChoice,
+    pairs,
+)
+from blemish.benchmark.reference_comparison import ReferenceComparison, against, columns_named
+from blemish.benchmark.result_table import TableCell
 from blemish.benchmark.runs import expand
+from blemish.benchmark.seed_result import SeedResult
 from blemish.benchmark.selection import select
 from blemish.benchmark.store import Result, read_results
-from blemish.benchmark.table import tabulate
-from blemish.benchmark.trial import Trial
+from blemish.benchmark.table_spec import TableSpec, table_spec_of
+from blemish.benchmark.tabulation import tabulate
 from blemish.errors import BlemishError
 from blemish.metrics.decision import Confusion
 
@@ -38,7 +45,7 @@ SMALL = Protocol(
     title="small",
     source="no paper",
     data=(DataSource("tire", ("tire",), categories=("tire",)),),
-    detectors=(Contestant("mixed", "Mixed"), Contestant("padim", "PaDiM")),
+    detectors=(DetectorConfig("mixed", "Mixed"), DetectorConfig("padim", "PaDiM")),
     metrics=METRICS,
     splits=(NONE, FIVE),
 )
@@ -97,8 +104,8 @@ def three_folds(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def cells(folder: Path, outline: Outline | None = None) -> dict[tuple[str, str, str], Cell]:
-    table = tabulate(results_below(folder), outline or outline_of(SMALL))
+def cells(folder: Path, spec: TableSpec | None = None) -> dict[tuple[str, str, str], TableCell]:
+    table = tabulate(results_below(folder), spec or table_spec_of(SMALL))
     return {
         (row.variant, row.metric.name, cell.detector): cell
         for row in table.rows
@@ -112,42 +119,42 @@ def cells(folder: Path, outline: Outline | None = None) -> dict[tuple[str, str, 
 def test_counts_are_summed_and_rankings_averaged(three_folds: Path) -> None:
     results = [r for r in results_below(three_folds) if r.run.variant == "5 taught"]
     assert len(results) == 3
-    trial = Trial(tuple(results))
+    seed_result = SeedResult(tuple(results))
     figures = [result.figures or {} for result in results]
     counts = {n: sum(f["decision"][n] for f in figures) for n in ("tn", "fp", "fn", "tp")}
-    assert {n: trial.figures["decision"][n] for n in counts} == counts
+    assert {n: seed_result.figures["decision"][n] for n in counts} == counts
     assert sum(counts.values()) == 3 * 80
-    assert trial.figures["decision"]["mcc"] == Confusion(**counts).mcc
-    low, high = trial.interval("decision.mcc") or (0.0, 0.0)
+    assert seed_result.figures["decision"]["mcc"] == Confusion(**counts).mcc
+    low, high = seed_result.interval("decision.mcc") or (0.0, 0.0)
     assert low < Confusion(**counts).mcc < high
     # Each fold has scores of its own scale: pooled, they would be ranked by fold.
     areas = [f["image"]["auroc"] for f in figures]
-    assert trial.figures["image"]["auroc"] == pytest.approx(np.mean(areas))
-    low, high = trial.interval("image.auroc") or (0.0, 0.0)
+    assert seed_result.figures["image"]["auroc"] == pytest.approx(np.mean(areas))
+    low, high = seed_result.interval("image.auroc") or (0.0, 0.0)
     ends = [f["image"]["auroc_interval"] for f in figures]
     below = np.sqrt(sum((a - e[0]) ** 2 for a, e in zip(areas, ends, strict=True))) / 3
     assert low == pytest.approx(np.mean(areas) - below)
     assert high < np.mean([end[1] for end in ends])
-    assert trial.figures["sample"] is None
-    assert trial.keys == tuple(result.key for result in results)
+    assert seed_result.figures["sample"] is None
+    assert seed_result.keys == tuple(result.key for result in results)
 
 
 def test_a_trial_of_one_run_has_its_figures(three_folds: Path) -> None:
     [result, *_] = results_below(three_folds)
-    trial = Trial((result,))
-    assert trial.figures == result.figures
+    seed_result = SeedResult((result,))
+    assert seed_result.figures == result.figures
     assert result.figures is not None
-    assert trial.interval("image.auroc") == tuple(result.figures["image"]["auroc_interval"])
-    assert trial.interval("decision.mcc") is None
+    assert seed_result.interval("image.auroc") == tuple(result.figures["image"]["auroc_interval"])
+    assert seed_result.interval("decision.mcc") is None
 
 
 def test_a_figure_that_one_fold_lacks_is_none_of_all(three_folds: Path) -> None:
     first, *others = results_below(three_folds)
     image = {**(first.figures or {})["image"], "auroc": None}
     lacking = replace(first, figures={**(first.figures or {}), "image": image, "oracle_f1": None})
-    trial = Trial((lacking, *others))
-    assert "auroc" not in trial.figures["image"]
-    assert trial.figures["oracle_f1"] is None
+    seed_result = SeedResult((lacking, *others))
+    assert "auroc" not in seed_result.figures["image"]
+    assert seed_result.figures["oracle_f1"] is None
 
 
 # The table.
@@ -169,9 +176,9 @@ def test_a_row_is_of_all_folds_and_what_splits_share_stands_in_each(three_folds:
 
 
 def test_a_run_that_splits_share_costs_once(three_folds: Path) -> None:
-    table = tabulate(results_below(three_folds), outline_of(SMALL))
+    table = tabulate(results_below(three_folds), table_spec_of(SMALL))
     assert {cost.detector: cost.runs for cost in table.costs} == {"Mixed": 6, "PaDiM": 3}
-    by_data = replace(outline_of(SMALL), cost_by_data=True)
+    by_data = replace(table_spec_of(SMALL), cost_by_data=True)
     costs = tabulate(results_below(three_folds), by_data).costs
     runs = {(cost.detector, cost.data): cost.runs for cost in costs}
     assert set(runs.values()) == {3}
@@ -190,9 +197,9 @@ def test_as_long_as_a_fold_is_missing_there_is_no_figure(tmp_path: Path) -> None
 def test_counts_have_no_digits_after_the_point(three_folds: Path) -> None:
     from blemish.benchmark.formats import render
 
-    shown = render(tabulate(results_below(three_folds), outline_of(SMALL)), "csv")
+    shown = render(tabulate(results_below(three_folds), table_spec_of(SMALL)), "csv")
     assert "TP" in shown
-    shown = render(tabulate(results_below(three_folds), outline_of(SMALL)), "terminal")
+    shown = render(tabulate(results_below(three_folds), table_spec_of(SMALL)), "terminal")
     [line] = [line for line in shown.splitlines() if " TP " in line and "5 taught" in line]
     assert "." not in line.partition(" TP ")[2]
 
@@ -203,9 +210,9 @@ def test_counts_have_no_digits_after_the_point(three_folds: Path) -> None:
 @pytest.mark.parametrize("path", ["image.auroc", "image.recall_at_fpr_5", "decision.mcc"])
 def test_more_defects_are_above_a_detector_without_any(three_folds: Path, path: str) -> None:
     results = [_with_recall(result) for result in results_below(three_folds)]
-    selection = select(results, outline_of(SMALL))
+    selection = select(results, table_spec_of(SMALL))
     found = against(selection, columns_named(selection, ["padim"]), path, draws=300)
-    by_split: dict[str, Against] = {one.variant: one for one in found}
+    by_split: dict[str, ReferenceComparison] = {one.variant: one for one in found}
     many = by_split["5 taught"]
     assert many.verdict == "separably above"
     assert many.difference is not None
@@ -230,7 +237,7 @@ def _with_recall(result: Result) -> Result:
 def test_runs_are_made_for_each_fold_and_once_for_what_splits_share(tmp_path: Path) -> None:
     names = ("train/good/0.png", "test/good/2.png", "test/dent/3.png")
     tree(tmp_path, *(f"tire/{name}" for name in names))
-    only_five = Contestant("mixed", "Five", settings={"synthetic": "0"}, splits=("5 taught",))
+    only_five = DetectorConfig("mixed", "Five", settings={"synthetic": "0"}, splits=("5 taught",))
     jobs = expand(replace(SMALL, detectors=(*SMALL.detectors, only_five)), tmp_path).jobs
     told = [
         (r.detector, r.variant, dict(r.split_settings)["fold"], len(r.settings))
@@ -261,7 +268,7 @@ def test_a_detector_may_see_other_tiles_than_those_of_the_data(
 ) -> None:
     tree(tmp_path, "tire/train/good/0.png", "tire/test/good/2.png", "tire/test/dent/3.png")
     tiled = tuple(replace(data, tile=128) for data in SMALL.data)
-    protocol = replace(SMALL, data=tiled, detectors=(Contestant("mixed", tile=own),))
+    protocol = replace(SMALL, data=tiled, detectors=(DetectorConfig("mixed", tile=own),))
     assert {job.run.tile for job in expand(protocol, tmp_path).jobs} == {expected}
 
 

@@ -10,8 +10,8 @@ from bench_results import leave, planted
 from running import Cli
 
 from blemish.benchmark import forecast as module
-from blemish.benchmark.forecast import Measured, Rate, forecast, measured_rates
-from blemish.benchmark.protocol import Contestant, DataSource, Metric, Protocol, SplitChoice
+from blemish.benchmark.forecast import MeasuredRates, Rate, forecast, measured_rates
+from blemish.benchmark.protocol import DataSource, DetectorConfig, Metric, Protocol, SplitChoice
 from blemish.benchmark.runs import Job, expand
 from blemish.detectors import detector_names
 
@@ -21,7 +21,7 @@ RATE = Rate(size=256, start=2.0, train_image=0.1, test_image=0.01)
 @pytest.fixture(autouse=True)
 def _rates(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that took half of this one's time."""
-    known = Measured("another machine", 0.01, {"padim": RATE})
+    known = MeasuredRates("another machine", 0.01, {"padim": RATE})
     monkeypatch.setattr(module, "measured_rates", lambda: known)
     monkeypatch.setattr(module, "backbone_seconds", lambda: 0.02)
 
@@ -32,7 +32,7 @@ def jobs(plates: Path, *detectors: str, size: int = 256) -> list[Job]:
         title="plates",
         source="no paper",
         data=(DataSource("plates", ("plates",)),),
-        detectors=tuple(Contestant(name, name, size=size) for name in detectors),
+        detectors=tuple(DetectorConfig(name, name, size=size) for name in detectors),
         metrics=(Metric("image.auroc", "I-AUROC"),),
         splits=(SplitChoice(protocol="pooled"),),
         seeds=2,

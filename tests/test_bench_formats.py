@@ -10,45 +10,45 @@ import re
 
 import pytest
 
-from blemish.benchmark.cells import Cell, Cost, OverMethods, Row, Table
 from blemish.benchmark.formats import format_names, format_of, render
 from blemish.benchmark.protocol import Metric
+from blemish.benchmark.result_table import Cost, MethodsSummary, ResultTable, TableCell, TableRow
 from blemish.errors import BlemishError
 
-TABLE = Table(
+TABLE = ResultTable(
     title="Real-IAD & others",
     source="Real-IAD, Table 2",
     detectors=("PaDiM", "Patch_Core", "RD"),
     rows=(
-        Row(
+        TableRow(
             data="Real-IAD",
             variant="multi-view",
             category=None,
             metric=Metric("image.auroc", "I-AUROC", percent=True),
             protocol="",
             cells=(
-                Cell(
+                TableCell(
                     *("PaDiM", 80.04, None, 1, (78.0, 82.0), 2, 0.2, 80.3),
                     runs=("k1",),
                 ),
-                Cell(
+                TableCell(
                     *("Patch_Core", 89.96, 0.25, 3, (88.5, 91.25), 1, None, 89.4),
                     runs=("k2", "k3", "k4"),
                 ),
-                Cell("RD", published=87.1, missing="withheld: a|b missing"),
+                TableCell("RD", published=87.1, missing="withheld: a|b missing"),
             ),
-            over_methods=OverMethods(85.0, 4.96, 2, 85.0, 3.6),
+            over_methods=MethodsSummary(85.0, 4.96, 2, 85.0, 3.6),
         ),
-        Row(
+        TableRow(
             data="Real-IAD",
             variant="multi-view",
             category="toy",
             metric=Metric("decision.mcc", "MCC"),
             protocol="honest",
             cells=(
-                Cell("PaDiM", -0.0001, seeds=1, rank=2, p=0.01, runs=("k1",)),
-                Cell("Patch_Core", 0.75, seeds=3, spread=0.01, rank=1, runs=("k2",)),
-                Cell("RD", missing="no result"),
+                TableCell("PaDiM", -0.0001, seeds=1, rank=2, p=0.01, runs=("k1",)),
+                TableCell("Patch_Core", 0.75, seeds=3, spread=0.01, rank=1, runs=("k2",)),
+                TableCell("RD", missing="no result"),
             ),
         ),
     ),
@@ -268,5 +268,5 @@ def test_costs_by_data_in_the_other_formats() -> None:
 
 @pytest.mark.parametrize("name", format_names())
 def test_a_table_without_rows_is_a_table(name: str) -> None:
-    empty = Table("Nothing yet", "", (), (), (), ())
+    empty = ResultTable("Nothing yet", "", (), (), (), ())
     assert render(empty, name)

@@ -14,7 +14,7 @@ from test_bench_figures import parsed, protocol, said, save_result
 
 from blemish.benchmark.figures.gallery import gallery
 from blemish.benchmark.maps import (
-    Chosen,
+    ImageChoice,
     KeptMap,
     Why,
     choose_images,
@@ -45,7 +45,7 @@ def images(kinds: dict[str, int], *, category: str = "bolt", seed: int = 0) -> l
     ]
 
 
-def kinds_of(chosen: list[Chosen], those: list[ImageResult], why: Why) -> Counter[str]:
+def kinds_of(chosen: list[ImageChoice], those: list[ImageResult], why: Why) -> Counter[str]:
     return Counter(those[c.index].defect or "good" for c in chosen if c.why == why)
 
 
@@ -152,7 +152,9 @@ def test_huge_and_flat_maps_are_kept_as_numbers(evaluation: Evaluation, tmp_path
     for level in (1e30, -1e30, float("inf")):
         inspector = SimpleNamespace(calibration=SimpleNamespace(map_threshold=level, threshold=0.0))
         huge: Any = SimpleNamespace(images=evaluation.images, inspector=inspector, look=look)
-        write_maps(tmp_path / "m.npz", maps_of(huge, [Chosen(0, "good"), Chosen(7, "defect")]))
+        write_maps(
+            tmp_path / "m.npz", maps_of(huge, [ImageChoice(0, "good"), ImageChoice(7, "defect")])
+        )
         for one in read_maps(tmp_path / "m.npz"):
             assert np.isfinite(one.picture.map).all()
 

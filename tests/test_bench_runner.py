@@ -21,11 +21,17 @@ from blemish.benchmark import runner
 from blemish.benchmark.code import Code
 from blemish.benchmark.execute import execute as really_execute
 from blemish.benchmark.protocol import protocol_names
-from blemish.benchmark.runner import Rates, Standing, alike, of_other_code, run_bench
+from blemish.benchmark.runner import (
+    BenchProgress,
+    RunTimes,
+    cost_groups,
+    other_code_notes,
+    run_bench,
+)
 from blemish.benchmark.runs import Job
-from blemish.benchmark.sources import Place, open_category
+from blemish.benchmark.sources import DataLocation, open_category
 from blemish.benchmark.store import Result, read_results, write_result
-from blemish.benchmark.workers import Queue
+from blemish.benchmark.workers import JobQueue
 from blemish.dataset import open_dataset
 from blemish.errors import BlemishError, DatasetError
 from blemish.training import Trained
@@ -223,28 +229,28 @@ def test_the_list(cli: Cli, protocol: Path, plates: Path, tmp_path: Path) -> Non
 
 
 def test_a_run_of_other_images_than_here_fails(plates: Path) -> None:
-    _, fingerprint = open_category(Place(str(plates)), "plates")
+    _, fingerprint = open_category(DataLocation(str(plates)), "plates")
     sound = dataclasses.replace(
         run("padim", "plates"), fingerprint=fingerprint, settings=(), split=None
     )
-    assert really_execute(Job(sound, Place(str(plates)))).reason is None
+    assert really_execute(Job(sound, DataLocation(str(plates)))).reason is None
     other = dataclasses.replace(sound, fingerprint="0" * 64)
-    reason = really_execute(Job(other, Place(str(plates)))).reason
+    reason = really_execute(Job(other, DataLocation(str(plates)))).reason
     assert reason is not None
     assert f"{plates} does not hold the same images here" in reason
-    gone = really_execute(Job(sound, Place(str(plates / "moved"))))
+    gone = really_execute(Job(sound, DataLocation(str(plates / "moved"))))
     assert gone.reason == f"{plates / 'moved'} does not exist; check the path."
     odd = dataclasses.replace(sound, settings=(("no_such_setting", "1"),))
     assert "has no setting 'no_such_setting'" in str(
-        really_execute(Job(odd, Place(str(plates)))).reason
+        really_execute(Job(odd, DataLocation(str(plates)))).reason
     )
 
 
 def plates_run(plates: Path, **changes: object) -> Job:
-    _, fingerprint = open_category(Place(str(plates)), "plates")
+    _, fingerprint = open_category(DataLocation(str(plates)), "plates")
     plain = {"fingerprint": fingerprint, "settings": (), "split": None}
     one = dataclasses.replace(run("padim", "plates"), **(plain | changes))  # type: ignore[arg-type]
-    return Job(one, Place(str(plates)))
+    return Job(one, DataLocation(str(plates)))
 
 
 def test_a_run_has_the_budget_of_its_contestant(plates: Path) -> None:
@@ -320,7 +326,7 @@ def test_two_workers_share_the_categories(tmp_path: Path) -> None:
 
 
 def test_a_queue_keeps_a_worker_at_its_group() -> None:
-    queue = Queue(["a1", "a2", "b1", "b2", "b3"], lambda name: name[0])
+    queue = JobQueue(["a1", "a2", "b1", "b2", "b3"], lambda name: name[0])
     assert queue.take(None, []) == ("a1", "a")
     assert queue.take(None, ["a"]) == ("b1", "b")
     assert queue.take("a", ["b"]) == ("a2", "a")
@@ -343,7 +349,7 @@ def test_a_run_that_is_asked_for_twice_is_made_once(tmp_path: Path) -> None:
 
 def test_the_standing_of_a_bench(tmp_path: Path) -> None:
     jobs = [job(seed=seed, place=tmp_path) for seed in range(2)]
-    seen: list[Standing] = []
+    seen: list[BenchProgress] = []
     run_bench(jobs, tmp_path / "out", execute=execute, show=seen.append)
     told = [(s.done, s.running, s.seconds_left, s.last is not None) for s in seen]
     zero, one = ("quick, parts nut, seed 0",), ("quick, parts nut, seed 1",)
@@ -357,11 +363,11 @@ def test_the_standing_of_a_bench(tmp_path: Path) -> None:
 
 def test_the_time_that_runs_take(tmp_path: Path) -> None:
     padim, duet = run("padim"), run("duet")
-    rates = Rates([result(tmp_path, run=padim)])
-    assert rates.total(runner.Counter([alike(padim), alike(padim)])) == 6.0
-    assert rates.total(runner.Counter([alike(duet)])) == 3.0  # the mean of all there are
-    assert Rates([]).total(runner.Counter([alike(duet)])) is None
-    assert Rates([]).total(runner.Counter()) == 0.0
+    rates = RunTimes([result(tmp_path, run=padim)])
+    assert rates.total(runner.Counter([cost_groups(padim), cost_groups(padim)])) == 6.0
+    assert rates.total(runner.Counter([cost_groups(duet)])) == 3.0  # the mean of all there are
+    assert RunTimes([]).total(runner.Counter([cost_groups(duet)])) is None
+    assert RunTimes([]).total(runner.Counter()) == 0.0
 
 
 # A full disk.
@@ -458,7 +464,7 @@ def test_results_of_other_code_are_told_and_stay(tmp_path: Path) -> None:
     out = tmp_path / "out"
     other = result(out, key="0" * 16, code=Code("0.0.9", "a" * 16, "b" * 16))
     write_result(other, outcome().arrays)
-    assert of_other_code(read_results(out)) == [
+    assert other_code_notes(read_results(out)) == [
         f"1 results there are of other code, blemish 0.0.9 ({'a' * 16}): they stay, and are not "
         "mixed with those of this one"
     ]
@@ -468,7 +474,7 @@ def test_results_of_other_code_are_told_and_stay(tmp_path: Path) -> None:
 
     now = run().code
     write_result(result(out, code=dataclasses.replace(now, method="c" * 16)), outcome().arrays)
-    assert of_other_code(read_results(out))[-1].startswith(
+    assert other_code_notes(read_results(out))[-1].startswith(
         f"1 results there are of other code, blemish {now.version} ({now.source}, its quick cccc"
     )
 

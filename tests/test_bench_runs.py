@@ -11,9 +11,9 @@ from trees import tree
 
 import blemish
 from blemish.benchmark import code, runs
-from blemish.benchmark.protocol import Contestant, DataSource, Metric, Protocol, SplitChoice
-from blemish.benchmark.runs import Matrix, Missing, expand
-from blemish.benchmark.sources import open_place
+from blemish.benchmark.protocol import DataSource, DetectorConfig, Metric, Protocol, SplitChoice
+from blemish.benchmark.runs import MissingItem, RunMatrix, expand
+from blemish.benchmark.sources import open_location
 from blemish.detectors import detector_names
 from blemish.errors import BlemishError
 
@@ -30,14 +30,14 @@ def protocol(**changes: object) -> Protocol:
         "title": "small",
         "source": "no paper",
         "data": (DataSource("parts", ("parts",), categories=("bolt", "nut")),),
-        "detectors": (Contestant("padim", "padim"), Contestant("destseg", "DeSTSeg")),
+        "detectors": (DetectorConfig("padim", "padim"), DetectorConfig("destseg", "DeSTSeg")),
         "metrics": (Metric("image.auroc", "I-AUROC"),),
         "seeds": 2,
     }
     return Protocol(**(values | changes))  # type: ignore[arg-type]
 
 
-def told(matrix: Matrix) -> list[tuple[str, str, str, int]]:
+def told(matrix: RunMatrix) -> list[tuple[str, str, str, int]]:
     runs = (job.run for job in matrix.jobs)
     return [(r.category, r.variant, r.detector, r.seed) for r in runs]
 
@@ -47,8 +47,8 @@ def test_the_matrix_and_what_is_missing(tmp_path: Path) -> None:
     matrix = expand(protocol(), tmp_path)
     assert told(matrix) == [("nut", "", "padim", 0), ("nut", "", "padim", 1)]
     assert matrix.missing == (
-        Missing("detector", "DeSTSeg", f"not available in blemish {blemish.__version__}"),
-        Missing("category", "bolt", f"not in {tmp_path / 'parts'}"),
+        MissingItem("detector", "DeSTSeg", f"not available in blemish {blemish.__version__}"),
+        MissingItem("category", "bolt", f"not in {tmp_path / 'parts'}"),
     )
     assert {job.place.path for job in matrix.jobs} == {str(tmp_path / "parts")}
 
@@ -64,8 +64,8 @@ def test_a_data_set_that_is_missing_does_not_stop_the_others(tmp_path: Path) -> 
     assert told(matrix) == [("Sheet_Metal", "", "padim", 0)]
     assert matrix.jobs[0].run.tile == 256
     assert matrix.missing[1:] == (
-        Missing("data", "parts", f"{tmp_path} holds none of parts, a/parts"),
-        Missing("data", "cells", "the package no-such-package is not installed"),
+        MissingItem("data", "parts", f"{tmp_path} holds none of parts, a/parts"),
+        MissingItem("data", "cells", "the package no-such-package is not installed"),
     )
 
 
@@ -114,7 +114,7 @@ def test_good_images_from_another_folder(tmp_path: Path) -> None:
     data = (DataSource("nut", ("parts/nut",)),)
     raw = (SplitChoice("raw", train_folders=("raw/{data}",)),)
     [found] = expand(protocol(data=data, splits=raw), tmp_path, seeds=1).jobs
-    rows = open_place(found.place).table.select("image", "category", "split", "label", "part")
+    rows = open_location(found.place).table.select("image", "category", "split", "label", "part")
     assert rows.rows() == [
         *(
             (f"raw/nut/{n}.png", "nut", "train", "good", f"raw/nut/{n}.png")
@@ -127,7 +127,7 @@ def test_good_images_from_another_folder(tmp_path: Path) -> None:
     ]
     lacking = (SplitChoice("raw", train_folders=("screened/{data}",)),)
     matrix = expand(protocol(data=data, splits=lacking), tmp_path)
-    assert matrix.missing[-1] == Missing(
+    assert matrix.missing[-1] == MissingItem(
         "data", "nut raw", f"{tmp_path} holds none of screened/nut"
     )
 
@@ -136,9 +136,9 @@ def test_two_budgets_of_one_detector_are_two_contestants(tmp_path: Path) -> None
     """A detector's name chooses both, a label one."""
     category(tmp_path / "parts", "nut")
     two = (
-        Contestant("padim", "PaDiM", settings={"channels": "50"}),
-        Contestant("padim", "PaDiM, 2 min", budget=120.0),
-        Contestant("duet", "duet"),
+        DetectorConfig("padim", "PaDiM", settings={"channels": "50"}),
+        DetectorConfig("padim", "PaDiM, 2 min", budget=120.0),
+        DetectorConfig("duet", "duet"),
     )
     one = protocol(detectors=two)
 
@@ -207,7 +207,7 @@ def test_a_release_leaves_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_changed_images_change_the_key(tmp_path: Path) -> None:
     def key() -> str:
-        open_place.cache_clear()
+        open_location.cache_clear()
         runs.open_category.cache_clear()
         return expand(protocol(), tmp_path, seeds=1).jobs[0].run.key
 

@@ -13,33 +13,39 @@ import pytest
 from bench_results import OTHER_CODE, leave, planted
 from running import Cli
 
-from blemish.benchmark.cells import Cell, Cost, OverMethods, Row, Table
 from blemish.benchmark.costs import machine_name
-from blemish.benchmark.outline import Block, Entrant, Outline, Published, outline_of
 from blemish.benchmark.protocol import Metric, open_protocol, protocol_names
+from blemish.benchmark.result_table import Cost, MethodsSummary, ResultTable, TableCell, TableRow
 from blemish.benchmark.store import read_results
-from blemish.benchmark.table import tabulate
+from blemish.benchmark.table_spec import (
+    ColumnSpec,
+    PublishedFigure,
+    RowBlock,
+    TableSpec,
+    table_spec_of,
+)
+from blemish.benchmark.tabulation import tabulate
 from blemish.errors import DatasetError
 from blemish.metrics.image import auroc
 from blemish.metrics.paired import delong, holm
 from blemish.published import published
 
 I_AUROC = Metric("image.auroc", "I-AUROC", percent=True)
-TIRE = Block("tire", split="pooled", categories=("tire",))
-PLAIN = Outline("Tires", (I_AUROC,), blocks=(TIRE,))
+TIRE = RowBlock("tire", split="pooled", categories=("tire",))
+PLAIN = TableSpec("Tires", (I_AUROC,), blocks=(TIRE,))
 LABELS = np.repeat([0, 1], 40)
 
 
-def table_of(folder: Path, outline: Outline = PLAIN) -> Table:
-    return tabulate(read_results(folder), outline)
+def table_of(folder: Path, spec: TableSpec = PLAIN) -> ResultTable:
+    return tabulate(read_results(folder), spec)
 
 
-def only(rows: tuple[Row, ...]) -> Row:
+def only(rows: tuple[TableRow, ...]) -> TableRow:
     [row] = rows
     return row
 
 
-def cells(row: Row) -> dict[str, Cell]:
+def cells(row: TableRow) -> dict[str, TableCell]:
     return {cell.detector: cell for cell in row.cells}
 
 
@@ -48,14 +54,14 @@ def test_one_seed_has_a_figure_and_its_interval_but_no_spread(tmp_path: Path) ->
     row = only(table_of(tmp_path).rows)
     assert result.figures is not None
     low, high = result.figures["image"]["auroc_interval"]
-    assert row == Row(
+    assert row == TableRow(
         data="tire",
         variant="",
         category="tire",
         metric=I_AUROC,
         protocol="",
         cells=(
-            Cell(
+            TableCell(
                 "padim",
                 value=100 * result.figures["image"]["auroc"],
                 seeds=1,
@@ -137,7 +143,7 @@ def test_other_test_images_cannot_be_compared(tmp_path: Path) -> None:
     assert [(cell.rank, cell.p) for cell in found.values()] == [(1, None), (2, None)]
 
 
-def two_categories(folder: Path, missing: bool = False) -> Outline:
+def two_categories(folder: Path, missing: bool = False) -> TableSpec:
     for seed in range(2):
         for category, strength in (("a", 2.0), ("b", 1.0)):
             for detector, less in (("padim", 0.0), ("patchcore", 0.8)):
@@ -150,7 +156,7 @@ def two_categories(folder: Path, missing: bool = False) -> Outline:
                         category=category,
                         seed=seed,
                     )
-    return Outline("Set", (I_AUROC,), blocks=(Block("set", "", "pooled", (), ("a", "b")),))
+    return TableSpec("Set", (I_AUROC,), blocks=(RowBlock("set", "", "pooled", (), ("a", "b")),))
 
 
 def test_the_mean_over_categories(tmp_path: Path) -> None:
@@ -193,23 +199,23 @@ def test_a_missing_category_withholds_the_mean_and_is_named(tmp_path: Path) -> N
 
 
 def test_a_category_that_nobody_has_withholds_every_mean(tmp_path: Path) -> None:
-    outline = two_categories(tmp_path)
-    [block] = outline.blocks
+    spec = two_categories(tmp_path)
+    [block] = spec.blocks
     wider = dataclasses.replace(block, categories=("a", "b", "c", "d"))
-    table = table_of(tmp_path, dataclasses.replace(outline, blocks=(wider,)))
+    table = table_of(tmp_path, dataclasses.replace(spec, blocks=(wider,)))
     assert [row.category for row in table.rows] == ["a", "b", None]
     assert {cell.missing for cell in table.rows[-1].cells} == {"withheld: c, d missing"}
 
 
 def test_one_category_of_several_is_not_taken_for_the_mean(tmp_path: Path) -> None:
     leave(tmp_path, "padim", planted(1.0), data="set", category="a")
-    outline = Outline(
+    spec = TableSpec(
         "Set",
         (I_AUROC,),
-        blocks=(Block("set", "", "pooled", (), ("a", "b")),),
-        published=(Published("set", "padim", "image.auroc", 90.0),),
+        blocks=(RowBlock("set", "", "pooled", (), ("a", "b")),),
+        published=(PublishedFigure("set", "padim", "image.auroc", 90.0),),
     )
-    rows = table_of(tmp_path, outline).rows
+    rows = table_of(tmp_path, spec).rows
     assert [(row.category, row.cells[0].published) for row in rows] == [("a", None), (None, 90.0)]
     assert rows[1].cells[0].missing == "withheld: b missing"
 
@@ -224,25 +230,29 @@ def test_a_failed_run_says_so_and_why(tmp_path: Path) -> None:
 
 def test_published_figures_and_the_difference(tmp_path: Path) -> None:
     result = leave(tmp_path, "padim", planted(1.5))
-    outline = dataclasses.replace(
+    spec = dataclasses.replace(
         PLAIN,
-        entrants=(Entrant("CFlow", "cflow"), Entrant("PaDiM", "padim"), Entrant("RD", "rd")),
+        columns=(
+            ColumnSpec("CFlow", "cflow"),
+            ColumnSpec("PaDiM", "padim"),
+            ColumnSpec("RD", "rd"),
+        ),
         published=(
-            Published("tire", "PaDiM", "image.auroc", 92.7),
-            Published("tire", "CFlow", "image.auroc", 88.8),
-            Published("tire", "mean", "image.auroc", 90.75),
-            Published("tire", "std", "image.auroc", 1.95),
+            PublishedFigure("tire", "PaDiM", "image.auroc", 92.7),
+            PublishedFigure("tire", "CFlow", "image.auroc", 88.8),
+            PublishedFigure("tire", "mean", "image.auroc", 90.75),
+            PublishedFigure("tire", "std", "image.auroc", 1.95),
         ),
         over_methods=True,
     )
-    row = only(table_of(tmp_path, outline).rows)
+    row = only(table_of(tmp_path, spec).rows)
     assert result.figures is not None
     area = 100 * result.figures["image"]["auroc"]
     assert [cell.detector for cell in row.cells] == ["CFlow", "PaDiM"]  # RD has neither
     assert row.cells[0].missing == "no result"
     assert (row.cells[0].published, row.cells[0].difference) == (88.8, None)
     assert row.cells[1].difference == pytest.approx(area - 92.7)
-    assert row.over_methods == OverMethods(None, None, 1, 90.75, 1.95)
+    assert row.over_methods == MethodsSummary(None, None, 1, 90.75, 1.95)
 
 
 def test_real_iads_deviation_over_methods_is_that_of_a_population() -> None:
@@ -270,7 +280,9 @@ def test_mean_and_deviation_over_methods(tmp_path: Path) -> None:
         leave(tmp_path, detector, planted(strength))
     row = only(table_of(tmp_path, dataclasses.replace(PLAIN, over_methods=True)).rows)
     values = [cell.value for cell in row.cells if cell.value is not None]
-    assert row.over_methods == OverMethods(statistics.fmean(values), statistics.pstdev(values), 2)
+    assert row.over_methods == MethodsSummary(
+        statistics.fmean(values), statistics.pstdev(values), 2
+    )
 
 
 def test_parts_are_compared_as_parts(tmp_path: Path) -> None:
@@ -295,7 +307,7 @@ def test_a_metric_that_nobody_has_makes_no_row(tmp_path: Path) -> None:
 
 def test_variants_of_a_split_stay_apart(tmp_path: Path) -> None:
     blocks = tuple(
-        Block("tire", f"alpha {alpha}", "fuiad", (("alpha", alpha),), ("tire",))
+        RowBlock("tire", f"alpha {alpha}", "fuiad", (("alpha", alpha),), ("tire",))
         for alpha in ("0", "0.4")
     )
     for block, strength in zip(blocks, (2.0, 1.0), strict=True):
@@ -323,16 +335,16 @@ def test_two_budgets_of_one_detector_are_two_columns(tmp_path: Path) -> None:
     """Even where the protocol gives both one label."""
     for budget, strength in ((None, 2.0), (120.0, 1.0), (600.0, 1.5)):
         leave(tmp_path, "cflow", planted(strength), budget=budget)
-    entrants = tuple(
-        Entrant(label, "cflow", settings=(), budget=budget)
+    columns = tuple(
+        ColumnSpec(label, "cflow", settings=(), budget=budget)
         for label, budget in (("CFlow", None), ("CFlow, 10 min", 600.0), ("CFlow, 2 min", 120.0))
     )
-    table = table_of(tmp_path, dataclasses.replace(PLAIN, entrants=entrants))
+    table = table_of(tmp_path, dataclasses.replace(PLAIN, columns=columns))
     assert table.detectors == ("CFlow", "CFlow, 10 min", "CFlow, 2 min")
     assert [cell.rank for cell in only(table.rows).cells] == [1, 2, 3]
     assert [cost.detector for cost in table.costs] == list(table.detectors)
-    alike = tuple(dataclasses.replace(one, label="CFlow") for one in entrants)
-    labels = table_of(tmp_path, dataclasses.replace(PLAIN, entrants=alike)).detectors
+    alike = tuple(dataclasses.replace(one, label="CFlow") for one in columns)
+    labels = table_of(tmp_path, dataclasses.replace(PLAIN, columns=alike)).detectors
     assert set(labels) == {
         "CFlow (usual size, squash)",
         "CFlow (usual size, squash, budget 10 min)",
@@ -386,18 +398,18 @@ def test_costs_of_several_categories_are_those_of_whole_seeds(tmp_path: Path) ->
     for category in ("a", "b"):
         for seed in range(2):
             leave(tmp_path, "padim", planted(1.0), data="set", category=category, seed=seed)
-    outline = Outline("Set", (I_AUROC,), cost_by_data=True)
-    [cost] = table_of(tmp_path, outline).costs
+    spec = TableSpec("Set", (I_AUROC,), cost_by_data=True)
+    [cost] = table_of(tmp_path, spec).costs
     assert (cost.data, cost.runs, cost.train_seconds) == ("set", 4, 10.5)
     assert cost.spreads["train_seconds"] == pytest.approx(0.5**0.5)
     leave(tmp_path, "padim", planted(1.0), data="set", category="a", seed=2)
-    [uneven] = table_of(tmp_path, outline).costs
+    [uneven] = table_of(tmp_path, spec).costs
     assert (uneven.train_seconds, uneven.spreads["train_seconds"]) == (11.0, None)
 
 
 def test_no_results_make_an_empty_table_and_published_ones_a_full_one() -> None:
     assert tabulate([], PLAIN).rows == ()
-    table = tabulate([], outline_of(open_protocol("real-iad-uiad")))
+    table = tabulate([], table_spec_of(open_protocol("real-iad-uiad")))
     lines = [line for line in published("real_iad_uiad") if line["dataset"].startswith("Real")]
     assert len(table.rows) == len(lines)
     shown = sorted([cell.published for cell in row.cells] for row in table.rows)
@@ -411,7 +423,7 @@ def test_no_results_make_an_empty_table_and_published_ones_a_full_one() -> None:
     }
 
 
-def order(table: Table, methods: list[str]) -> list[str]:
+def order(table: ResultTable, methods: list[str]) -> list[str]:
     """The paper's columns in the table's order, by the cells of its first row."""
     first = [cell.published for cell in table.rows[0].cells]
     [line] = [
@@ -425,12 +437,10 @@ def order(table: Table, methods: list[str]) -> list[str]:
 @pytest.mark.parametrize("name", protocol_names())
 def test_every_protocol_has_an_outline(name: str) -> None:
     protocol = open_protocol(name)
-    outline = outline_of(protocol)
-    assert len(outline.blocks) == len(protocol.data) * len(protocol.splits)
-    assert [entrant.detector for entrant in outline.entrants] == [
-        d.name for d in protocol.detectors
-    ]
-    assert bool(outline.published) == (protocol.published is not None)
+    spec = table_spec_of(protocol)
+    assert len(spec.blocks) == len(protocol.data) * len(protocol.splits)
+    assert [column.detector for column in spec.columns] == [d.name for d in protocol.detectors]
+    assert bool(spec.published) == (protocol.published is not None)
 
 
 def test_the_command(cli: Cli, tmp_path: Path) -> None:

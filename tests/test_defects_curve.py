@@ -17,30 +17,32 @@ from hypothesis import strategies as st
 from plates import VIEW_PATTERN, save_set, save_views
 from running import Cli
 
-from blemish.benchmark.defects import columns
-from blemish.benchmark.defects.asked import Learner, Subject, subject_of
-from blemish.benchmark.defects.change import change, in_words
-from blemish.benchmark.defects.curve import Curve, curve_of, make_curve, to_json
+from blemish.benchmark.defects import curve_table
+from blemish.benchmark.defects.curve import DefectCurve, curve_of, make_curve, to_json
+from blemish.benchmark.defects.curve_figure import kinds_figure, rates_figure
+from blemish.benchmark.defects.curve_page import render, write_curve
+from blemish.benchmark.defects.curve_plan import CurvePlan, Step, plan_curve
 from blemish.benchmark.defects.decisions import Decisions, share_interval
-from blemish.benchmark.defects.figure import kinds_figure, rates_figure
-from blemish.benchmark.defects.page import render, write_curve
-from blemish.benchmark.defects.plan import Plan, Step, plan
-from blemish.benchmark.sources import Place
+from blemish.benchmark.defects.experiment import Experiment, SupervisedDetector, experiment_of
+from blemish.benchmark.defects.rate_change import in_words, rate_change
+from blemish.benchmark.sources import DataLocation
 from blemish.dataset.splits import divide
 from blemish.errors import BlemishError, DatasetError
 
 pytest.importorskip("torch", reason="mixed supervision needs PyTorch")
 
 
-def subject(root: Path, *, draws: int = 2, seed: int = 0) -> Subject:
-    return subject_of(Place(str(root)), None, Learner("mixed"), draws=draws, seed=seed)
+def subject(root: Path, *, draws: int = 2, seed: int = 0) -> Experiment:
+    return experiment_of(
+        DataLocation(str(root)), None, SupervisedDetector("mixed"), draws=draws, seed=seed
+    )
 
 
 def made(
     root: Path, out: Path, numbers: Sequence[int] | None = None, *, draws: int = 2, **plans: object
-) -> Curve:
+) -> DefectCurve:
     asked = subject(root, draws=draws)
-    planned = plan(asked, numbers, **plans)  # type: ignore[arg-type]
+    planned = plan_curve(asked, numbers, **plans)  # type: ignore[arg-type]
     return curve_of(asked, planned, results(planned.in_order(), out))
 
 
@@ -54,7 +56,7 @@ def outcome(defective: Sequence[int], *draws: Sequence[int]) -> Decisions:
 
 def test_without_real_defects_in_training_every_part_is_tested_once_a_draw(tmp_path: Path) -> None:
     asked = subject(defective_set(tmp_path / "set"))
-    planned = plan(asked, [0, 6])
+    planned = plan_curve(asked, [0, 6])
     assert planned.folds == 5
     for draw in planned.jobs[Step(6)]:
         tested: list[str] = []
@@ -68,7 +70,7 @@ def test_without_real_defects_in_training_every_part_is_tested_once_a_draw(tmp_p
 
 def test_fewer_real_defects_are_among_more_and_each_draw_has_its_own(tmp_path: Path) -> None:
     asked = subject(defective_set(tmp_path / "set"))
-    planned = plan(asked, [2, 6])
+    planned = plan_curve(asked, [2, 6])
 
     def taught(step: Step, draw: int) -> set[str]:
         run = planned.jobs[step][draw][0].run
@@ -81,27 +83,27 @@ def test_fewer_real_defects_are_among_more_and_each_draw_has_its_own(tmp_path: P
 
 def test_the_usual_numbers_are_none_and_the_fractions_of_isp_ad(tmp_path: Path) -> None:
     root = defective_set(tmp_path / "set", kinds={"dent": 20, "scratch": 20})
-    planned = plan(subject(root))
+    planned = plan_curve(subject(root))
     assert planned.pool == 32  # of 40, in the smallest union of four folds
     assert [step.number for step in planned.steps] == [0, 2, 4, 8, 16, 32]
 
 
 def test_with_real_defects_in_training_the_test_on_disk_stays(tmp_path: Path) -> None:
     asked = subject(defective_set(tmp_path / "set", learnt=4))
-    planned = plan(asked)
+    planned = plan_curve(asked)
     assert (planned.folds, planned.pool) == (None, 8)
     assert [step.number for step in planned.steps] == [0, 1, 2, 4, 8]
     [job] = planned.jobs[Step(4)][0]
     sides = divide(asked.data, str(job.run.split), 0, dict(job.run.split_settings)).data
     assert len(sides.split("train").real().parts) == 4
     assert sides.split("test").parts == asked.data.split("test").parts
-    assert plan(asked, folds=4).folds == 4  # unless folds are asked for
+    assert plan_curve(asked, folds=4).folds == 4  # unless folds are asked for
 
 
 def test_groups_are_compared_at_equal_numbers(tmp_path: Path) -> None:
     root = defective_set(tmp_path / "set", kinds={"dent": 10, "scratch": 10, "stain": 2})
     asked = subject(root)
-    planned = plan(asked, [0, 4, 6], groups=True)
+    planned = plan_curve(asked, [0, 4, 6], groups=True)
     alone = [(step.number, step.group) for step in planned.steps if step.group]
     assert alone == [(4, "dent"), (6, "dent"), (4, "scratch"), (6, "scratch")]
     assert "stain (1)" in planned.notes[0]  # of two, one is in each half of the folds
@@ -111,7 +113,7 @@ def test_groups_are_compared_at_equal_numbers(tmp_path: Path) -> None:
 
 
 def test_a_draw_comes_after_the_other_so_that_an_early_end_leaves_a_curve(tmp_path: Path) -> None:
-    planned = plan(subject(defective_set(tmp_path / "set"), seed=7), [0, 4])
+    planned = plan_curve(subject(defective_set(tmp_path / "set"), seed=7), [0, 4])
     assert [job.run.seed for job in planned.in_order()] == [7] * 10 + [8] * 10
 
 
@@ -140,7 +142,7 @@ def test_the_curve_finds_what_was_planted(tmp_path: Path) -> None:
 def test_two_parts_prove_nothing_however_much_they_change(tmp_path: Path) -> None:
     before = outcome([0, 0, 0, 0, 1, 1], [0, 0, 0, 0, 0, 0])
     after = outcome([0, 0, 0, 0, 1, 1], [0, 0, 0, 0, 1, 1])
-    found = change(before, after, "recall")
+    found = rate_change(before, after, "recall")
     assert found is not None
     assert (found.before, found.after, found.proven) == (0, 1, False)
     said = in_words(found, before.recall_interval(), after.recall_interval())
@@ -152,7 +154,7 @@ def test_what_the_draws_differ_by_is_in_the_interval() -> None:
     before = outcome(labels, [0] * 45, [0] * 45)
     sure = outcome(labels, [0] * 5 + [1] * 20 + [0] * 20, [0] * 5 + [1] * 20 + [0] * 20)
     unsure = outcome(labels, [0] * 5 + [1] * 40, [0] * 45)
-    first, second = change(before, sure, "recall"), change(before, unsure, "recall")
+    first, second = rate_change(before, sure, "recall"), rate_change(before, unsure, "recall")
     assert first is not None
     assert second is not None
     assert first.after == second.after == 0.5
@@ -163,7 +165,7 @@ def test_what_the_draws_differ_by_is_in_the_interval() -> None:
 def test_a_fall_is_called_a_fall() -> None:
     before = outcome([1] * 30 + [0] * 30, [1] * 30 + [1] * 20 + [0] * 10)
     after = outcome([1] * 30 + [0] * 30, [0] * 30 + [0] * 30)
-    recall, fpr = change(before, after, "recall"), change(before, after, "fpr")
+    recall, fpr = rate_change(before, after, "recall"), rate_change(before, after, "fpr")
     assert recall is not None
     assert fpr is not None
     assert in_words(recall, None, None) == "recall falls from 100 % to 0 %"
@@ -195,7 +197,7 @@ def test_an_unproven_change_is_told_with_its_interval() -> None:
     labels = [0] * 50
     before = outcome(labels, [1] * 2 + [0] * 48)
     after = outcome(labels, [0] * 2 + [1] * 3 + [0] * 45)
-    found = change(before, after, "fpr")
+    found = rate_change(before, after, "fpr")
     assert found is not None
     said = in_words(found, before.fpr_interval(), after.fpr_interval())
     start = "no change of FPR that these parts can prove (4 % (0.5 to 14) to 6 % (1.3 to 17); "
@@ -208,17 +210,17 @@ def test_an_unproven_change_is_told_with_its_interval() -> None:
 def test_a_second_call_makes_nothing_anew_and_more_draws_go_on(tmp_path: Path) -> None:
     root, out = defective_set(tmp_path / "set"), tmp_path / "out"
     first = subject(root, draws=1)
-    _, made_once = make_curve(first, plan(first, [0, 4]), out, execute=execute)
+    _, made_once = make_curve(first, plan_curve(first, [0, 4]), out, execute=execute)
     assert (made_once.runs, made_once.left) == (10, 0)
     more = subject(root, draws=2)
-    curve, made_again = make_curve(more, plan(more, [0, 4]), out, execute=execute)
+    curve, made_again = make_curve(more, plan_curve(more, [0, 4]), out, execute=execute)
     assert (made_again.runs, made_again.earlier) == (10, 10)
     assert len(curve.points) == 2
 
 
 def test_a_budget_leaves_a_curve_without_the_points_that_lack(tmp_path: Path) -> None:
     asked = subject(defective_set(tmp_path / "set"), draws=1)
-    planned = plan(asked, [0, 4])
+    planned = plan_curve(asked, [0, 4])
     curve, came_to = make_curve(asked, planned, tmp_path / "out", budget=1e-9, execute=execute)
     assert (came_to.runs, came_to.left) == (0, 10)
     assert curve.points == ()
@@ -229,7 +231,7 @@ def test_a_budget_leaves_a_curve_without_the_points_that_lack(tmp_path: Path) ->
 
 def test_failed_trainings_are_told_and_made_again(tmp_path: Path) -> None:
     asked = subject(defective_set(tmp_path / "set"), draws=1)
-    planned = plan(asked, [2, 4])
+    planned = plan_curve(asked, [2, 4])
     curve, came_to = make_curve(asked, planned, tmp_path / "out", execute=fails)
     assert [point.step for point in curve.points] == [Step(4)]
     assert len(came_to.failed) == 5
@@ -239,9 +241,9 @@ def test_failed_trainings_are_told_and_made_again(tmp_path: Path) -> None:
 
 def test_the_results_of_other_data_are_not_mixed_in(tmp_path: Path) -> None:
     one = subject(defective_set(tmp_path / "one"))
-    others = results(plan(one, [0, 4]).in_order(), tmp_path / "out")
+    others = results(plan_curve(one, [0, 4]).in_order(), tmp_path / "out")
     asked = subject(defective_set(tmp_path / "two", good=12))
-    assert curve_of(asked, plan(asked, [0, 4]), others).points == ()
+    assert curve_of(asked, plan_curve(asked, [0, 4]), others).points == ()
 
 
 # what is written
@@ -257,7 +259,7 @@ def test_the_table_has_the_columns_of_the_paper(tmp_path: Path) -> None:
     counts = [sum(float(row[name]) for name in ("tn", "tp", "fn", "fp")) for row in rows]
     assert counts == [18] * 4  # ten good and eight defective parts are tested
     assert {"mcc", "recall_low", "fpr_high", "paper_mcc"} <= rows[0].keys()
-    assert columns.lines(curve)[0].split("  ")[0] == "Defect group"
+    assert curve_table.lines(curve)[0].split("  ")[0] == "Defect group"
     content = json.loads(json_file.read_text(encoding="utf-8"))
     assert content == json.loads(json.dumps(to_json(curve)))
     assert content["points"][1]["kinds"]["dent"]["parts"] == 4
@@ -340,14 +342,14 @@ def test_several_categories_are_refused_with_the_way_out(tmp_path: Path) -> None
         defective_set(tmp_path / "set" / name)
     with pytest.raises(DatasetError, match="choose one with --category"):
         subject(tmp_path / "set")
-    one = subject_of(Place(str(tmp_path / "set")), "nut", Learner("mixed"))
+    one = experiment_of(DataLocation(str(tmp_path / "set")), "nut", SupervisedDetector("mixed"))
     assert one.data.categories == ["nut"]
 
 
 def test_a_detector_of_tiles_may_see_whole_pictures(tmp_path: Path) -> None:
-    place = Place(str(defective_set(tmp_path / "set")))
+    location = DataLocation(str(defective_set(tmp_path / "set")))
     for tile in (None, 0, 128):
-        asked = subject_of(place, None, Learner("mixed", tile=tile))
+        asked = experiment_of(location, None, SupervisedDetector("mixed", tile=tile))
         assert asked.job("", "k_fold", (), seed=0).run.tile == tile
 
 
@@ -355,8 +357,8 @@ def test_the_views_of_a_part_stay_together(tmp_path: Path) -> None:
     root = tmp_path / "set"
     save_views(root / "train/good", range(6))
     save_views(root / "test/dent", range(20, 26))
-    place = Place(str(root), part_pattern=VIEW_PATTERN)
-    asked = subject_of(place, None, Learner("mixed"), draws=1)
-    planned: Plan = plan(asked, [0, 3], folds=3)
+    location = DataLocation(str(root), part_pattern=VIEW_PATTERN)
+    asked = experiment_of(location, None, SupervisedDetector("mixed"), draws=1)
+    planned: CurvePlan = plan_curve(asked, [0, 3], folds=3)
     curve = curve_of(asked, planned, results(planned.in_order(), tmp_path / "out"))
     assert [sum(map(int, (c.tn, c.fp, c.fn, c.tp))) for c in curve.mixed[0].decisions.draws] == [12]

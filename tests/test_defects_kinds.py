@@ -29,9 +29,9 @@ from blemish.audit.resemblance import (
 )
 from blemish.audit.unlike import RealDefect, by_kind, real_and_synthetic
 from blemish.audit.unlike_sheet import HEADS, unlike_sheet
-from blemish.benchmark.defects import unseen
-from blemish.benchmark.defects.asked import Learner, Subject, subject_of
-from blemish.benchmark.sources import Place
+from blemish.benchmark.defects import unseen_kinds
+from blemish.benchmark.defects.experiment import Experiment, SupervisedDetector, experiment_of
+from blemish.benchmark.sources import DataLocation
 from blemish.dataset import open_dataset
 from blemish.dataset.splits import divide
 from blemish.detectors._pictures import Picture
@@ -247,13 +247,13 @@ def test_drawn_defects_of_the_data_serve_as_well(tmp_path: Path) -> None:
 # kinds left out
 
 
-def subject(root: Path, draws: int = 2) -> Subject:
-    return subject_of(Place(str(root)), None, Learner("mixed"), draws=draws)
+def subject(root: Path, draws: int = 2) -> Experiment:
+    return experiment_of(DataLocation(str(root)), None, SupervisedDetector("mixed"), draws=draws)
 
 
 def test_a_kind_left_out_is_all_in_the_test_with_good_parts(tmp_path: Path) -> None:
     asked = subject(defective_set(tmp_path / "set"))
-    [job] = unseen.plan(asked).without["dent"][0]
+    [job] = unseen_kinds.plan_unseen(asked).without["dent"][0]
     sides = divide(asked.data, str(job.run.split), 0, dict(job.run.split_settings)).data
     assert set(sides.split("train").real().table["defect"]) == {"scratch"}
     dents = asked.data.table.filter(asked.data.table["defect"] == "dent")["part"]
@@ -264,9 +264,9 @@ def test_a_kind_left_out_is_all_in_the_test_with_good_parts(tmp_path: Path) -> N
 def test_recall_unseen_stands_beside_recall_seen(tmp_path: Path) -> None:
     root = defective_set(tmp_path / "set", kinds={"dent": 12, "scratch": 12})
     asked = subject(root)
-    planned = unseen.plan(asked)
+    planned = unseen_kinds.plan_unseen(asked)
     assert len(planned.in_order()) == 2 * (2 + 5)
-    found = unseen.unseen_of(asked, planned, results(planned.in_order(), tmp_path / "out"))
+    found = unseen_kinds.unseen_of(asked, planned, results(planned.in_order(), tmp_path / "out"))
     assert [one.kind for one in found] == ["dent", "scratch"]
     for one in found:
         told = one.to_json()
@@ -278,17 +278,17 @@ def test_recall_unseen_stands_beside_recall_seen(tmp_path: Path) -> None:
 
 def test_kinds_come_as_they_are_there(tmp_path: Path) -> None:
     asked = subject(defective_set(tmp_path / "set"), draws=1)
-    planned = unseen.plan(asked)
+    planned = unseen_kinds.plan_unseen(asked)
     made = results([job for jobs in planned.without["dent"] for job in jobs], tmp_path / "out")
-    [one] = unseen.unseen_of(asked, planned, made)
+    [one] = unseen_kinds.unseen_of(asked, planned, made)
     assert (one.kind, one.seen, one.change) == ("dent", None, None)
 
 
 def test_the_runs_survive(tmp_path: Path) -> None:
     asked = subject(defective_set(tmp_path / "set", kinds={"dent": 8}), draws=1)
-    planned = unseen.plan(asked, folds=2)
-    _, first = unseen.make_unseen(asked, planned, tmp_path / "out", execute=execute)
-    found, second = unseen.make_unseen(asked, planned, tmp_path / "out", execute=execute)
+    planned = unseen_kinds.plan_unseen(asked, folds=2)
+    _, first = unseen_kinds.make_unseen(asked, planned, tmp_path / "out", execute=execute)
+    found, second = unseen_kinds.make_unseen(asked, planned, tmp_path / "out", execute=execute)
     assert (first.runs, second.runs, len(found)) == (3, 0, 1)
 
 
@@ -299,7 +299,7 @@ def test_data_without_kinds_cannot_leave_one_out(tmp_path: Path) -> None:
     rows += [f"test/dent/{i}.png,defective,test" for i in range(200, 206)]
     (root / "table.csv").write_text("\n".join(rows), encoding="utf-8")
     with pytest.raises(DatasetError, match="tells no kinds of defect"):
-        unseen.plan(subject(root / "table.csv"))
+        unseen_kinds.plan_unseen(subject(root / "table.csv"))
 
 
 # the command line
@@ -320,8 +320,8 @@ def test_the_command_compares_draws_and_trains(cli: Cli, pictured: Path, tmp_pat
 def test_the_command_tells_unseen_beside_seen(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    planted = functools.partial(unseen.make_unseen, execute=execute)
-    monkeypatch.setattr(unseen, "make_unseen", planted)
+    planted = functools.partial(unseen_kinds.make_unseen, execute=execute)
+    monkeypatch.setattr(unseen_kinds, "make_unseen", planted)
     monkeypatch.setattr("blemish.audit.unlike.real_and_synthetic", lambda *_, **__: [])
     monkeypatch.setattr("blemish.audit.unlike_sheet.write_sheet", lambda *_: None)
     root = defective_set(tmp_path / "set", kinds={"dent": 12, "scratch": 4})

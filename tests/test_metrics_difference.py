@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from blemish.errors import DatasetError
 from blemish.metrics.decision import confusion
-from blemish.metrics.difference import Pair, aurocs, mccs, paired_difference, recalls_at_fpr
+from blemish.metrics.difference import PairedScores, aurocs, mccs, paired_difference, recalls_at_fpr
 from blemish.metrics.image import auroc, recall_at_fpr, redrawn
 
 Floats = npt.NDArray[np.float64]
@@ -27,7 +27,7 @@ LABELS = np.repeat([0, 1], 30)
 PARTS = [f"part {n // 3}" for n in range(60)]
 
 
-def by_hand(pairs: list[Pair], draws: int) -> list[float]:
+def by_hand(pairs: list[PairedScores], draws: int) -> list[float]:
     """The differences of the draws, image by image, as `redrawn` deals out the parts."""
     names = sorted({part for pair in pairs for part in np.asarray(pair.parts).tolist()})
     bad = {
@@ -69,7 +69,7 @@ def test_it_is_what_a_loop_over_the_images_finds(seed: int, seeds: int) -> None:
         if len(set(LABELS[kept])) < 2:
             return
         first, second = (planted(s, int(rng.integers(99)))[kept] for s in (1.0, 0.5))
-        pairs.append(Pair(first, second, LABELS[kept], np.array(PARTS)[kept]))
+        pairs.append(PairedScores(first, second, LABELS[kept], np.array(PARTS)[kept]))
     found = paired_difference(aurocs, pairs, draws=40)
     expected = np.quantile(by_hand(pairs, 40), [0.025, 0.975])
     assert found is not None
@@ -80,12 +80,12 @@ def test_it_is_what_a_loop_over_the_images_finds(seed: int, seeds: int) -> None:
 
 def test_a_clear_difference_is_separable_and_the_same_twice() -> None:
     better, worse = planted(2.5, 1), planted(0.0, 2)
-    found = paired_difference(aurocs, [Pair(better, worse, LABELS, PARTS)])
+    found = paired_difference(aurocs, [PairedScores(better, worse, LABELS, PARTS)])
     assert found is not None
-    assert found == paired_difference(aurocs, [Pair(better, worse, LABELS, PARTS)])
+    assert found == paired_difference(aurocs, [PairedScores(better, worse, LABELS, PARTS)])
     assert 0 < found.low < found.value < found.high
     assert found.separable
-    other = paired_difference(aurocs, [Pair(worse, better, LABELS, PARTS)])
+    other = paired_difference(aurocs, [PairedScores(worse, better, LABELS, PARTS)])
     assert other is not None
     assert (other.value, other.low, other.high) == pytest.approx(
         (-found.value, -found.high, -found.low)
@@ -95,7 +95,7 @@ def test_a_clear_difference_is_separable_and_the_same_twice() -> None:
 
 def test_a_detector_against_itself_differs_by_nothing() -> None:
     scores = planted(1.0, 1)
-    found = paired_difference(aurocs, [Pair(scores, scores + 1, LABELS, PARTS)])
+    found = paired_difference(aurocs, [PairedScores(scores, scores + 1, LABELS, PARTS)])
     assert found is not None
     assert (found.value, found.low, found.high, found.separable) == (0.0, 0.0, 0.0, False)
 
@@ -103,9 +103,9 @@ def test_a_detector_against_itself_differs_by_nothing() -> None:
 def test_images_of_one_part_are_no_independent_witnesses() -> None:
     """Ten pictures of each part tell no more than one of each."""
     first, second = planted(1.5, 1), planted(1.0, 2)
-    alone = paired_difference(aurocs, [Pair(first, second, LABELS, np.arange(60))])
+    alone = paired_difference(aurocs, [PairedScores(first, second, LABELS, np.arange(60))])
     ten = [np.repeat(values, 10) for values in (first, second, LABELS, np.arange(60))]
-    many = paired_difference(aurocs, [Pair(*ten)])
+    many = paired_difference(aurocs, [PairedScores(*ten)])
     assert alone is not None
     assert many is not None
     assert (many.low, many.high) == pytest.approx((alone.low, alone.high))
@@ -114,11 +114,11 @@ def test_images_of_one_part_are_no_independent_witnesses() -> None:
 def test_what_cannot_be_compared() -> None:
     scores = planted(1.0, 1)
     assert paired_difference(aurocs, []) is None
-    assert paired_difference(aurocs, [Pair(scores, scores, np.zeros(60), PARTS)]) is None
+    assert paired_difference(aurocs, [PairedScores(scores, scores, np.zeros(60), PARTS)]) is None
     with pytest.raises(DatasetError, match="60 scores need as many parts"):
-        paired_difference(aurocs, [Pair(scores, scores, LABELS, PARTS[:-1])])
+        paired_difference(aurocs, [PairedScores(scores, scores, LABELS, PARTS[:-1])])
     with pytest.raises(DatasetError):
-        paired_difference(aurocs, [Pair(scores, scores[:-1], LABELS, PARTS)])
+        paired_difference(aurocs, [PairedScores(scores, scores[:-1], LABELS, PARTS)])
 
 
 def test_figures_of_draws_are_those_of_the_images_drawn() -> None:

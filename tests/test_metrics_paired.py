@@ -16,7 +16,7 @@ from blemish.errors import DatasetError, ImageError
 from blemish.metrics.decision import confusion
 from blemish.metrics.image import auroc, average_precision
 from blemish.metrics.paired import (
-    Comparison,
+    PairedTest,
     delong,
     holm,
     mcnemar,
@@ -45,14 +45,14 @@ def placements(scores: Floats, labels: npt.NDArray[np.int_]) -> tuple[Floats, Fl
     return wins.mean(axis=1), wins.mean(axis=0)
 
 
-def delong_by_pairs(first: Floats, second: Floats, labels: npt.NDArray[np.int_]) -> Comparison:
+def delong_by_pairs(first: Floats, second: Floats, labels: npt.NDArray[np.int_]) -> PairedTest:
     """DeLong, DeLong and Clarke-Pearson's formulas, by a double loop over images."""
     (bad1, good1), (bad2, good2) = placements(first, labels), placements(second, labels)
     by_bad, by_good = np.cov(bad1, bad2), np.cov(good1, good2)
     both = by_bad / len(bad1) + by_good / len(good1)
     error = math.sqrt(both[0, 0] + both[1, 1] - 2 * both[0, 1])
     difference = bad1.mean() - bad2.mean()
-    return Comparison(difference, error, 2 * norm.sf(abs(difference) / error))
+    return PairedTest(difference, error, 2 * norm.sf(abs(difference) / error))
 
 
 def obuchowski_by_pairs(
@@ -246,7 +246,7 @@ def test_a_metric_without_a_value_is_not_compared() -> None:
 
 
 def test_the_mean_of_categories_is_surer_than_one_category() -> None:
-    one = Comparison(0.02, 0.01, 0.0455)
+    one = PairedTest(0.02, 0.01, 0.0455)
     four = mean_comparison([one] * 4)
     assert (four.difference, four.error) == pytest.approx((0.02, 0.005))
     assert four.p == pytest.approx(2 * norm.sf(4.0))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from blemish.benchmark.runs import Run
-from blemish.benchmark.store import ARRAYS, Carried, Result, write_result
+from blemish.benchmark.store import ARRAYS, CarryOver, Result, write_result
 from blemish.errors import BlemishError
 from blemish.util.files import replacing
 
@@ -21,7 +21,7 @@ _OF_THE_MACHINE = {"figures.seconds", "figures.images_per_second", "figures.mode
 _FILES = (".npz", ".maps.npz")
 
 
-def of_other_code(results: Sequence[Result]) -> list[list[Result]]:
+def results_of_other_code(results: Sequence[Result]) -> list[list[Result]]:
     """Finished results that are not of the installed code, by detector and code, the newest first.
 
     Where two codes have a result of one run, that of the newer is carried over.
@@ -82,7 +82,7 @@ def carry(
     """
     carried = []
     for old in group:
-        step = Carried(old.key, old.code, agreed_with, on.isoformat())
+        step = CarryOver(old.key, old.code, agreed_with, on.isoformat())
         steps = (*old.carried, step)
         new = dataclasses.replace(old, key=old.run.key, code=old.run.code, carried=steps)
         known = there.get(new.key)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from blemish.benchmark.code import Code
 from blemish.benchmark.runs import Job
-from blemish.benchmark.workers import THREADS, Died, Queue
+from blemish.benchmark.workers import THREADS, JobQueue, WorkerDeath
 from blemish.dataset.label_words import name_some
 from blemish.errors import BlemishError
 from blemish.util.files import is_disk_full
@@ -58,7 +58,7 @@ class _Unfit:
     reason: str
 
 
-def answers(
+def run_on_cluster(
     jobs: Sequence[Job],
     execute: Callable[[Job], Answer],
     cluster: Cluster,
@@ -66,7 +66,7 @@ def answers(
     group: Callable[[Job], object] = lambda job: None,
     proceed: Callable[[], bool] = lambda: True,
     started: Callable[[Job], None] = lambda job: None,
-) -> Iterator[tuple[Job, Answer | Died]]:
+) -> Iterator[tuple[Job, Answer | WorkerDeath]]:
     """Each job and what `execute`, a function of a module, made of it, as they come.
 
     A job whose worker ends is given to another. Workers may come and go. Raises BlemishError when
@@ -74,17 +74,17 @@ def answers(
     """
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(_client(cluster, stack))
-        crew = _Crew(client, cluster, Queue(jobs, group), execute)
-        stack.callback(crew.dismiss)
-        while crew.give(proceed, started):
-            yield from crew.collect()
+        pool = _ClusterPool(client, cluster, JobQueue(jobs, group), execute)
+        stack.callback(pool.dismiss)
+        while pool.give(proceed, started):
+            yield from pool.collect()
 
 
-class _Crew:
+class _ClusterPool:
     """The workers that there are, and what each is at."""
 
     def __init__(
-        self, client: Client, cluster: Cluster, queue: Queue[Job], execute: Callable[[Job], Any]
+        self, client: Client, cluster: Cluster, queue: JobQueue[Job], execute: Callable[[Job], Any]
     ) -> None:
         self.client, self.cluster, self.queue, self.execute = client, cluster, queue, execute
         self.at_work: dict[Future, tuple[Job, str, object]] = {}
@@ -136,7 +136,7 @@ class _Crew:
                 log.warning("the worker %s gets no more runs: %s", worker, answer.reason)
                 self.unfit[worker] = answer.reason
                 self.queue.give_back(job)
-            elif isinstance(answer, Died):
+            elif isinstance(answer, WorkerDeath):
                 yield from self._died(job, worker)
             else:
                 yield job, answer
@@ -169,22 +169,22 @@ class _Crew:
             return future.result()
         if future.status in ("cancelled", "lost"):
             self._check()
-            return Died("")
+            return WorkerDeath("")
         from distributed import KilledWorker
 
         error = future.exception()
         if isinstance(error, KilledWorker):
-            return Died("")
+            return WorkerDeath("")
         if isinstance(error, OSError) and is_disk_full(error):
             raise BlemishError(f"the disk of the worker {worker} is full; free some space")
         raise BlemishError(
             f"the worker {worker} cannot make runs: {error}; install the same blemish there"
         ) from error
 
-    def _died(self, job: Job, worker: str) -> Iterator[tuple[Job, Died]]:
+    def _died(self, job: Job, worker: str) -> Iterator[tuple[Job, WorkerDeath]]:
         deaths = self.deaths[job.run.key] = self.deaths.get(job.run.key, 0) + 1
         if deaths >= _DEATHS:
-            yield job, Died(f"{deaths} workers ended in the middle of it, {worker} the last")
+            yield job, WorkerDeath(f"{deaths} workers ended in the middle of it, {worker} the last")
             return
         log.warning("the worker %s ended; %s is given to another", worker, job.run.words())
         self.queue.give_back(job)
@@ -260,7 +260,7 @@ def _work(execute: Callable[[Job], Answer], job: Job, code: Code) -> Any:
             f"{host} has other code ({job.run.code.version}, {job.run.code.source}) than the bench "
             f"({code.version}, {code.source}); install the same version there"
         )
-    for path in (job.place.path, job.place.training):
+    for path in (job.location.path, job.location.training):
         if path is not None and not os.path.exists(path):  # noqa: PTH110
             return _Unfit(f"{host} has no {path}; every worker needs the data at the same place")
     tempfile.tempdir = worker.local_directory  # swept up by Dask if this worker is killed

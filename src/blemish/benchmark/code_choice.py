@@ -11,7 +11,7 @@ from blemish.errors import DatasetError
 
 
 @dataclass(frozen=True)
-class Choice:
+class CodeChoice:
     """Results of one code; `notes` say what was left out, `other_code` of what code they are.
 
     `other_code` is empty where that is the code that is installed.
@@ -22,14 +22,14 @@ class Choice:
     other_code: str = ""
 
 
-def choose_code(results: Sequence[Result], asked: str | None = None) -> Choice:
+def choose_code(results: Sequence[Result], asked: str | None = None) -> CodeChoice:
     """The results of one common source, and of one code of each detector and split.
 
     That is the code of which a hash, the common source's or a detector's own, begins as `asked`;
     else the installed one; else the newest. Raises DatasetError where `asked` fits none or several.
     """
     if not results:
-        return Choice(())
+        return CodeChoice(())
     named = "" if asked is None else _named(results, asked)
     source = max(results, key=lambda result: _source_rank(result, named)).code.source
     groups: dict[tuple[str, str | None], list[Result]] = defaultdict(list)
@@ -53,7 +53,7 @@ def choose_code(results: Sequence[Result], asked: str | None = None) -> Choice:
             f"{carried} results are of earlier code; for each detector one of them was made again "
             "with this code, and agreed to the digit."
         )
-    return Choice(tuple(kept), tuple(notes), _other_code(kept))
+    return CodeChoice(tuple(kept), tuple(notes), _other_code(kept))
 
 
 def _source_rank(result: Result, named: str) -> tuple[bool, bool, str]:

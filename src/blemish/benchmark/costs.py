@@ -7,9 +7,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from blemish.benchmark.cells import Cost
+from blemish.benchmark.result_table import Cost
 from blemish.benchmark.runs import Pairs, Run
-from blemish.benchmark.selection import Selection, place_of
+from blemish.benchmark.selection import Selection, row_key
 from blemish.benchmark.store import Result
 
 Numbers = Sequence[tuple[Run, float | None]]
@@ -22,12 +22,12 @@ def costs(selection: Selection, *, by_data: bool = False) -> list[Cost]:
     In the order of the blocks, then of the columns.
     """
     labels = list(selection.labels.values())
-    blocks = [place_of(block, "") for block in selection.blocks]
+    blocks = [row_key(block, "") for block in selection.blocks]
     # By key: a run that several splits share costs once.
     groups: dict[tuple[int, int, str], dict[str, Result]] = {}
-    for (place, column), seeds in selection.found.items():
-        block = blocks.index(dataclasses.replace(place, category="")) if by_data else 0
-        for result in (result for trial in seeds.values() for result in trial.folds):
+    for (key, column), seeds in selection.found.items():
+        block = blocks.index(dataclasses.replace(key, category="")) if by_data else 0
+        for result in (result for seed_result in seeds.values() for result in seed_result.folds):
             label = labels.index(selection.labels[column])
             group = groups.setdefault((block, label, machine_name(result.machine)), {})
             group[result.key] = result

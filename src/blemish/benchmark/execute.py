@@ -72,7 +72,7 @@ def execute(job: Job) -> Outcome:
 def _made(job: Job, folder: Path) -> Outcome:
     run = job.run
     see_again(dict(job.files))
-    open_category(job.place, run.category)  # once for all of its runs, so no cost of this one
+    open_category(job.location, run.category)  # once for all of its runs, so no cost of this one
     _forget_peak()
     start = time.perf_counter()
     data = _data(job)
@@ -104,11 +104,11 @@ def _plain_numbers(facts: Mapping[str, Any]) -> dict[str, float]:
 def _data(job: Job) -> Dataset:
     """The images of a run, on the sides that its split gives them."""
     run = job.run
-    data, fingerprint = open_category(job.place, run.category)
+    data, fingerprint = open_category(job.location, run.category)
     if fingerprint != run.fingerprint:
         raise DatasetError(
-            f"{job.place.path} does not hold the same images here as where the bench was started; "
-            "bring both to the same state, and run it again"
+            f"{job.location.path} does not hold the same images here as where the bench was "
+            "started; bring both to the same state, and run it again"
         )
     if run.split is None:
         return data

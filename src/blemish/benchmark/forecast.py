@@ -19,9 +19,9 @@ from importlib.resources import files
 
 import numpy as np
 
-from blemish.benchmark.runner import Kind, Rates, alike
+from blemish.benchmark.runner import CostGroups, RunTimes, cost_groups
 from blemish.benchmark.runs import Job, Pairs
-from blemish.benchmark.sources import Place, open_category
+from blemish.benchmark.sources import DataLocation, open_category
 from blemish.benchmark.store import Result
 from blemish.dataset.splits import divide
 from blemish.detectors import usual_size
@@ -59,7 +59,7 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredRates:
     """Rates by detector, in words the machine they are of, and its time for the bare backbone."""
 
     machine: str
@@ -82,12 +82,12 @@ class Forecast:
 
 def forecast(jobs: Sequence[Job], results: Iterable[Result]) -> Forecast:
     """What these runs will take, from results of runs alike, or from the measured rates."""
-    kinds: Counter[Kind] = Counter(alike(job.run) for job in jobs)
+    kinds: Counter[CostGroups] = Counter(cost_groups(job.run) for job in jobs)
     if not jobs:
         return Forecast(0.0, "every run is made")
     results = list(results)
     asked = {(job.run.detector, job.run.budget) for job in jobs}
-    seconds = Rates(results).total(kinds)
+    seconds = RunTimes(results).total(kinds)
     if seconds is not None and asked <= {
         (r.run.detector, r.run.budget) for r in results if r.seconds
     }:
@@ -105,11 +105,11 @@ def forecast(jobs: Sequence[Job], results: Iterable[Result]) -> Forecast:
 
 
 @functools.cache
-def measured_rates() -> Measured:
+def measured_rates() -> MeasuredRates:
     """The rates that the package brings."""
     content = json.loads(files(__package__ or "").joinpath(RATES).read_text(encoding="utf-8"))
     rates = {name: Rate(**values) for name, values in content["rates"].items()}
-    return Measured(content["machine"], content["backbone_seconds"], rates)
+    return MeasuredRates(content["machine"], content["backbone_seconds"], rates)
 
 
 def backbone_seconds(size: int = BACKBONE_SIZE) -> float:
@@ -131,14 +131,16 @@ def _seconds(job: Job, rate: Rate | None, slowness: float) -> float:
     if rate is None:
         return budget
     size = run.crop or run.size or usual_size(run.detector)
-    train, test = _images(job.place, run.category, run.split, run.split_settings)
+    train, test = _images(job.location, run.category, run.split, run.split_settings)
     return min(budget, slowness * rate.training(train, size)) + slowness * rate.testing(test, size)
 
 
 @functools.lru_cache(maxsize=1024)
-def _images(place: Place, category: str, split: str | None, settings: Pairs) -> tuple[int, int]:
+def _images(
+    location: DataLocation, category: str, split: str | None, settings: Pairs
+) -> tuple[int, int]:
     """How many images train and test; every seed's split is of one size."""
-    data, _ = open_category(place, category)
+    data, _ = open_category(location, category)
     if split is not None:
         data = divide(data, split, 0, dict(settings)).data
     tested = len(data.split("test"))

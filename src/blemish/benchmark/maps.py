@@ -36,7 +36,7 @@ _COLUMNS = ("image", "label", "defect", "why", "score", "rejected", "truth", "fo
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ImageChoice:
     """An image to keep, by its place in the evaluation, and why."""
 
     index: int
@@ -58,7 +58,7 @@ class KeptMap:
 
 def choose_images(
     images: Sequence[ImageResult], threshold: float, *, seed: int = 0
-) -> list[Chosen]:
+) -> list[ImageChoice]:
     """The images of each category to keep the maps of: at most 8.
 
     DEFECTS of them are drawn from each kind of defect in turn, GOOD from the good images: by the
@@ -66,7 +66,7 @@ def choose_images(
     come the closest calls of this detector: the good and the defective image whose scores lie
     nearest to the threshold.
     """
-    chosen: list[Chosen] = []
+    chosen: list[ImageChoice] = []
     for category in sorted({image.category for image in images}):
         rng = np.random.default_rng(seed)
         kinds: dict[tuple[str, str], list[int]] = {}
@@ -77,11 +77,11 @@ def choose_images(
         good = [index for kind, members in drawn.items() if kind[0] == "good" for index in members]
         bad = [members for kind, members in drawn.items() if kind[0] != "good"]
         in_turn = _in_turn([bad[place] for place in rng.permutation(len(bad))])
-        chosen += [Chosen(index, "defect") for index in in_turn[:DEFECTS]]
-        chosen += [Chosen(index, "good") for index in good[:GOOD]]
+        chosen += [ImageChoice(index, "defect") for index in in_turn[:DEFECTS]]
+        chosen += [ImageChoice(index, "good") for index in good[:GOOD]]
         for those in (good, in_turn):
             nearest = sorted(those, key=lambda i: (abs(images[i].score - threshold), i))
-            chosen += [Chosen(index, "closest") for index in nearest[:1]]
+            chosen += [ImageChoice(index, "closest") for index in nearest[:1]]
     return chosen
 
 
@@ -90,7 +90,7 @@ def _in_turn(lists: Sequence[Sequence[int]]) -> list[int]:
     return [index for index in chain(*zip_longest(*lists)) if index is not None]
 
 
-def maps_of(evaluation: Evaluation, chosen: Sequence[Chosen]) -> list[KeptMap]:
+def maps_of(evaluation: Evaluation, chosen: Sequence[ImageChoice]) -> list[KeptMap]:
     """The chosen images with their maps, computed again."""
     calibration = evaluation.inspector.calibration
     level, threshold = calibration.map_threshold, calibration.threshold

@@ -67,7 +67,7 @@ class SplitChoice:
 
 
 @dataclass(frozen=True)
-class Contestant:
+class DetectorConfig:
     """A detector as it takes part; `label` is its name in the table.
 
     `size` None is the detector's usual one, `tile` None that of the data, 0 whole pictures; `crop`
@@ -140,7 +140,7 @@ class Protocol:
     title: str
     source: str
     data: tuple[DataSource, ...]
-    detectors: tuple[Contestant, ...]
+    detectors: tuple[DetectorConfig, ...]
     metrics: tuple[Metric, ...]
     splits: tuple[SplitChoice, ...] = (SplitChoice(),)
     categories: tuple[str, ...] = ()
@@ -150,7 +150,7 @@ class Protocol:
     notes: tuple[str, ...] = ()
 
     def published_figure(
-        self, data: DataSource, split: SplitChoice, detector: Contestant, metric: Metric
+        self, data: DataSource, split: SplitChoice, detector: DetectorConfig, metric: Metric
     ) -> float | None:
         """What the paper's table holds for these four, in its own unit; None where it has none."""
         if self.published is None or not detector.published:
@@ -237,7 +237,7 @@ def _parsed(name: str, text: str, file: str) -> Protocol:
     common = tuple(content.get("categories", ()))
     for key, kind in (
         *(("data", DataSource), ("splits", SplitChoice)),
-        *(("detectors", Contestant), ("metrics", Metric)),
+        *(("detectors", DetectorConfig), ("metrics", Metric)),
     ):
         if key in content:
             content[key] = tuple(_entry(kind, table, f"{file}: {key}") for table in content[key])
@@ -280,7 +280,7 @@ def _entry(kind: type[Entry], table: Any, place: str) -> Entry:
     return kind(**values)
 
 
-def _name(one: Contestant) -> str:
+def _name(one: DetectorConfig) -> str:
     """What a contestant without a label is called: one with a budget is not the one without."""
     return one.name if one.budget is None else f"{one.name}, {in_words(one.budget)}"
 

@@ -11,23 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from blemish.benchmark.cluster import Cluster
-from blemish.benchmark.cluster import answers as cluster_answers
+from blemish.benchmark.cluster import Cluster, run_on_cluster
 from blemish.benchmark.code import this_machine
 from blemish.benchmark.execute import Outcome, execute
 from blemish.benchmark.maps import write_maps
 from blemish.benchmark.runs import Job, Run
 from blemish.benchmark.store import Result, read_results, write_result
-from blemish.benchmark.workers import Died, answers
+from blemish.benchmark.workers import WorkerDeath, run_on_workers
 from blemish.errors import BlemishError
 from blemish.util.files import inside, is_disk_full
 from blemish.util.threads import default_threads
 
-Kind = tuple[tuple[str, ...], ...]
+CostGroups = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
-class Standing:
+class BenchProgress:
     """How far a bench has come: runs made, failed and to make in this call, and those under way.
 
     `seconds_left` is None as long as no run tells; `last` is the one that has just ended.
@@ -42,7 +41,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Made:
+class BenchSummary:
     """What a call of the bench came to.
 
     `results` are those of the runs asked for, in their order, old and new. `runs` were made in this
@@ -61,7 +60,7 @@ class Made:
         return [result for result in self.results if result.status == "failed"]
 
 
-class Rates:
+class RunTimes:
     """Seconds that runs take, from runs that were made."""
 
     def __init__(self, results: Iterable[Result]) -> None:
@@ -73,11 +72,11 @@ class Rates:
         """Learn from a result; one that failed tells nothing."""
         if (seconds := result.seconds) is None:
             return
-        for like in alike(result.run):
+        for like in cost_groups(result.run):
             total, number = self._sums.get(like, (0.0, 0))
             self._sums[like] = total + seconds, number + 1
 
-    def total(self, kinds: Counter[Kind]) -> float | None:
+    def total(self, kinds: Counter[CostGroups]) -> float | None:
         """The seconds of so many runs of each kind, one after the other; None if one is unknown.
 
         A run takes the mean of those that are most like it.
@@ -92,7 +91,7 @@ class Rates:
         return seconds
 
 
-def alike(run: Run) -> Kind:
+def cost_groups(run: Run) -> CostGroups:
     """What a run has in common with others that cost as much, the most first.
 
     The first three name the detector and its budget: no run of another tells more than a guess.
@@ -111,8 +110,8 @@ def run_bench(
     cluster: Cluster | None = None,
     retry: bool = False,
     budget: float | None = None,
-    show: Callable[[Standing], None] | None = None,
-) -> Made:
+    show: Callable[[BenchProgress], None] | None = None,
+) -> BenchSummary:
     """Make every run that has no result in `folder`; with `retry` also those that failed.
 
     They are made by so many processes of this machine, of so many threads each (default: their
@@ -128,17 +127,17 @@ def run_bench(
     asked = [job.run.key for job in jobs]
     known = {result.key: result for result in stored}
     earlier = len(set(asked)) - len(to_do)
-    bench = _Bench(to_do, folder, Rates(stored), None if cluster else workers, show)
+    bench = _Bench(to_do, folder, RunTimes(stored), None if cluster else workers, show)
     common: Any = {
-        "group": lambda job: (job.place, job.run.category),
+        "group": lambda job: (job.location, job.run.category),
         "proceed": lambda: budget is None or time.monotonic() - began < budget,
         "started": bench.start,
     }
     if cluster is not None:
-        coming = cluster_answers(to_do, execute, cluster, **common)
+        coming = run_on_cluster(to_do, execute, cluster, **common)
     else:
         threads = threads or threads_each(workers)
-        coming = answers(to_do, execute, workers=workers, threads=threads, **common)
+        coming = run_on_workers(to_do, execute, workers=workers, threads=threads, **common)
     try:
         with contextlib.closing(coming):  # type: ignore[type-var]
             for job, outcome in coming:
@@ -152,7 +151,7 @@ def run_bench(
         ) from error
     results = tuple(known[key] for key in dict.fromkeys(asked) if key in known)
     runs = bench.done + bench.failed
-    return Made(results, runs, earlier, len(to_do) - runs, time.monotonic() - began)
+    return BenchSummary(results, runs, earlier, len(to_do) - runs, time.monotonic() - began)
 
 
 def threads_each(workers: int) -> int | None:
@@ -167,7 +166,7 @@ def unmade(jobs: Sequence[Job], results: Sequence[Result], *, retry: bool = Fals
     return [job for key, job in jobs_by_key.items() if key not in made]
 
 
-def of_other_code(results: Sequence[Result]) -> list[str]:
+def other_code_notes(results: Sequence[Result]) -> list[str]:
     """One line for each other code that results in this folder are of."""
     numbers: dict[str, int] = {}
     for result in results:
@@ -189,12 +188,12 @@ class _Bench:
         self,
         jobs: Sequence[Job],
         folder: Path,
-        rates: Rates,
+        rates: RunTimes,
         workers: int | None,
-        show: Callable[[Standing], None] | None,
+        show: Callable[[BenchProgress], None] | None,
     ) -> None:
         self.folder, self.rates, self.workers, self.show = folder, rates, workers, show
-        self.waiting = Counter(alike(job.run) for job in jobs)
+        self.waiting = Counter(cost_groups(job.run) for job in jobs)
         self.total = len(jobs)
         self.running: dict[str, str] = {}
         self.done = self.failed = 0
@@ -203,14 +202,14 @@ class _Bench:
         self.running[job.run.key] = job.run.words()
         self._tell(None)
 
-    def end(self, job: Job, outcome: Outcome | Died) -> Result:
+    def end(self, job: Job, outcome: Outcome | WorkerDeath) -> Result:
         result = _result(job.run, outcome, self.folder)
         if isinstance(outcome, Outcome) and outcome.maps:
             write_maps(inside(self.folder, f"{result.key}.maps.npz"), outcome.maps)
         write_result(result, outcome.arrays if isinstance(outcome, Outcome) else None)
         self.rates.add(result)
         self.running.pop(job.run.key, None)
-        self.waiting -= Counter([alike(job.run)])
+        self.waiting -= Counter([cost_groups(job.run)])
         if result.status == "done":
             self.done += 1
         else:
@@ -225,11 +224,11 @@ class _Bench:
         # A cluster has as many as are at work.
         left = None if total is None else total / (self.workers or max(1, len(self.running)))
         running = tuple(self.running.values())
-        self.show(Standing(self.done, self.failed, self.total, running, left, last))
+        self.show(BenchProgress(self.done, self.failed, self.total, running, left, last))
 
 
-def _result(run: Run, outcome: Outcome | Died, folder: Path) -> Result:
-    if isinstance(outcome, Died):
+def _result(run: Run, outcome: Outcome | WorkerDeath, folder: Path) -> Result:
+    if isinstance(outcome, WorkerDeath):
         outcome = Outcome(outcome.reason, None, None, None, this_machine())
     return Result(
         key=run.key,

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import blemish
 from blemish.benchmark.code import Code, this_code
-from blemish.benchmark.protocol import Contestant, DataSource, Protocol, SplitChoice, pairs
-from blemish.benchmark.sources import Place, find_place, open_category, open_place
+from blemish.benchmark.protocol import DataSource, DetectorConfig, Protocol, SplitChoice, pairs
+from blemish.benchmark.sources import DataLocation, find_location, open_category, open_location
 from blemish.dataset.label_words import name_some
 from blemish.dataset.splits import defect_free_settings
 from blemish.detectors import detector_names, learns_from_defects
@@ -79,18 +79,18 @@ class Job:
     """A run, where its images lie on this machine, and its `files` from outside, by label."""
 
     run: Run
-    place: Place
+    location: DataLocation
     files: Pairs = ()
 
     @classmethod
-    def of(cls, run: Run, place: Place) -> Job:
+    def of(cls, run: Run, location: DataLocation) -> Job:
         """The job of a run; this process has seen its files."""
         labels = [run.detector, run.split or "", *dict(run.settings).values()]
-        return cls(run, place, pairs(files_seen(labels)))
+        return cls(run, location, pairs(files_seen(labels)))
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingItem:
     """Something that the protocol names and that is not there: "data", "category" or "detector"."""
 
     kind: str
@@ -99,11 +99,11 @@ class Missing:
 
 
 @dataclass(frozen=True)
-class Matrix:
+class RunMatrix:
     """The runs of a protocol, in the order in which features are best shared."""
 
     jobs: tuple[Job, ...]
-    missing: tuple[Missing, ...]
+    missing: tuple[MissingItem, ...]
 
 
 def expand(
@@ -113,7 +113,7 @@ def expand(
     detectors: Collection[str] | None = None,
     categories: Collection[str] | None = None,
     seeds: int | None = None,
-) -> Matrix:
+) -> RunMatrix:
     """Every run of a protocol on what lies below `root`, and what is missing.
 
     `detectors` are names or labels, and may name some that the protocol does not; `categories` may
@@ -143,40 +143,42 @@ def expand(
             f"there is no category or data set {name_some(strange)} in {protocol.name}; there are: "
             f"{name_some(sorted(known), 50)}"
         )
-    return Matrix(tuple(jobs), tuple(dict.fromkeys(missing)))
+    return RunMatrix(tuple(jobs), tuple(dict.fromkeys(missing)))
 
 
 def _on_data(
     protocol: Protocol,
     data: DataSource,
     root: Path,
-    contestants: Sequence[Contestant],
+    contestants: Sequence[DetectorConfig],
     seeds: Sequence[int],
     asked: set[str] | None,
-) -> tuple[list[Job], list[Missing]]:
+) -> tuple[list[Job], list[MissingItem]]:
     jobs: list[Job] = []
-    missing: list[Missing] = []
+    missing: list[MissingItem] = []
     for split in protocol.splits:
         try:
-            place = find_place(data, split, root)
-            there = open_place(place).categories
+            location = find_location(data, split, root)
+            there = open_location(location).categories
         except BlemishError as reason:
             name = " ".join(filter(None, [data.name, split.name]))
-            missing.append(Missing("data", name, str(reason).rstrip(".")))
+            missing.append(MissingItem("data", name, str(reason).rstrip(".")))
             continue
         chosen = data.categories or tuple(there)
         if asked is not None and data.name not in asked:
             chosen = tuple(category for category in chosen if category in asked)
         for category in chosen:
             if category not in there:
-                missing.append(Missing("category", category, f"not in {place.path}"))
+                missing.append(MissingItem("category", category, f"not in {location.path}"))
                 continue
-            fingerprint = open_category(place, category)[1]
+            fingerprint = open_category(location, category)[1]
             for detector in contestants:
                 if detector.splits and split.name not in detector.splits:
                     continue
                 for run in _runs(protocol, data, split, category, detector, fingerprint):
-                    jobs += [Job.of(dataclasses.replace(run, seed=seed), place) for seed in seeds]
+                    jobs += [
+                        Job.of(dataclasses.replace(run, seed=seed), location) for seed in seeds
+                    ]
     return jobs, missing
 
 
@@ -185,7 +187,7 @@ def _runs(
     data: DataSource,
     split: SplitChoice,
     category: str,
-    detector: Contestant,
+    detector: DetectorConfig,
     fingerprint: str,
 ) -> list[Run]:
     """The runs of one seed: one, or one for each fold."""
@@ -223,7 +225,7 @@ def _defect_free(run: Run) -> Run:
 
 def _contestants(
     protocol: Protocol, asked: Collection[str] | None
-) -> tuple[list[Contestant], list[Missing]]:
+) -> tuple[list[DetectorConfig], list[MissingItem]]:
     """The detectors that take part, and those that there is no file for.
 
     A detector's name stands for all that the protocol makes of it, a label for one.
@@ -232,7 +234,9 @@ def _contestants(
     every = list(protocol.detectors)
     if asked is not None:
         known = {name for one in every for name in (one.name, one.label)}
-        every += [Contestant(name, name) for name in asked if name not in known and name in here]
+        every += [
+            DetectorConfig(name, name) for name in asked if name not in known and name in here
+        ]
         every = [one for one in every if one.name in asked or one.label in asked]
         known |= {one.name for one in every}
         if strange := sorted(set(asked) - known):
@@ -241,7 +245,7 @@ def _contestants(
             )
     absent = [one for one in every if one.name not in here]
     missing = [
-        Missing("detector", one.label, f"not available in blemish {blemish.__version__}")
+        MissingItem("detector", one.label, f"not available in blemish {blemish.__version__}")
         for one in absent
     ]
     return [one for one in every if one.name in here], missing

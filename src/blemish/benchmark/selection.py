@@ -8,19 +8,19 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from blemish.benchmark.code_choice import choose_code
-from blemish.benchmark.outline import Block, Outline
 from blemish.benchmark.protocol import pairs, settings_by_fold
 from blemish.benchmark.runs import Pairs, Run
+from blemish.benchmark.seed_result import SeedResult
 from blemish.benchmark.store import Result
-from blemish.benchmark.trial import Trial
+from blemish.benchmark.table_spec import RowBlock, TableSpec
 from blemish.dataset.splits import defect_free_settings
 from blemish.util.durations import in_words
 
-BySeed = dict[int, Trial]
+BySeed = dict[int, SeedResult]
 
 
 @dataclass(frozen=True)
-class Column:
+class DetectorColumn:
     """A detector as it was set and fed; a table has one column for each."""
 
     detector: str
@@ -33,7 +33,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Place:
+class RowKey:
     """What the results of one row have in common."""
 
     data: str
@@ -43,7 +43,7 @@ class Place:
     category: str
 
 
-Cell = tuple[Place, Column]
+CellKey = tuple[RowKey, DetectorColumn]
 
 
 @dataclass(frozen=True)
@@ -51,42 +51,42 @@ class Selection:
     """The results of a table by place and column, why runs failed, and what was left out.
 
     `incomplete` says of which folds a cell still lacks runs. `labels` are the names of the columns,
-    in their order; `entrants` are the labels of the outline, which two columns may share.
+    in their order; `spec_labels` are the labels of the outline, which two columns may share.
     `other_code` names the code of the results where it is not the one that is installed.
     """
 
-    found: dict[Cell, BySeed]
-    failed: dict[Cell, str]
-    incomplete: dict[Cell, str]
-    labels: dict[Column, str]
-    entrants: dict[Column, str]
-    blocks: tuple[Block, ...]
-    categories: dict[Block, list[str]]
+    found: dict[CellKey, BySeed]
+    failed: dict[CellKey, str]
+    incomplete: dict[CellKey, str]
+    labels: dict[DetectorColumn, str]
+    spec_labels: dict[DetectorColumn, str]
+    blocks: tuple[RowBlock, ...]
+    categories: dict[RowBlock, list[str]]
     notes: tuple[str, ...]
     other_code: str = ""
 
-    def runs(self, block: Block, category: str, column: Column) -> BySeed:
+    def runs(self, block: RowBlock, category: str, column: DetectorColumn) -> BySeed:
         """The results of a cell by seed, perhaps none."""
-        return self.found.get((place_of(block, category), column), {})
+        return self.found.get((row_key(block, category), column), {})
 
-    def missing(self, block: Block, category: str, column: Column) -> str:
+    def missing(self, block: RowBlock, category: str, column: DetectorColumn) -> str:
         """What is to be said of a cell without results: "failed", "2 of 5 folds", "no result"."""
-        cell = place_of(block, category), column
+        cell = row_key(block, category), column
         return "failed" if cell in self.failed else self.incomplete.get(cell, "no result")
 
 
-def place_of(block: Block, category: str) -> Place:
+def row_key(block: RowBlock, category: str) -> RowKey:
     """The place of a block's category."""
-    return Place(block.data, block.variant, block.split, block.split_settings, category)
+    return RowKey(block.data, block.variant, block.split, block.split_settings, category)
 
 
-def column_of(run: Run) -> Column:
+def column_of(run: Run) -> DetectorColumn:
     """The column of a run."""
     seen = (run.size, run.resize, run.crop)
-    return Column(run.detector, run.preset, run.settings, *seen, run.budget)
+    return DetectorColumn(run.detector, run.preset, run.settings, *seen, run.budget)
 
 
-def select(results: Sequence[Result], outline: Outline, code: str | None = None) -> Selection:
+def select(results: Sequence[Result], spec: TableSpec, code: str | None = None) -> Selection:
     """Choose the results of a table: those of the installed code, or of the one that `code` begins.
 
     Of several results of one experiment the latest counts. Raises DatasetError for a `code` that
@@ -94,43 +94,43 @@ def select(results: Sequence[Result], outline: Outline, code: str | None = None)
     """
     choice = choose_code(results, code)
     notes = list(choice.notes)
-    done: dict[Cell, dict[int, Result]] = {}
-    failed: dict[Cell, str] = {}
-    images: dict[Place, set[str]] = defaultdict(set)
+    done: dict[CellKey, dict[int, Result]] = {}
+    failed: dict[CellKey, str] = {}
+    images: dict[RowKey, set[str]] = defaultdict(set)
     repeated = 0
     for result in sorted(choice.results, key=lambda result: result.finished):
         run = result.run
-        place = Place(run.data, run.variant, run.split, run.split_settings, run.category)
+        key = RowKey(run.data, run.variant, run.split, run.split_settings, run.category)
         column = column_of(run)
-        images[place].add(run.fingerprint)
+        images[key].add(run.fingerprint)
         if result.status == "failed":
-            failed[place, column] = result.reason or "no reason was recorded"
+            failed[key, column] = result.reason or "no reason was recorded"
             continue
-        seeds = done.setdefault((place, column), {})
+        seeds = done.setdefault((key, column), {})
         repeated += run.seed in seeds
         seeds[run.seed] = result
     if repeated:
         notes.append(f"{repeated} earlier results of experiments that were run again are left out.")
-    for place, prints in images.items():
+    for key, prints in images.items():
         if len(prints) > 1:
-            notes.append(f"The images of {place.data} {place.category} changed between its runs.")
-    blocks = _blocks(images, outline)
+            notes.append(f"The images of {key.data} {key.category} changed between its runs.")
+    blocks = _blocks(images, spec)
     columns = {column for _, column in (*done, *failed)}
-    labels, entrants = _labelled(columns, outline)
+    labels, spec_labels = _labelled(columns, spec)
     categories = {block: _categories(block, images) for block in blocks}
     runs = _Runs(done, failed)
-    found: dict[Cell, BySeed] = {}
-    why: dict[Cell, str] = {}
-    incomplete: dict[Cell, str] = {}
+    found: dict[CellKey, BySeed] = {}
+    why: dict[CellKey, str] = {}
+    incomplete: dict[CellKey, str] = {}
     for block in blocks:
         for category, column in product(categories[block], columns):
-            cell = place_of(block, category), column
-            trials, reason, lacking = runs.of(block, category, column)
-            found |= {cell: trials} if trials else {}
+            cell = row_key(block, category), column
+            seed_results, reason, lacking = runs.of(block, category, column)
+            found |= {cell: seed_results} if seed_results else {}
             why |= {cell: reason} if reason else {}
             incomplete |= {cell: lacking} if lacking else {}
     return Selection(
-        *(found, why, incomplete, labels, entrants, blocks, categories, tuple(notes)),
+        *(found, why, incomplete, labels, spec_labels, blocks, categories, tuple(notes)),
         choice.other_code,
     )
 
@@ -139,25 +139,31 @@ def select(results: Sequence[Result], outline: Outline, code: str | None = None)
 class _Runs:
     """The runs that were made, and why others failed, by where they lie."""
 
-    done: Mapping[Cell, Mapping[int, Result]]
-    failed: Mapping[Cell, str]
+    done: Mapping[CellKey, Mapping[int, Result]]
+    failed: Mapping[CellKey, str]
 
-    def of(self, block: Block, category: str, column: Column) -> tuple[BySeed, str, str]:
+    def of(self, block: RowBlock, category: str, column: DetectorColumn) -> tuple[BySeed, str, str]:
         """The whole trials of a cell, why one of its runs failed, and how many folds there are."""
-        for places in _places(block, category):
-            folds = [self.done.get((place, column), {}) for place in places]
-            reasons = [self.failed[p, column] for p in places if (p, column) in self.failed]
+        for keys in _row_keys(block, category):
+            folds = [self.done.get((key, column), {}) for key in keys]
+            reasons = [self.failed[p, column] for p in keys if (p, column) in self.failed]
             if reasons or any(folds):
                 whole = sorted(set.intersection(*map(set, folds)))
-                trials = {seed: Trial(tuple(fold[seed] for fold in folds)) for seed in whole}
+                seed_results = {
+                    seed: SeedResult(tuple(fold[seed] for fold in folds)) for seed in whole
+                }
                 lacking = f"{sum(map(bool, folds))} of {len(folds)} folds"
-                return trials, "".join(reasons[:1]), "" if trials or reasons else lacking
+                return (
+                    seed_results,
+                    "".join(reasons[:1]),
+                    "" if seed_results or reasons else lacking,
+                )
         return {}, "", ""
 
 
-def _places(block: Block, category: str) -> Iterator[list[Place]]:
+def _row_keys(block: RowBlock, category: str) -> Iterator[list[RowKey]]:
     """Where the runs of a cell lie, one place for each fold: its own, and those that are shared."""
-    own = place_of(block, category)
+    own = row_key(block, category)
     folds = settings_by_fold(dict(block.split_settings), block.folds)
     yield [replace(own, split_settings=pairs(settings)) for settings in folds]
     shared = [defect_free_settings(block.split, settings) for settings in folds]
@@ -166,54 +172,54 @@ def _places(block: Block, category: str) -> Iterator[list[Place]]:
         yield [replace(own, variant="", split_settings=pairs(settings)) for settings in known]
 
 
-def _blocks(places: Collection[Place], outline: Outline) -> tuple[Block, ...]:
+def _blocks(keys: Collection[RowKey], spec: TableSpec) -> tuple[RowBlock, ...]:
     """The outline's blocks, then those of results that the outline does not name."""
-    known = {place for block in outline.blocks for places in _places(block, "") for place in places}
-    others = {Place(p.data, p.variant, p.split, p.split_settings, "") for p in places} - known
+    known = {key for block in spec.blocks for keys in _row_keys(block, "") for key in keys}
+    others = {RowKey(p.data, p.variant, p.split, p.split_settings, "") for p in keys} - known
     found = (
-        Block(place.data, place.variant, place.split, place.split_settings)
-        for place in sorted(others, key=repr)
+        RowBlock(key.data, key.variant, key.split, key.split_settings)
+        for key in sorted(others, key=repr)
     )
-    return (*outline.blocks, *found)
+    return (*spec.blocks, *found)
 
 
-def _categories(block: Block, places: Collection[Place]) -> list[str]:
+def _categories(block: RowBlock, keys: Collection[RowKey]) -> list[str]:
     """The categories of which there is a result, the block's own order first."""
-    own = {place for group in _places(block, "") for place in group}
-    known = {place.category for place in places if replace(place, category="") in own}
+    own = {key for group in _row_keys(block, "") for key in group}
+    known = {key.category for key in keys if replace(key, category="") in own}
     return [c for c in block.categories if c in known] + sorted(known - {*block.categories})
 
 
 def _labelled(
-    columns: set[Column], outline: Outline
-) -> tuple[dict[Column, str], dict[Column, str]]:
+    columns: set[DetectorColumn], spec: TableSpec
+) -> tuple[dict[DetectorColumn, str], dict[DetectorColumn, str]]:
     """The columns in the outline's order, then by name; more is said where a label occurs twice.
 
     An entrant without results has a column where figures of it were published.
     """
-    entrants = {column: _entrant(column, outline) for column in columns}
-    published = {entry.label for entry in outline.published}
-    for one in outline.entrants:
-        if one.label in published and one.label not in entrants.values():
-            never = Column(one.detector, one.preset, one.settings or (), budget=one.budget)
-            entrants[never] = one.label
-    order = [one.label for one in outline.entrants]
-    names = list(entrants.values())
+    spec_labels = {column: _spec_label(column, spec) for column in columns}
+    published = {entry.label for entry in spec.published}
+    for one in spec.columns:
+        if one.label in published and one.label not in spec_labels.values():
+            never = DetectorColumn(one.detector, one.preset, one.settings or (), budget=one.budget)
+            spec_labels[never] = one.label
+    order = [one.label for one in spec.columns]
+    names = list(spec_labels.values())
 
-    def place(column: Column) -> tuple[int, str, str]:
-        label = entrants[column]
+    def key(column: DetectorColumn) -> tuple[int, str, str]:
+        label = spec_labels[column]
         return order.index(label) if label in order else len(order), label, repr(column)
 
     labels = {}
-    for column in sorted(entrants, key=place):
-        label = entrants[column]
+    for column in sorted(spec_labels, key=key):
+        label = spec_labels[column]
         details = ", ".join(_details(column))
         labels[column] = f"{label} ({details})" if names.count(label) > 1 else label
-    return labels, entrants
+    return labels, spec_labels
 
 
-def _entrant(column: Column, outline: Outline) -> str:
-    for one in outline.entrants:
+def _spec_label(column: DetectorColumn, spec: TableSpec) -> str:
+    for one in spec.columns:
         asked = (one.detector, one.preset, one.budget)
         if asked != (column.detector, column.preset, column.budget):
             continue
@@ -222,7 +228,7 @@ def _entrant(column: Column, outline: Outline) -> str:
     return column.detector
 
 
-def _details(column: Column) -> Iterator[str]:
+def _details(column: DetectorColumn) -> Iterator[str]:
     if column.preset is not None:
         yield f"preset {column.preset}"
     yield from (f"{key}={value}" for key, value in column.settings)

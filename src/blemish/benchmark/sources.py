@@ -17,7 +17,7 @@ from blemish.errors import DatasetError
 
 
 @dataclass(frozen=True)
-class Place:
+class DataLocation:
     """Where the images of a run lie; those to train on are in `training` unless it is None.
 
     `parts`, `part_pattern` and `split` say which images are one part, and on which side, where the
@@ -32,7 +32,7 @@ class Place:
     split: str | None = None
 
 
-def find_place(data: DataSource, split: SplitChoice, root: Path) -> Place:
+def find_location(data: DataSource, split: SplitChoice, root: Path) -> DataLocation:
     """The place of a data set below `root`, or in its package; DatasetError when it is not there.
 
     Case, blanks, hyphens and underscores make no difference.
@@ -42,33 +42,33 @@ def find_place(data: DataSource, split: SplitChoice, root: Path) -> Place:
     if path is None:
         raise DatasetError(f"{base} holds none of {', '.join(data.folders)}")
     if not split.train_folders:
-        return Place(str(path), data.layout)
+        return DataLocation(str(path), data.layout)
     folders = [folder.format(data=data.name) for folder in split.train_folders]
     training = _first(base, folders)
     if training is None:
         raise DatasetError(f"{base} holds none of {', '.join(folders)}")
-    return Place(str(path), data.layout, str(training))
+    return DataLocation(str(path), data.layout, str(training))
 
 
 @functools.lru_cache(maxsize=8)
-def open_place(place: Place) -> Dataset:
+def open_location(location: DataLocation) -> Dataset:
     """The data set at a place, read once per process."""
     data = open_dataset(
-        place.path,
-        layout=place.layout,
-        parts=place.parts,
-        part_pattern=place.part_pattern,
-        split=place.split,
+        location.path,
+        layout=location.layout,
+        parts=location.parts,
+        part_pattern=location.part_pattern,
+        split=location.split,
     )
-    if place.training is None:
+    if location.training is None:
         return data
-    return with_training(data, open_dataset(place.training))
+    return with_training(data, open_dataset(location.training))
 
 
 @functools.lru_cache(maxsize=64)
-def open_category(place: Place, category: str) -> tuple[Dataset, str]:
+def open_category(location: DataLocation, category: str) -> tuple[Dataset, str]:
     """One category of a data set, and its fingerprint."""
-    data = open_place(place).category(category)
+    data = open_location(location).category(category)
     return data, data.fingerprint()
 
 

@@ -30,7 +30,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class ImageScores:
     """Of the test images, in the data set's order.
 
     `image`, `part` and `view` are names; `label` is True for defective; `score` float64;
@@ -46,7 +46,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Carried:
+class CarryOver:
     """That a result was carried over to other code, a run of which agreed with one like it.
 
     `agreed_with` is the key of that run, `on` the date in ISO format.
@@ -78,7 +78,7 @@ class Result:
     finished: str
     folder: Path
     fit: dict[str, float] | None = None
-    carried: tuple[Carried, ...] = ()
+    carried: tuple[CarryOver, ...] = ()
 
     @property
     def seconds(self) -> float | None:
@@ -87,12 +87,12 @@ class Result:
             return None
         return (self.cost["train_seconds"] or 0.0) + (self.cost["evaluate_seconds"] or 0.0)
 
-    def scores(self) -> Scores:
+    def scores(self) -> ImageScores:
         """The scores of the test images. Raises DatasetError for a file that is not whole."""
         path = self.folder / f"{self.key}.npz"
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                return Scores(**{name: arrays[name] for name in ARRAYS})
+                return ImageScores(**{name: arrays[name] for name in ARRAYS})
         except Exception as error:  # numpy, zipfile and zlib each have their own
             raise DatasetError(
                 f"{path} is no file of scores, or cut off ({error}); delete it and "
@@ -174,8 +174,8 @@ def _read(path: Path) -> Result:
     return result
 
 
-def _carried(values: dict[str, Any]) -> Carried:
-    return Carried(**{**values, "from_code": Code(**values["from_code"])})
+def _carried(values: dict[str, Any]) -> CarryOver:
+    return CarryOver(**{**values, "from_code": Code(**values["from_code"])})
 
 
 def _run(values: dict[str, Any]) -> Run:

@@ -31,7 +31,7 @@ _TRIES = 100
 
 
 @dataclass(frozen=True)
-class Died:
+class WorkerDeath:
     """The process that made a run ended in the middle of it."""
 
     reason: str
@@ -45,7 +45,7 @@ class _Worker(Generic[Job]):
     group: object = None
 
 
-class Queue(Generic[Job]):
+class JobQueue(Generic[Job]):
     """Jobs by group; two workers are given different groups as long as there are enough of them.
 
     A group is what shares features: whoever computed them goes on with it.
@@ -77,7 +77,7 @@ class Queue(Generic[Job]):
         self._jobs.setdefault(self._group(job), deque()).appendleft(job)
 
 
-def answers(
+def run_on_workers(
     jobs: Sequence[Job],
     execute: Callable[[Job], Answer],
     *,
@@ -86,19 +86,19 @@ def answers(
     group: Callable[[Job], object] = lambda job: None,
     proceed: Callable[[], bool] = lambda: True,
     started: Callable[[Job], None] = lambda job: None,
-) -> Iterator[tuple[Job, Answer | Died]]:
+) -> Iterator[tuple[Job, Answer | WorkerDeath]]:
     """Each job and what `execute`, a function of a module, made of it, as they come.
 
     Before each job `proceed` says whether to go on; `threads` is for each worker. An error that
     `execute` raises ends it all, as does a process that cannot start: BlemishError.
     """
-    queue = Queue(jobs, group)
+    queue = JobQueue(jobs, group)
     number = max(1, min(workers, len(jobs)))
     with tempfile.TemporaryDirectory(prefix="blemish-bench-", ignore_cleanup_errors=True) as folder:
-        crew = _Crew[Job](execute, threads, folder)
+        pool = _WorkerPool[Job](execute, threads, folder)
 
         def give(worker: _Worker[Job]) -> None:
-            taken = queue.take(worker.group, crew.busy()) if proceed() else None
+            taken = queue.take(worker.group, pool.busy()) if proceed() else None
             if taken is None:
                 return
             worker.job, worker.group = taken
@@ -107,25 +107,25 @@ def answers(
                 worker.connection.send(worker.job)
 
         try:
-            for worker in [crew.employ() for _ in range(number)]:
+            for worker in [pool.employ() for _ in range(number)]:
                 _await_start(worker)
                 give(worker)
-            while at_work := crew.at_work():
+            while at_work := pool.at_work():
                 for connection in wait(list(at_work)):
                     worker = at_work[cast(Connection, connection)]
                     job, answer = cast(Job, worker.job), _answer(worker)
                     worker.job = None
                     if isinstance(answer, Exception):
                         raise answer
-                    if isinstance(answer, Died):
-                        worker = crew.replace(worker)
+                    if isinstance(answer, WorkerDeath):
+                        worker = pool.replace(worker)
                     give(worker)
-                    yield job, cast("Answer | Died", answer)
+                    yield job, cast("Answer | WorkerDeath", answer)
         finally:
-            crew.dismiss()
+            pool.dismiss()
 
 
-class _Crew(Generic[Job]):
+class _WorkerPool(Generic[Job]):
     """The workers there are."""
 
     def __init__(self, execute: Callable[..., object], threads: int | None, folder: str) -> None:
@@ -184,7 +184,7 @@ def _answer(worker: _Worker[Job]) -> object:
     except (EOFError, OSError):
         worker.process.join()
         code = worker.process.exitcode
-        return Died(
+        return WorkerDeath(
             f"its process ended with exit code {code}"
             + (", killed from outside, perhaps for want of memory" if code in (-9, 137) else "")
         )

@@ -21,7 +21,7 @@ _AT_ONCE = 100  # draws, so that memory stays small for large test sets
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class PairedScores:
     """Scores [n] that two detectors gave the same images in one seed, and in one fold of it.
 
     `labels` [n] with 1 = defective, `parts` [n] the name of each image's part.
@@ -34,7 +34,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Difference:
+class PairedDifference:
     """The first's figure less the second's, and its interval."""
 
     value: float
@@ -49,12 +49,12 @@ class Difference:
 
 def paired_difference(
     figure: Figure,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PairedScores],
     *,
     draws: int = 2000,
     seed: int = 0,
     confidence: float = 0.95,
-) -> Difference | None:
+) -> PairedDifference | None:
     """The mean difference over the seeds and folds, a pair for each, with its percentile interval.
 
     Parts are drawn again with replacement, good and defective ones apart (defective: with a
@@ -87,10 +87,10 @@ def paired_difference(
     values = np.concatenate([differences(times) for times in _batches(drawn)])
     ends_of = (1 - confidence) / 2, (1 + confidence) / 2
     low, high = np.quantile(values[np.isfinite(values)], ends_of)
-    return Difference(float(seen), float(low), float(high))
+    return PairedDifference(float(seen), float(low), float(high))
 
 
-def _checked(pair: Pair) -> tuple[list[Floats], NDArray[np.bool_]]:
+def _checked(pair: PairedScores) -> tuple[list[Floats], NDArray[np.bool_]]:
     first, defective = checked(pair.first, pair.labels)
     second, _ = checked(pair.second, pair.labels)
     if np.shape(pair.parts) != first.shape:

@@ -24,7 +24,7 @@ Metric = Callable[[Floats, NDArray[np.bool_]], float | None]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedTest:
     """A metric of the first less that of the second, its standard error, and a two-sided p."""
 
     difference: float
@@ -34,7 +34,7 @@ class Comparison:
 
 def delong(
     first: ArrayLike, second: ArrayLike, labels: ArrayLike, groups: ArrayLike | None = None
-) -> Comparison | None:
+) -> PairedTest | None:
     """Compare the AUROCs of two detectors on the same images.
 
     first and second are scores [n], or [seeds, n] of which the mean AUROC counts; what the seeds
@@ -70,7 +70,7 @@ def paired_bootstrap(
     *,
     draws: int = 2000,
     seed: int = 0,
-) -> Comparison | None:
+) -> PairedTest | None:
     """Compare any metric of two detectors, both on the same parts drawn again with replacement.
 
     metric takes scores [n] and labels [n] and may answer None, for which the draw is left out.
@@ -102,7 +102,7 @@ def paired_bootstrap_of_decisions(
     *,
     draws: int = 2000,
     seed: int = 0,
-) -> Comparison | None:
+) -> PairedTest | None:
     """`paired_bootstrap` for what follows from the counts of decisions, without drawing items.
 
     first and second say which of the parts [n], or [seeds, n], are rejected. Parts that all runs
@@ -143,7 +143,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return min(1.0, 2 * binomial_cdf(min(only_first, only_second), n, 0.5))
 
 
-def mean_comparison(comparisons: Sequence[Comparison]) -> Comparison:
+def mean_comparison(comparisons: Sequence[PairedTest]) -> PairedTest:
     """The comparison of the means over test sets that share no part, such as categories."""
     errors = math.fsum(comparison.error**2 for comparison in comparisons)
     difference = math.fsum(comparison.difference for comparison in comparisons) / len(comparisons)
@@ -209,7 +209,7 @@ def _between(values: Sequence[float] | Floats) -> float:
 
 def _bootstrapped(
     seen: Sequence[float | None], drawn: Sequence[Sequence[float | None]], k: int
-) -> Comparison | None:
+) -> PairedTest | None:
     """From the metric of every run, and of every draw of it; the first k runs against the rest."""
     if None in seen:
         return None
@@ -223,9 +223,9 @@ def _bootstrapped(
     return _comparison(difference, variance, least=2 / (len(whole) + 1))
 
 
-def _comparison(difference: float, variance: float, *, least: float = 0.0) -> Comparison:
+def _comparison(difference: float, variance: float, *, least: float = 0.0) -> PairedTest:
     error = math.sqrt(variance)
     if difference == 0:
-        return Comparison(difference, error, 1.0)
+        return PairedTest(difference, error, 1.0)
     p = math.erfc(abs(difference) / error / math.sqrt(2)) if error > 0 else 0.0
-    return Comparison(difference, error, min(1.0, max(p, least)))
+    return PairedTest(difference, error, min(1.0, max(p, least)))

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from blemish.benchmark.defects.asked import Subject, kinds_of
-from blemish.benchmark.defects.change import Change, change, in_words
+from blemish.benchmark.defects.curve_plan import CurvePlan, Step
 from blemish.benchmark.defects.decisions import (
     Decisions,
     Interval,
@@ -16,9 +15,10 @@ from blemish.benchmark.defects.decisions import (
     means,
     share_interval,
 )
-from blemish.benchmark.defects.plan import Plan, Step
+from blemish.benchmark.defects.experiment import Experiment, kinds_of
+from blemish.benchmark.defects.rate_change import RateChange, in_words, rate_change
 from blemish.benchmark.execute import Outcome, execute
-from blemish.benchmark.runner import Made, Standing, run_bench
+from blemish.benchmark.runner import BenchProgress, BenchSummary, run_bench
 from blemish.benchmark.runs import Job
 from blemish.benchmark.store import Result
 from blemish.report.words import percentage
@@ -27,7 +27,7 @@ RUNS = "runs"  # folder of the results, below that of the curve
 
 
 @dataclass(frozen=True, eq=False)
-class Point:
+class DefectCurvePoint:
     """What the parts said with so many real defects: `kinds` are parts caught, and all, by kind."""
 
     step: Step
@@ -50,25 +50,27 @@ class Point:
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class DefectCurve:
     """The points that are whole, in the order of the plan, and what is missing."""
 
-    subject: Subject
-    plan: Plan
-    points: tuple[Point, ...]
+    experiment: Experiment
+    plan: CurvePlan
+    points: tuple[DefectCurvePoint, ...]
     notes: tuple[str, ...]
 
     @property
-    def mixed(self) -> list[Point]:
+    def mixed(self) -> list[DefectCurvePoint]:
         """The points of all kinds, by rising number of real defects."""
         return [point for point in self.points if point.step.group is None]
 
-    def changes(self) -> list[Change]:
+    def changes(self) -> list[RateChange]:
         """From the first number of real defects to the last: recall, then FPR."""
         ends = self.mixed[:1] + self.mixed[1:][-1:]
         if len(ends) < 2:
             return []
-        found = [change(ends[0].decisions, ends[1].decisions, rate) for rate in ("recall", "fpr")]
+        found = [
+            rate_change(ends[0].decisions, ends[1].decisions, rate) for rate in ("recall", "fpr")
+        ]
         return [one for one in found if one is not None]
 
     def conclusion(self) -> str:
@@ -87,15 +89,15 @@ class Curve:
 
 
 def make_curve(
-    subject: Subject,
-    plan: Plan,
+    experiment: Experiment,
+    plan: CurvePlan,
     folder: Path,
     *,
     workers: int = 1,
     budget: float | None = None,
-    show: Callable[[Standing], None] | None = None,
+    show: Callable[[BenchProgress], None] | None = None,
     execute: Callable[[Job], Outcome] = execute,
-) -> tuple[Curve, Made]:
+) -> tuple[DefectCurve, BenchSummary]:
     """Make the runs that `folder` does not hold yet, those that failed again, and read all back."""
     made = run_bench(
         plan.in_order(),
@@ -106,13 +108,13 @@ def make_curve(
         retry=True,
         execute=execute,
     )
-    return curve_of(subject, plan, made.results), made
+    return curve_of(experiment, plan, made.results), made
 
 
-def curve_of(subject: Subject, plan: Plan, results: Sequence[Result]) -> Curve:
+def curve_of(experiment: Experiment, plan: CurvePlan, results: Sequence[Result]) -> DefectCurve:
     """The curve that the results suffice for: a point needs all of its draws and folds."""
     done = {result.key: result for result in results if result.status == "done"}
-    kinds = kinds_of(subject.data)
+    kinds = kinds_of(experiment.data)
     points, missing = [], []
     asked = {job.run.key for job in plan.in_order()}
     for step in plan.steps:
@@ -122,9 +124,9 @@ def curve_of(subject: Subject, plan: Plan, results: Sequence[Result]) -> Curve:
             missing.append(step.name)
         else:
             points.append(_point(step, decisions_of(whole), kinds))
-    notes = _notes(subject, plan, points, missing)
+    notes = _notes(experiment, plan, points, missing)
     notes += _promises([result for key, result in done.items() if key in asked])
-    return Curve(subject, plan, tuple(points), tuple(notes))
+    return DefectCurve(experiment, plan, tuple(points), tuple(notes))
 
 
 def by_kind(found: Decisions, kinds: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[float, int]]:
@@ -136,15 +138,18 @@ def by_kind(found: Decisions, kinds: Mapping[str, tuple[str, ...]]) -> dict[str,
     }
 
 
-def _point(step: Step, found: Decisions, kinds: Mapping[str, tuple[str, ...]]) -> Point:
-    return Point(step, found, by_kind(found, kinds))
+def _point(step: Step, found: Decisions, kinds: Mapping[str, tuple[str, ...]]) -> DefectCurvePoint:
+    return DefectCurvePoint(step, found, by_kind(found, kinds))
 
 
 def _notes(
-    subject: Subject, plan: Plan, points: Sequence[Point], missing: Sequence[str]
+    experiment: Experiment,
+    plan: CurvePlan,
+    points: Sequence[DefectCurvePoint],
+    missing: Sequence[str],
 ) -> list[str]:
     """What a reader of the figures must know."""
-    draws = subject.draws
+    draws = experiment.draws
     if plan.folds is None:
         notes = ["The splits on disk: real defects of training are learnt from, the test stays."]
     else:
@@ -182,15 +187,15 @@ def _promises(results: Sequence[Result]) -> list[str]:
     ]
 
 
-def to_json(curve: Curve) -> dict[str, Any]:
+def to_json(curve: DefectCurve) -> dict[str, Any]:
     """Everything that the curve tells."""
-    subject, changes = curve.subject, curve.changes()
+    experiment, changes = curve.experiment, curve.changes()
     return {
-        "data": {"name": subject.data.name, "category": subject.data.categories[0]},
-        "detector": subject.learner.detector,
-        "preset": subject.learner.preset,
-        "settings": dict(subject.learner.settings),
-        "draws": subject.draws,
+        "data": {"name": experiment.data.name, "category": experiment.data.categories[0]},
+        "detector": experiment.learner.detector,
+        "preset": experiment.learner.preset,
+        "settings": dict(experiment.learner.settings),
+        "draws": experiment.draws,
         "folds": curve.plan.folds,
         "real_defective_parts_to_learn_from": curve.plan.pool,
         "conclusion": curve.conclusion(),
@@ -200,7 +205,7 @@ def to_json(curve: Curve) -> dict[str, Any]:
     }
 
 
-def _point_json(point: Point) -> dict[str, Any]:
+def _point_json(point: DefectCurvePoint) -> dict[str, Any]:
     found = point.decisions
     return {
         "defect_group": group_name(point.step),

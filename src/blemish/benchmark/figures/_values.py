@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import fmean
 
-from blemish.benchmark.outline import Block
 from blemish.benchmark.protocol import Metric
 from blemish.benchmark.selection import Selection
+from blemish.benchmark.table_spec import RowBlock
 
-Place = tuple[Block, str]  # where detectors are compared: a block, and one of its categories
+BlockCategory = tuple[
+    RowBlock, str
+]  # where detectors are compared: a block, and one of its categories
 
 TITLES = {
     "image.auroc": "image AUROC",
@@ -28,32 +30,34 @@ def title(metric: Metric) -> str:
     return TITLES.get(metric.path, metric.name)
 
 
-def places(selection: Selection) -> Iterator[Place]:
+def places(selection: Selection) -> Iterator[BlockCategory]:
     """Every block and category of which there are results."""
     for block in selection.blocks:
         for category in selection.categories[block]:
             yield block, category
 
 
-def by_seed(selection: Selection, place: Place, metric: Metric) -> dict[str, dict[int, float]]:
+def by_seed(
+    selection: Selection, place: BlockCategory, metric: Metric
+) -> dict[str, dict[int, float]]:
     """The value of each detector at a place by seed, in the order of their labels."""
     found = {}
     for column, label in sorted(selection.labels.items(), key=lambda entry: entry[1]):
         runs = selection.runs(*place, column)
-        values = {seed: metric.of(trial.figures) for seed, trial in runs.items()}
+        values = {seed: metric.of(seed_result.figures) for seed, seed_result in runs.items()}
         known = {seed: value for seed, value in values.items() if value is not None}
         if known:
             found[label] = known
     return found
 
 
-def means(selection: Selection, place: Place, metric: Metric) -> dict[str, float]:
+def means(selection: Selection, place: BlockCategory, metric: Metric) -> dict[str, float]:
     """The mean over seeds of each detector at a place."""
     values = by_seed(selection, place, metric)
     return {label: fmean(of_label.values()) for label, of_label in values.items()}
 
 
-def named(place: Place) -> list[str]:
+def named(place: BlockCategory) -> list[str]:
     """A place in words: data set, category, split; none of them twice."""
     block, category = place
     return [word for word in dict.fromkeys((block.data, category, block.variant)) if word]

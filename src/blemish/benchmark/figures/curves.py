@@ -12,9 +12,9 @@ from statistics import fmean
 
 from blemish.benchmark.figures import _svg as svg
 from blemish.benchmark.figures._values import by_seed, file_name, places, title
-from blemish.benchmark.outline import Block
 from blemish.benchmark.protocol import Metric
 from blemish.benchmark.selection import Selection
+from blemish.benchmark.table_spec import RowBlock
 from blemish.dataset.label_words import name_some
 
 WIDTH, HEIGHT = 680, 380
@@ -38,7 +38,7 @@ AXES = (NOISE, TAUGHT)
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """The mean over categories at one value of the axis, once per seed."""
 
     at: float
@@ -50,7 +50,7 @@ class Curve:
     """The points of one detector, by their place on the axis."""
 
     detector: str
-    points: tuple[Point, ...]
+    points: tuple[CurvePoint, ...]
 
 
 def draw(selection: Selection, metrics: Sequence[Metric]) -> Iterator[tuple[str, str]]:
@@ -67,7 +67,7 @@ def draw(selection: Selection, metrics: Sequence[Metric]) -> Iterator[tuple[str,
                     yield file_name(axis.name, data, metric.path), drawn
 
 
-def _absent(blocks: Sequence[Block], selection: Selection) -> list[str]:
+def _absent(blocks: Sequence[RowBlock], selection: Selection) -> list[str]:
     """The categories that the protocol names and that no result is of."""
     there = {category for block in blocks for category in selection.categories[block]}
     return [name for name in blocks[0].categories if name not in there]
@@ -98,7 +98,7 @@ def curves(
         else:
             means[detector][at].append(fmean(values.values()))
     return [
-        Curve(detector, tuple(Point(at, tuple(v)) for at, v in sorted(points.items())))
+        Curve(detector, tuple(CurvePoint(at, tuple(v)) for at, v in sorted(points.items())))
         for detector, points in means.items()
     ], withheld
 
@@ -182,6 +182,6 @@ def _note(lines: Sequence[Curve], missing: Sequence[str], absent: Sequence[str])
     return said
 
 
-def _at(block: Block, axis: Axis) -> float | None:
+def _at(block: RowBlock, axis: Axis) -> float | None:
     value = dict(block.split_settings).get(axis.setting)
     return None if value is None else float(value)

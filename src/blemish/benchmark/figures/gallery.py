@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from blemish.benchmark.figures import _svg as svg
-from blemish.benchmark.figures._values import Place, file_name, named, places
+from blemish.benchmark.figures._values import BlockCategory, file_name, named, places
 from blemish.benchmark.maps import KeptMap, read_maps
 from blemish.benchmark.protocol import Metric
 from blemish.benchmark.selection import Selection
@@ -26,7 +26,7 @@ def draw(selection: Selection, metrics: Sequence[Metric]) -> Iterator[tuple[str,
             yield file_name("gallery", *words), gallery(maps, ", ".join(words))
 
 
-def _files(selection: Selection, place: Place) -> Iterator[tuple[str, Path]]:
+def _files(selection: Selection, place: BlockCategory) -> Iterator[tuple[str, Path]]:
     """The kept maps of each detector at a place, by label."""
     for column, label in sorted(selection.labels.items(), key=lambda entry: entry[1]):
         runs = selection.runs(*place, column)
@@ -138,11 +138,11 @@ def _cell(one: KeptMap, x: float, y: float, *, heat: bool) -> str:
         for uri in images
     )
     truth = svg.escaped(one.picture.truth)
-    outline = f'<path class="casing" d="{truth}"/><path class="truth" d="{truth}"/>'
+    spec = f'<path class="casing" d="{truth}"/><path class="truth" d="{truth}"/>'
     return (
         f'<svg x="{x + (CELL - width) / 2:.1f}" y="{y:.1f}" width="{width:.1f}" '
         f'height="{height:.1f}" viewBox="0 0 {columns} {rows}">'
-        f"{drawn}{outline if truth else ''}</svg>"
+        f"{drawn}{spec if truth else ''}</svg>"
     )
 
 

@@ -6,7 +6,7 @@ the way from the written file to the folder of results, or None where it is unkn
 
 from __future__ import annotations
 
-from blemish.benchmark.cells import Table
+from blemish.benchmark.result_table import ResultTable
 from blemish.discovery import Kind
 from blemish.errors import BlemishError
 
@@ -28,7 +28,7 @@ def format_of(file_name: str) -> str:
     raise BlemishError(f"{file_name} has none of the suffixes {known}; say --format")
 
 
-def render(table: Table, name: str, links: str | None = None) -> str:
+def render(table: ResultTable, name: str, links: str | None = None) -> str:
     """The table in the format of that name. Raises BlemishError for a name there is no file for."""
     text: str = FORMATS.module(name).render(table, links)
     return text

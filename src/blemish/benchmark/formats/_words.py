@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from blemish.benchmark.cells import Cell, Cost, OverMethods, Row, Table, decimals
+from blemish.benchmark.result_table import (
+    Cost,
+    MethodsSummary,
+    ResultTable,
+    TableCell,
+    TableRow,
+    decimals,
+)
 
 NOTHING = "\u2013"
 MINUS = "\u2212"
@@ -15,7 +22,7 @@ _COST_HEADS = {
 }
 
 
-def figure(value: float | None, row: Row) -> str:
+def figure(value: float | None, row: TableRow) -> str:
     """A figure with the digits of its metric."""
     return NOTHING if value is None else signless(f"{value:.{decimals(row.metric)}f}")
 
@@ -27,7 +34,7 @@ def signless(shown: str) -> str:
     return shown
 
 
-def value(cell: Cell, row: Row) -> str:
+def value(cell: TableCell, row: TableRow) -> str:
     """The mean over seeds and their standard deviation, or why there is none."""
     if cell.value is None:
         return NOTHING if cell.missing in ("", "no result") else cell.missing
@@ -35,19 +42,19 @@ def value(cell: Cell, row: Row) -> str:
     return figure(cell.value, row) + spread
 
 
-def interval(cell: Cell, row: Row) -> str:
+def interval(cell: TableCell, row: TableRow) -> str:
     """The interval, "90.1 to 92.4", or nothing."""
     if cell.interval is None:
         return ""
     return " to ".join(figure(end, row) for end in cell.interval)
 
 
-def paper(cell: Cell, row: Row) -> str:
+def paper(cell: TableCell, row: TableRow) -> str:
     """The published figure and ours less it, "paper 92.7, -1.4", or nothing."""
     return beside(cell.published, cell.difference, row)
 
 
-def beside(published: float | None, difference: float | None, row: Row) -> str:
+def beside(published: float | None, difference: float | None, row: TableRow) -> str:
     """A published figure, and the difference where there is one, or nothing."""
     if published is None:
         return ""
@@ -57,7 +64,7 @@ def beside(published: float | None, difference: float | None, row: Row) -> str:
     return f"{shown}, {'+' * (difference > 0)}{figure(difference, row)}"
 
 
-def closing(over: OverMethods | None, row: Row) -> tuple[str, str]:
+def closing(over: MethodsSummary | None, row: TableRow) -> tuple[str, str]:
     """Mean with deviation over the methods of a row, and the published ones beside it."""
     if over is None:
         return "", ""
@@ -72,7 +79,7 @@ def closing(over: OverMethods | None, row: Row) -> tuple[str, str]:
     )
 
 
-def row_names(row: Row) -> tuple[str, str, str]:
+def row_names(row: TableRow) -> tuple[str, str, str]:
     """Data with its variant, category, and metric with its unit and threshold.
 
     A category that is the whole data set, and has its name, is not named again.
@@ -86,17 +93,17 @@ def row_names(row: Row) -> tuple[str, str, str]:
     return data, category, f"{row.metric.name}{unit}{threshold}"
 
 
-def whose(cell: Cell, row: Row) -> str:
+def whose(cell: TableCell, row: TableRow) -> str:
     """Row and detector of a figure in one line."""
     return ", ".join(filter(None, [*row_names(row), cell.detector]))
 
 
-def has_closing(table: Table) -> bool:
+def has_closing(table: ResultTable) -> bool:
     """Whether rows close with mean and deviation over the methods."""
     return any(row.over_methods is not None for row in table.rows)
 
 
-def costs(table: Table) -> tuple[int, list[list[str]]]:
+def costs(table: ResultTable) -> tuple[int, list[list[str]]]:
     """What the detectors cost: how many columns are names, and the lines, the heads first.
 
     The last column is the machine; data and steps have one where they are told.
@@ -135,7 +142,7 @@ def _number(value: float | None, spread: float | None = None) -> str:
     return f"{value:,.{digits}f} \u00b1 {spread:,.{digits}f}"
 
 
-def legend(table: Table, best: str = "bold", second: str = "underlined") -> Iterator[str]:
+def legend(table: ResultTable, best: str = "bold", second: str = "underlined") -> Iterator[str]:
     """What the marks of this very table mean, in sentences; then its notes."""
     cells = [cell for row in table.rows for cell in row.cells]
     seeds = sorted({cell.seeds for cell in cells if cell.seeds})
@@ -172,5 +179,5 @@ def legend(table: Table, best: str = "bold", second: str = "underlined") -> Iter
     yield from table.notes
 
 
-def _ranked(row: Row) -> bool:
+def _ranked(row: TableRow) -> bool:
     return any(cell.rank is not None for cell in row.cells)

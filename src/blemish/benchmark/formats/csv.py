@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 
-from blemish.benchmark.cells import Cell, Cost, Row, Table
+from blemish.benchmark.result_table import Cost, ResultTable, TableCell, TableRow
 
 SUFFIX = ".csv"
 COLUMNS = (
@@ -21,7 +21,7 @@ _COSTS = (
 _STEPS = ("steps", "steps_planned")
 
 
-def render(table: Table, links: str | None = None) -> str:
+def render(table: ResultTable, links: str | None = None) -> str:
     """The figures, the mean and deviation over methods, and the costs with their machine."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
@@ -34,7 +34,7 @@ def render(table: Table, links: str | None = None) -> str:
     return text.getvalue()
 
 
-def _of_row(row: Row) -> dict[str, object]:
+def _of_row(row: TableRow) -> dict[str, object]:
     return {
         "data": row.data,
         "variant": row.variant,
@@ -46,7 +46,7 @@ def _of_row(row: Row) -> dict[str, object]:
     }
 
 
-def _of_cell(cell: Cell, row: Row) -> dict[str, object]:
+def _of_cell(cell: TableCell, row: TableRow) -> dict[str, object]:
     low, high = cell.interval or (None, None)
     return _of_row(row) | {
         "detector": cell.detector,
@@ -65,7 +65,7 @@ def _of_cell(cell: Cell, row: Row) -> dict[str, object]:
     }
 
 
-def _over_methods(row: Row) -> Iterator[dict[str, object]]:
+def _over_methods(row: TableRow) -> Iterator[dict[str, object]]:
     over = row.over_methods
     if over is None:
         return

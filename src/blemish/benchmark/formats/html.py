@@ -6,14 +6,14 @@ from importlib import resources
 from string import Template
 from urllib.parse import quote
 
-from blemish.benchmark.cells import Cell, Row, Table
 from blemish.benchmark.formats import _words as words
+from blemish.benchmark.result_table import ResultTable, TableCell, TableRow
 from blemish.report.words import text
 
 SUFFIX = ".html"
 
 
-def render(table: Table, links: str | None = None) -> str:
+def render(table: ResultTable, links: str | None = None) -> str:
     """The whole page as HTML text."""
     return Template(_asset("blemish.benchmark.formats", "table.html")).substitute(
         css=_asset("blemish.report", "page.css"),
@@ -30,7 +30,7 @@ def _asset(package: str, name: str) -> str:
     return (resources.files(package) / name).read_text(encoding="utf-8")
 
 
-def _figures(table: Table) -> str:
+def _figures(table: ResultTable) -> str:
     closing = words.has_closing(table)
     heads = "<th>Data</th><th>Category</th><th>Metric</th>"
     heads += "".join(f'<th class="n">{text(name)}</th>' for name in table.detectors)
@@ -45,7 +45,7 @@ def _figures(table: Table) -> str:
     return _table(heads, rows)
 
 
-def _cell(cell: Cell, row: Row, name: str) -> str:
+def _cell(cell: TableCell, row: TableRow, name: str) -> str:
     shown = text(words.value(cell, row))
     if cell.rank in (1, 2):
         tag = "b" if cell.rank == 1 else "u"
@@ -59,7 +59,7 @@ def _cell(cell: Cell, row: Row, name: str) -> str:
     return f'<td class="n">{shown}</td>'
 
 
-def _costs(table: Table) -> str:
+def _costs(table: ResultTable) -> str:
     if not table.costs:
         return ""
     names, (heads, *lines) = words.costs(table)
@@ -75,7 +75,7 @@ def _costs(table: Table) -> str:
     return f"<section><h2>Cost</h2>{_table(f'{head}<th>{named[-1]}</th>', rows)}</section>"
 
 
-def _runs(table: Table, links: str | None) -> str:
+def _runs(table: ResultTable, links: str | None) -> str:
     items = []
     for i, row in enumerate(table.rows, 1):
         for j, cell in enumerate(row.cells, 1):

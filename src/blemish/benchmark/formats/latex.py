@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from blemish.benchmark.cells import Cell, Row, Table
 from blemish.benchmark.formats import _words as words
+from blemish.benchmark.result_table import ResultTable, TableCell, TableRow
 
 SUFFIX = ".tex"
 _ESCAPED = str.maketrans(
@@ -16,7 +16,7 @@ _ESCAPED = str.maketrans(
 )
 
 
-def render(table: Table, links: str | None = None) -> str:
+def render(table: ResultTable, links: str | None = None) -> str:
     """A table with a caption, one of the costs, and the runs of each figure as comments."""
     closing = words.has_closing(table)
     heads = ["data", "category", "metric", *table.detectors, *["over methods"] * closing]
@@ -36,7 +36,7 @@ def render(table: Table, links: str | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _lines(row: Row, closing: bool) -> Iterator[str]:
+def _lines(row: TableRow, closing: bool) -> Iterator[str]:
     """The figures; intervals and published figures stand below them in small print."""
     over = words.closing(row.over_methods, row)
     cells = [*map(_text, words.row_names(row)), *(_value(cell, row) for cell in row.cells)]
@@ -49,14 +49,14 @@ def _lines(row: Row, closing: bool) -> Iterator[str]:
             yield " & ".join(["", "", "", *small]).strip() + r" \\"
 
 
-def _value(cell: Cell, row: Row) -> str:
+def _value(cell: TableCell, row: TableRow) -> str:
     shown = _text(words.value(cell, row))
     if cell.rank in (1, 2):
         shown = rf"\{'textbf' if cell.rank == 1 else 'underline'}{{{shown}}}"
     return shown + r" $\approx$" * (cell.separable is False)
 
 
-def _costs(table: Table) -> Iterator[str]:
+def _costs(table: ResultTable) -> Iterator[str]:
     names, (heads, *lines) = words.costs(table)
     yield r"\begin{table}"
     yield r"\centering"
@@ -72,7 +72,7 @@ def _costs(table: Table) -> Iterator[str]:
     yield r"\end{table}"
 
 
-def _runs(table: Table) -> Iterator[str]:
+def _runs(table: ResultTable) -> Iterator[str]:
     for row in table.rows:
         for cell in row.cells:
             if cell.runs:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from blemish.benchmark.cells import Cell, Row, Table
 from blemish.benchmark.formats import _words as words
+from blemish.benchmark.result_table import ResultTable, TableCell, TableRow
 
 SUFFIX = ".md"
 _ESCAPED = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#~"})
 
 
-def render(table: Table, links: str | None = None) -> str:
+def render(table: ResultTable, links: str | None = None) -> str:
     """The table, the costs, the legend, and the runs by figure."""
     closing, start = words.has_closing(table), _start(links)
     heads = ["data", "category", "metric", *map(_text, table.detectors)]
@@ -40,7 +40,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> It
         yield f"| {' | '.join(row)} |"
 
 
-def _cell(cell: Cell, row: Row, name: str) -> str:
+def _cell(cell: TableCell, row: TableRow, name: str) -> str:
     shown = _text(words.value(cell, row))
     if cell.rank == 1:
         shown = f"**{shown}**"
@@ -53,7 +53,7 @@ def _cell(cell: Cell, row: Row, name: str) -> str:
     return "<br>".join(filter(None, [shown, between and f"({between})", words.paper(cell, row)]))
 
 
-def _runs(table: Table, links: str | None) -> Iterator[str]:
+def _runs(table: ResultTable, links: str | None) -> Iterator[str]:
     if any(cell.runs for row in table.rows for cell in row.cells):
         yield "Runs of each figure:\n"
     start = _start(links)

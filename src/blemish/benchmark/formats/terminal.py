@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from blemish.benchmark.cells import Cell, Row, Table
 from blemish.benchmark.formats import _words as words
+from blemish.benchmark.result_table import ResultTable, TableCell, TableRow
 
 SUFFIX = ".txt"
 
 
-def render(table: Table, links: str | None = None) -> str:
+def render(table: ResultTable, links: str | None = None) -> str:
     """Columns of text; the runs of each figure are in the other formats and in the JSON."""
     closing = words.has_closing(table)
     heads = ["data", "category", "metric", *table.detectors, *["over methods"] * closing]
@@ -21,7 +21,7 @@ def render(table: Table, links: str | None = None) -> str:
     return "\n".join([*lines, "", *words.legend(table, "*marked*", "_marked_")]) + "\n"
 
 
-def _lines(row: Row, closing: bool) -> Iterator[list[str]]:
+def _lines(row: TableRow, closing: bool) -> Iterator[list[str]]:
     """The figures, then their intervals and the published ones where there are any."""
     over = words.closing(row.over_methods, row)
     yield [*words.row_names(row), *(_value(c, row) for c in row.cells), *[over[0]] * closing]
@@ -32,7 +32,7 @@ def _lines(row: Row, closing: bool) -> Iterator[list[str]]:
             yield ["", "", "", *texts]
 
 
-def _value(cell: Cell, row: Row) -> str:
+def _value(cell: TableCell, row: TableRow) -> str:
     shown = words.value(cell, row)
     mark = {1: "*", 2: "_"}.get(cell.rank or 0, "")
     return f"{mark}{shown}{mark}" + f" {words.ALIKE}" * (cell.separable is False)

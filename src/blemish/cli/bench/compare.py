@@ -12,7 +12,7 @@ from blemish.cli.bench._names import listed
 from blemish.cli.bench.table import add_code, results_of, tell_other_code
 
 if TYPE_CHECKING:
-    from blemish.benchmark.against import Against
+    from blemish.benchmark.reference_comparison import ReferenceComparison
 
 HELP = "each detector's figure less the better reference's, with its interval by parts"
 MINUS = "\u2212"
@@ -40,13 +40,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compare, and print one line for each detector and data set."""
-    from blemish.benchmark.against import against, columns_named
-    from blemish.benchmark.outline import outline_of
+    from blemish.benchmark.reference_comparison import against, columns_named
     from blemish.benchmark.selection import select
+    from blemish.benchmark.table_spec import table_spec_of
     from blemish.errors import BlemishError
 
     protocol, folder, results = results_of(options)
-    selection = select(results, outline_of(protocol), options.code)
+    selection = select(results, table_spec_of(protocol), options.code)
     labels = {*selection.labels.values(), *(one.label for one in protocol.detectors)}
     references = columns_named(selection, listed(options.against, labels))
     found = list(against(selection, references, options.metric))
@@ -68,12 +68,12 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _values(one: Against) -> dict[str, Any]:
+def _values(one: ReferenceComparison) -> dict[str, Any]:
     separable = None if one.difference is None else one.difference.separable
     return {**dataclasses.asdict(one), "separable": separable, "verdict": one.verdict}
 
 
-def _lines(found: list[Against]) -> list[str]:
+def _lines(found: list[ReferenceComparison]) -> list[str]:
     rows = [["data", "category", "detector", "figure", "less", "difference", "interval"]]
     rows[0] += ["", "seeds"]
     for one in found:

@@ -36,13 +36,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Draw every figure that the results suffice for, and name the files."""
     from blemish.benchmark.figures import METRICS, draw_figures, metrics_of
-    from blemish.benchmark.outline import outline_of
     from blemish.benchmark.selection import select
+    from blemish.benchmark.table_spec import table_spec_of
     from blemish.errors import DatasetError
     from blemish.util.files import inside, replacing
 
     protocol, folder, results = results_of(options)
-    selection = select(results, outline_of(protocol), options.code)
+    selection = select(results, table_spec_of(protocol), options.code)
     for note in selection.notes:
         log.warning(note)
     target = options.target or folder / "figures"

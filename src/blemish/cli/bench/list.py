@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _describe(options: argparse.Namespace) -> dict[str, Any]:
     from blemish.benchmark.protocol import open_protocol
-    from blemish.benchmark.runner import of_other_code, unmade
+    from blemish.benchmark.runner import other_code_notes, unmade
     from blemish.benchmark.runs import expand
     from blemish.benchmark.store import read_results
     from blemish.detectors import detector_names
@@ -64,7 +64,7 @@ def _describe(options: argparse.Namespace) -> dict[str, Any]:
         found["runs"] = len(matrix.jobs)
         found["made"] = len(matrix.jobs) - len(left)
         found["missing"] = [vars(missing) for missing in matrix.missing]
-        found["other_code"] = of_other_code(results)
+        found["other_code"] = other_code_notes(results)
     return found
 
 

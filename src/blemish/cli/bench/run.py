@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blemish.cli import _shared as shared
-from blemish.cli._standing import StandingLine, duration_words
+from blemish.cli._bench_progress import BenchProgressLine, duration_words
 from blemish.cli.bench._names import listed
 from blemish.cli.bench.list import missing_lines
 from blemish.errors import BlemishError
@@ -18,8 +18,8 @@ from blemish.util.threads import default_threads
 if TYPE_CHECKING:
     from blemish.benchmark.cluster import Cluster
     from blemish.benchmark.protocol import Protocol
-    from blemish.benchmark.runner import Made
-    from blemish.benchmark.runs import Matrix
+    from blemish.benchmark.runner import BenchSummary
+    from blemish.benchmark.runs import RunMatrix
 
 HELP = "make the runs of a protocol; stopped at any moment, the same command goes on"
 
@@ -58,7 +58,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Make the runs; 1 when some of them failed."""
     from blemish.benchmark.protocol import open_protocol
-    from blemish.benchmark.runner import of_other_code
+    from blemish.benchmark.runner import other_code_notes
     from blemish.benchmark.runs import expand
     from blemish.benchmark.store import read_results
 
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     budget = None if options.budget is None else shared.duration(options.budget)
     protocol = open_protocol(options.protocol)
     folder = options.out or Path("bench") / protocol.name
-    other_code = of_other_code(read_results(folder))
+    other_code = other_code_notes(read_results(folder))
     matrix = expand(
         protocol,
         options.data,
@@ -99,15 +99,15 @@ def run(options: argparse.Namespace) -> int:
 
 def _made(
     options: argparse.Namespace,
-    matrix: Matrix,
+    matrix: RunMatrix,
     folder: Path,
     budget: float | None,
     cluster: Cluster | None,
-) -> Made | None:
+) -> BenchSummary | None:
     """What the bench came to; None when it was stopped from the keyboard."""
     from blemish.benchmark.runner import run_bench
 
-    show = StandingLine(options)
+    show = BenchProgressLine(options)
     try:
         return run_bench(
             matrix.jobs,
@@ -159,7 +159,7 @@ def _names(text: str | None, labels: Sequence[str] = ()) -> list[str] | None:
     return None if text is None else listed(text, labels)
 
 
-def _remarks(protocol: Protocol, matrix: Matrix, other_code: list[str]) -> list[str]:
+def _remarks(protocol: Protocol, matrix: RunMatrix, other_code: list[str]) -> list[str]:
     missing = missing_lines([vars(one) for one in matrix.missing])
     labels = {job.run.detector for job in matrix.jobs}
     departures = [
@@ -168,7 +168,7 @@ def _remarks(protocol: Protocol, matrix: Matrix, other_code: list[str]) -> list[
     return [*missing, *(f"note: {line}" for line in departures), *other_code]
 
 
-def _dry_run(options: argparse.Namespace, matrix: Matrix, folder: Path) -> int:
+def _dry_run(options: argparse.Namespace, matrix: RunMatrix, folder: Path) -> int:
     """Say how many runs are left, and what they will take."""
     from blemish.benchmark.forecast import forecast
     from blemish.benchmark.runner import unmade
@@ -194,7 +194,9 @@ def _dry_run(options: argparse.Namespace, matrix: Matrix, folder: Path) -> int:
     return 0
 
 
-def _summary(protocol: Protocol, matrix: Matrix, made: Made, folder: Path) -> dict[str, Any]:
+def _summary(
+    protocol: Protocol, matrix: RunMatrix, made: BenchSummary, folder: Path
+) -> dict[str, Any]:
     return {
         "protocol": protocol.name,
         "out": str(folder),
@@ -213,7 +215,7 @@ def _summary(protocol: Protocol, matrix: Matrix, made: Made, folder: Path) -> di
     }
 
 
-def _closing(made: Made, folder: Path) -> list[str]:
+def _closing(made: BenchSummary, folder: Path) -> list[str]:
     lines = [f"failed: {result.run.words()}: {result.reason}" for result in made.failed]
     if lines:
         lines.append("make failed runs again with --retry")

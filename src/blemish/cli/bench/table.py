@@ -49,20 +49,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Read the results, make the table, write it."""
     from blemish.benchmark.formats import format_of, render
-    from blemish.benchmark.outline import outline_of
     from blemish.benchmark.selection import select
-    from blemish.benchmark.table import table_of
+    from blemish.benchmark.table_spec import table_spec_of
+    from blemish.benchmark.tabulation import table_of
 
     protocol, folder, results = results_of(options)
     target = options.into or options.output
     name = options.format or (format_of(target.name) if target else "terminal")
     if options.into is not None and name != "markdown":
         raise BlemishError(f"--into {options.into} takes a table in Markdown, and no {name}")
-    outline = dataclasses.replace(
-        outline_of(protocol), each_category=not options.means, cost_by_data=options.cost
+    spec = dataclasses.replace(
+        table_spec_of(protocol), each_category=not options.means, cost_by_data=options.cost
     )
-    selection = select(results, outline, options.code)
-    table = table_of(selection, outline)
+    selection = select(results, spec, options.code)
+    table = table_of(selection, spec)
     shown = render(table, name, _way(target, folder))
     shared.write_json(table.to_json(), options.json)
     if options.into is not None:

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from blemish.cli import _shared as shared
-from blemish.cli._standing import StandingLine
+from blemish.cli._bench_progress import BenchProgressLine
 from blemish.errors import BlemishError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from blemish.benchmark.defects.asked import Subject
-    from blemish.benchmark.runner import Made
+    from blemish.benchmark.defects.experiment import Experiment
+    from blemish.benchmark.runner import BenchSummary
     from blemish.benchmark.runs import Job
 
 
@@ -45,12 +45,12 @@ def add_runs(parser: argparse.ArgumentParser) -> None:
     shared.add_json(parser)
 
 
-def subject(options: argparse.Namespace) -> Subject:
+def experiment(options: argparse.Namespace) -> Experiment:
     """The data and the detector. Raises BlemishError for what cannot be had."""
     import os
 
-    from blemish.benchmark.defects.asked import Learner, subject_of
-    from blemish.benchmark.sources import Place
+    from blemish.benchmark.defects.experiment import SupervisedDetector, experiment_of
+    from blemish.benchmark.sources import DataLocation
 
     if options.workers < 1:
         raise BlemishError(f"--workers {options.workers} must be 1 or more")
@@ -58,7 +58,7 @@ def subject(options: argparse.Namespace) -> Subject:
     def place(path: Path | None) -> str | None:
         return None if path is None else os.path.abspath(path)  # noqa: PTH100
 
-    where = Place(
+    where = DataLocation(
         os.path.abspath(options.data),  # noqa: PTH100
         options.layout,
         parts=place(options.parts),
@@ -66,8 +66,8 @@ def subject(options: argparse.Namespace) -> Subject:
         split=place(options.split),
     )
     settings = tuple(sorted(shared.settings(options).items()))
-    learner = Learner(options.detector, options.preset, settings, options.tile)
-    return subject_of(where, options.category, learner, draws=options.draws, seed=options.seed)
+    learner = SupervisedDetector(options.detector, options.preset, settings, options.tile)
+    return experiment_of(where, options.category, learner, draws=options.draws, seed=options.seed)
 
 
 @contextlib.contextmanager
@@ -79,14 +79,14 @@ def running(options: argparse.Namespace, jobs: Sequence[Job]) -> Iterator[dict[s
         for note in _others(options.out / RUNS, {job.run.key for job in jobs}):
             print(note, file=sys.stderr)
     budget = None if options.budget is None else shared.duration(options.budget)
-    show = StandingLine(options)
+    show = BenchProgressLine(options)
     try:
         yield {"workers": options.workers, "budget": budget, "show": show}
     finally:
         show.end()
 
 
-def closing(made: Made) -> list[str]:
+def closing(made: BenchSummary) -> list[str]:
     """What failed, and what is left."""
     reasons = dict.fromkeys(str(result.reason) for result in made.failed)
     lines = [f"{len(made.failed)} trainings failed: {reason}" for reason in list(reasons)[:1]]

@@ -39,24 +39,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train what is not trained yet, print the table and the conclusion; 1 where runs failed."""
-    from blemish.benchmark.defects import columns
+    from blemish.benchmark.defects import curve_table
     from blemish.benchmark.defects.curve import make_curve, to_json
-    from blemish.benchmark.defects.page import write_curve
-    from blemish.benchmark.defects.plan import plan
+    from blemish.benchmark.defects.curve_page import write_curve
+    from blemish.benchmark.defects.curve_plan import plan_curve
 
     numbers = None if options.numbers is None else _numbers(options.numbers)
-    subject = defects.subject(options)
-    planned = plan(subject, numbers, groups=options.groups, folds=options.folds)
+    experiment = defects.experiment(options)
+    planned = plan_curve(experiment, numbers, groups=options.groups, folds=options.folds)
     if not options.quiet:
         for note in planned.notes:
             print(f"note: {note}", file=sys.stderr)
     with defects.running(options, planned.in_order()) as how:
-        curve, made = make_curve(subject, planned, options.out, **how)
+        curve, made = make_curve(experiment, planned, options.out, **how)
     written = write_curve(curve, options.out)
     figures = {**to_json(curve), "failed": len(made.failed), "left": made.left}
     shared.write_json(figures, options.json)
     if options.json != "-":
-        lines = columns.lines(curve) if curve.points else []
+        lines = curve_table.lines(curve) if curve.points else []
         where = f"{', '.join(path.name for path in written)} are in {options.out}"
         print("\n".join([*lines, *defects.closing(made), curve.conclusion(), where]))
     return int(bool(made.failed))

@@ -12,9 +12,9 @@ from blemish.cli.defects import _shared as defects
 
 if TYPE_CHECKING:
     from blemish.audit.unlike import KindOfDefect, RealDefect
-    from blemish.benchmark.defects.asked import Subject
-    from blemish.benchmark.defects.unseen import Unseen
-    from blemish.benchmark.runner import Made
+    from blemish.benchmark.defects.experiment import Experiment
+    from blemish.benchmark.defects.unseen_kinds import UnseenKind
+    from blemish.benchmark.runner import BenchSummary
 
 HELP = "which kinds of real defect to collect: unlike synthetic ones, and missed when unseen"
 STOPPED = "the same command goes on where it stopped"
@@ -41,11 +41,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Compare, write the picture, train with each kind left out; 1 where trainings failed."""
     from blemish.audit.unlike import by_kind
-    from blemish.benchmark.defects import unseen
+    from blemish.benchmark.defects import unseen_kinds
 
-    subject = defects.subject(options)
-    asked = None if options.no_training else unseen.plan(subject, options.folds)
-    real = _compared(options, subject)
+    experiment = defects.experiment(options)
+    asked = None if options.no_training else unseen_kinds.plan_unseen(experiment, options.folds)
+    real = _compared(options, experiment)
     kinds = by_kind(real)
     lines = [*_kind_lines(kinds), f"{options.out / PICTURE}: the real defects least resembled"]
     told: dict[str, Any] = {
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         print("\n".join(lines), flush=True)
     failed = 0
     if asked is not None:
-        found, made = _trained(options, subject, asked)
+        found, made = _trained(options, experiment, asked)
         told |= {"unseen": [one.to_json() for one in found], "left": made.left}
         failed = len(made.failed)
         if options.json != "-":
@@ -70,39 +70,41 @@ def run(options: argparse.Namespace) -> int:
     return int(failed > 0)
 
 
-def _compared(options: argparse.Namespace, subject: Subject) -> list[RealDefect]:
+def _compared(options: argparse.Namespace, experiment: Experiment) -> list[RealDefect]:
     from blemish.audit.unlike import real_and_synthetic
     from blemish.audit.unlike_sheet import write_sheet
     from blemish.detectors import open_detector
     from blemish.features.backbone import BUNDLED
     from blemish.synthesis import of_same_product, open_generator
 
-    learner = subject.learner
+    learner = experiment.learner
     detector = open_detector(learner.detector, dict(learner.settings), preset=learner.preset)
     name, preset = (getattr(detector, field, None) for field in ("generator", "generator_preset"))
     generator = None
     if name is not None:
-        sources = subject.data.good().images if of_same_product(name) else ()
+        sources = experiment.data.good().images if of_same_product(name) else ()
         generator = open_generator(name, preset=preset, sources=sources)
     line = shared.ProgressLine(options)
-    real = real_and_synthetic(subject.data, generator, BUNDLED, seed=subject.seed, progress=line)
+    real = real_and_synthetic(
+        experiment.data, generator, BUNDLED, seed=experiment.seed, progress=line
+    )
     line.end()
     write_sheet(real, options.out / PICTURE)
     return real
 
 
 def _trained(
-    options: argparse.Namespace, subject: Subject, asked: Any
-) -> tuple[list[Unseen], Made]:
-    from blemish.benchmark.defects.unseen import make_unseen
+    options: argparse.Namespace, experiment: Experiment, asked: Any
+) -> tuple[list[UnseenKind], BenchSummary]:
+    from blemish.benchmark.defects.unseen_kinds import make_unseen
 
     with defects.running(options, asked.in_order()) as how:
-        return make_unseen(subject, asked, options.out, **how)
+        return make_unseen(experiment, asked, options.out, **how)
 
 
 def _kind_lines(kinds: Sequence[KindOfDefect]) -> list[str]:
     """Each kind by how many of its parts resemble a synthetic defect, and a sentence."""
-    from blemish.benchmark.defects.columns import aligned, share
+    from blemish.benchmark.defects.curve_table import aligned, share
 
     heads = ["kind", "parts", "like a synthetic one", "nearer to good", "distance, median"]
     rows = [
@@ -121,8 +123,8 @@ def _kind_lines(kinds: Sequence[KindOfDefect]) -> list[str]:
     return [*aligned([heads, *rows], left=1), said]
 
 
-def _unseen_lines(found: Sequence[Unseen]) -> list[str]:
-    from blemish.benchmark.defects.columns import NONE, aligned, count, share, within
+def _unseen_lines(found: Sequence[UnseenKind]) -> list[str]:
+    from blemish.benchmark.defects.curve_table import NONE, aligned, count, share, within
 
     heads = ["kind", "parts", "caught unseen", "95 %", "caught seen", "95 %", "FPR unseen", "seen"]
     rows = []

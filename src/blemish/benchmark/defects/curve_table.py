@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 
-from blemish.benchmark.defects.curve import Curve, Point, group_name
+from blemish.benchmark.defects.curve import DefectCurve, DefectCurvePoint, group_name
 from blemish.benchmark.defects.decisions import Interval
 from blemish.report.words import percentage
 
@@ -17,7 +17,7 @@ NONE = "\u2013"
 _ORDER = ("tn", "tp", "fn", "fp")
 
 
-def rows(curve: Curve) -> list[list[str]]:
+def rows(curve: DefectCurve) -> list[list[str]]:
     """A row of texts for each point, under `HEADS`, then `PAPER` of the paper protocol."""
     return [
         [
@@ -31,7 +31,7 @@ def rows(curve: Curve) -> list[list[str]]:
     ]
 
 
-def lines(curve: Curve) -> list[str]:
+def lines(curve: DefectCurve) -> list[str]:
     """The table for a terminal, with the intervals of recall and FPR behind it."""
     heads = [*HEADS, "recall, 95 %", "FPR, 95 %"]
     body = [
@@ -57,7 +57,7 @@ def aligned(table: Sequence[Sequence[str]], *, left: int) -> list[str]:
     ]
 
 
-def as_csv(curve: Curve) -> str:
+def as_csv(curve: DefectCurve) -> str:
     """The table as CSV, one row per point, rates as shares from 0 to 1."""
     ends = ("low", "high")
     heads = ["defect_group", "n_real", "mcc", "recall", "fpr", *_ORDER]
@@ -71,7 +71,7 @@ def as_csv(curve: Curve) -> str:
     return file.getvalue()
 
 
-def _csv_row(point: Point) -> list[object]:
+def _csv_row(point: DefectCurvePoint) -> list[object]:
     found = point.decisions
     honest, paper = point.honest, point.paper or {}
     names = ("mcc", "recall", "fpr", *_ORDER)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from blemish.benchmark.protocol import Contestant, Metric, Protocol, pairs
+from blemish.benchmark.protocol import DetectorConfig, Metric, Protocol, pairs
 from blemish.benchmark.runs import Pairs
 from blemish.published import published
 
@@ -13,7 +13,7 @@ OVER_METHODS = ("mean", "std")
 
 
 @dataclass(frozen=True)
-class Block:
+class RowBlock:
     """The rows of one data set under one split; `variant` is the protocol's name of the split.
 
     With `folds` each figure is of the runs of so many folds.
@@ -30,7 +30,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Entrant:
+class ColumnSpec:
     """A detector that takes part, and its name in the table; settings None stand for any.
 
     `departures` say what sets its figures apart from those of the others.
@@ -45,7 +45,7 @@ class Entrant:
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedFigure:
     """A figure as printed in a paper, in the unit in which the metric is shown.
 
     It belongs to the mean over categories, or to the only one there is. The labels "mean" and
@@ -60,14 +60,14 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Outline:
-    """A table to be: `entrants` and `blocks` give the order, what else has results follows."""
+class TableSpec:
+    """A table to be: `columns` and `blocks` give the order, and what else has results follows."""
 
     title: str
     metrics: tuple[Metric, ...]
-    entrants: tuple[Entrant, ...] = ()
-    blocks: tuple[Block, ...] = ()
-    published: tuple[Published, ...] = ()
+    columns: tuple[ColumnSpec, ...] = ()
+    blocks: tuple[RowBlock, ...] = ()
+    published: tuple[PublishedFigure, ...] = ()
     source: str = ""  # of the published figures: paper and table
     notes: tuple[str, ...] = ()
     mean: bool = True  # a row of means closes the categories of a block
@@ -76,21 +76,21 @@ class Outline:
     cost_by_data: bool = False  # costs of each data set, or of all of them together
 
 
-def outline_of(protocol: Protocol) -> Outline:
+def table_spec_of(protocol: Protocol) -> TableSpec:
     """The table that a protocol asks for."""
     figures = tuple(_published(protocol))
-    return Outline(
+    return TableSpec(
         title=protocol.title,
         metrics=protocol.metrics,
-        entrants=tuple(
-            Entrant(
+        columns=tuple(
+            ColumnSpec(
                 *(one.label, one.name, one.preset, pairs(one.settings)),
                 *(tuple(one.departures()), one.budget),
             )
             for one in protocol.detectors
         ),
         blocks=tuple(
-            Block(
+            RowBlock(
                 *(data.name, split.name, split.protocol, pairs(split.settings)),
                 *(data.categories, split.folds),
             )
@@ -105,15 +105,15 @@ def outline_of(protocol: Protocol) -> Outline:
     )
 
 
-def _published(protocol: Protocol) -> Iterator[Published]:
+def _published(protocol: Protocol) -> Iterator[PublishedFigure]:
     if protocol.published is None:
         return
     columns = published(protocol.published)[0].keys()
-    closing = (Contestant(name, name, column=name) for name in OVER_METHODS if name in columns)
+    closing = (DetectorConfig(name, name, column=name) for name in OVER_METHODS if name in columns)
     for one in (*protocol.detectors, *closing):
         for data in protocol.data:
             for split in protocol.splits:
                 for metric in protocol.metrics:
                     value = protocol.published_figure(data, split, one, metric)
                     if value is not None:
-                        yield Published(data.name, one.label, metric.path, value, split.name)
+                        yield PublishedFigure(data.name, one.label, metric.path, value, split.name)

@@ -10,7 +10,7 @@ import polars as pl
 from blemish.benchmark.outside import settings_in
 from blemish.benchmark.protocol import pairs
 from blemish.benchmark.runs import Job, Pairs, Run
-from blemish.benchmark.sources import Place, open_category, open_place
+from blemish.benchmark.sources import DataLocation, open_category, open_location
 from blemish.dataset import Dataset
 from blemish.dataset.label_words import name_some
 from blemish.detectors import detector_names, learns_from_defects, open_detector
@@ -20,7 +20,7 @@ K_FOLD = "k_fold"
 
 
 @dataclass(frozen=True)
-class Learner:
+class SupervisedDetector:
     """A detector that learns from defects, with its settings as `KEY=VALUE` texts.
 
     `tile` is the side of its tiles in original pixels (None: its usual one; 0: whole pictures).
@@ -43,7 +43,7 @@ class Learner:
 
 
 @dataclass(frozen=True)
-class Subject:
+class Experiment:
     """The data of one category, where they lie, and who is to learn them.
 
     Each of the `draws` has a seed of its own, from `seed` on, which draws folds and real defects
@@ -51,8 +51,8 @@ class Subject:
     """
 
     data: Dataset
-    place: Place
-    learner: Learner
+    location: DataLocation
+    learner: SupervisedDetector
     draws: int = 3
     seed: int = 0
 
@@ -78,9 +78,9 @@ class Subject:
             resize="squash",
             tile=learner.tile,
             seed=seed,
-            fingerprint=open_category(self.place, category)[1],
+            fingerprint=open_category(self.location, category)[1],
         )
-        return Job.of(run, self.place)
+        return Job.of(run, self.location)
 
     def folds(self, name: str, k: int, settings: Pairs, seed: int) -> list[Job]:
         """A job for each of `k` folds, so that every part is tested once."""
@@ -90,9 +90,14 @@ class Subject:
         ]
 
 
-def subject_of(
-    place: Place, category: str | None, learner: Learner, *, draws: int = 3, seed: int = 0
-) -> Subject:
+def experiment_of(
+    location: DataLocation,
+    category: str | None,
+    learner: SupervisedDetector,
+    *,
+    draws: int = 3,
+    seed: int = 0,
+) -> Experiment:
     """The data at a place, of one category, and who is to learn them.
 
     Raises BlemishError for a detector that does not learn from defects, and DatasetError for
@@ -101,13 +106,13 @@ def subject_of(
     learner.check()
     if draws < 1:
         raise BlemishError(f"--draws {draws} must be 1 or more")
-    data = open_place(place)
+    data = open_location(location)
     if category is None and len(data.categories) > 1:
         raise DatasetError(
             f"{data.root} holds {len(data.categories)} categories ({name_some(data.categories)}): "
             "choose one with --category"
         )
-    data = open_category(place, category or data.categories[0])[0] if len(data) else data
+    data = open_category(location, category or data.categories[0])[0] if len(data) else data
     for label, rows in (("good", data.good()), ("defective", data.real())):
         if not len(rows):
             also = "; synthetic ones do not count" * (label == "defective")
@@ -115,7 +120,7 @@ def subject_of(
                 f"{data.root} has no {label} part: what real defects are worth is told by good and "
                 f"defective parts that are tested{also}"
             )
-    return Subject(data, place, learner, draws, seed)
+    return Experiment(data, location, learner, draws, seed)
 
 
 def kinds_of(data: Dataset) -> dict[str, tuple[str, ...]]:

@@ -12,21 +12,21 @@ from blemish.benchmark.defects.decisions import Decisions, Interval
 from blemish.metrics.paired import mcnemar, paired_bootstrap_of_decisions
 from blemish.report.words import percentage
 
-Rate = Literal["recall", "fpr"]
+RateName = Literal["recall", "fpr"]
 
 SIGNIFICANT = 0.05
 _SIGMAS = 1.96  # on either side of a normal distribution's middle hold 95 %
 
 
 @dataclass(frozen=True)
-class Change:
+class RateChange:
     """A rate after, less the same rate before, on the same parts.
 
     `low` to `high`: the 95 % interval of parts drawn again and of what the draws differ by. `p`:
     the exact two-sided sign test over parts (McNemar's for one draw), which few parts cannot fool.
     """
 
-    rate: Rate
+    rate: RateName
     before: float
     after: float
     low: float
@@ -39,7 +39,7 @@ class Change:
         return not self.low <= 0 <= self.high and self.p < SIGNIFICANT
 
 
-def change(before: Decisions, after: Decisions, rate: Rate) -> Change | None:
+def rate_change(before: Decisions, after: Decisions, rate: RateName) -> RateChange | None:
     """The change of a rate on parts that both tested; None where there are none of its label."""
     shared = sorted(set(before.parts) & set(after.parts))
     first, second = before.of(shared), after.of(shared)
@@ -54,7 +54,7 @@ def change(before: Decisions, after: Decisions, rate: Rate) -> Change | None:
     shares = [one.rejected[:, asked].mean(axis=0) for one in (first, second)]
     gains, losses = (int((a > b).sum()) for a, b in ((shares[1], shares[0]), shares))
     half = _SIGMAS * found.error
-    return Change(
+    return RateChange(
         rate,
         float(np.mean(shares[0])),
         float(np.mean(shares[1])),
@@ -64,7 +64,7 @@ def change(before: Decisions, after: Decisions, rate: Rate) -> Change | None:
     )
 
 
-def in_words(found: Change, before: Interval | None, after: Interval | None) -> str:
+def in_words(found: RateChange, before: Interval | None, after: Interval | None) -> str:
     """What became of the rate, such as "recall rises from 41 % (33 to 49) to 72 % (64 to 79)"."""
     name = "recall" if found.rate == "recall" else "FPR"
     values = f"{_rate(found.before, before)} to {_rate(found.after, after)}"

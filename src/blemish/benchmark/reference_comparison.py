@@ -8,24 +8,24 @@ from statistics import fmean
 
 import numpy as np
 
-from blemish.benchmark.comparing import (
+from blemish.benchmark.paired_tests import (
     AGGREGATIONS,
     RECALL_AT_FPR,
     decisions,
     same_images,
     sample,
 )
-from blemish.benchmark.outline import Block
 from blemish.benchmark.protocol import Metric
-from blemish.benchmark.selection import BySeed, Column, Selection
-from blemish.benchmark.store import Result, Scores
-from blemish.benchmark.trial import Trial
+from blemish.benchmark.seed_result import SeedResult
+from blemish.benchmark.selection import BySeed, DetectorColumn, Selection
+from blemish.benchmark.store import ImageScores, Result
+from blemish.benchmark.table_spec import RowBlock
 from blemish.dataset.label_words import name_some
 from blemish.errors import BlemishError
 from blemish.metrics.difference import (
-    Difference,
     Figure,
-    Pair,
+    PairedDifference,
+    PairedScores,
     aurocs,
     mccs,
     paired_difference,
@@ -43,7 +43,7 @@ COMPARED: dict[str, Figure] = {
 
 
 @dataclass(frozen=True)
-class Against:
+class ReferenceComparison:
     """A detector's figure less that of the better reference, over the `seeds` that all have.
 
     `absent` are references without a result here; `missing` says why there is no difference.
@@ -57,7 +57,7 @@ class Against:
     value: float | None = None
     reference_value: float | None = None
     seeds: tuple[int, ...] = ()
-    difference: Difference | None = None
+    difference: PairedDifference | None = None
     absent: tuple[str, ...] = ()
     missing: str = ""
 
@@ -71,14 +71,14 @@ class Against:
         return "separably above" if self.difference.value > 0 else "separably below"
 
 
-def columns_named(selection: Selection, names: Sequence[str]) -> list[Column]:
+def columns_named(selection: Selection, names: Sequence[str]) -> list[DetectorColumn]:
     """The columns of those detectors or labels. Raises BlemishError for one without results."""
-    found: list[Column] = []
+    found: list[DetectorColumn] = []
     for name in names:
         known = {
             column
             for column in selection.labels
-            if name in (column.detector, selection.labels[column], selection.entrants[column])
+            if name in (column.detector, selection.labels[column], selection.spec_labels[column])
         }
         if not known:
             there = name_some(list(selection.labels.values()), 50)
@@ -88,8 +88,8 @@ def columns_named(selection: Selection, names: Sequence[str]) -> list[Column]:
 
 
 def against(
-    selection: Selection, references: Sequence[Column], path: str, *, draws: int = 2000
-) -> Iterator[Against]:
+    selection: Selection, references: Sequence[DetectorColumn], path: str, *, draws: int = 2000
+) -> Iterator[ReferenceComparison]:
     """Each detector that is no reference, on each data set and category.
 
     The better reference is the one with the higher mean on that very test. Raises BlemishError for
@@ -106,13 +106,13 @@ def against(
 
 def _one(
     selection: Selection,
-    block: Block,
+    block: RowBlock,
     category: str,
-    column: Column,
-    references: Sequence[Column],
+    column: DetectorColumn,
+    references: Sequence[DetectorColumn],
     path: str,
     draws: int,
-) -> Against:
+) -> ReferenceComparison:
     runs = {one: selection.runs(block, category, one) for one in (column, *references)}
     there = [one for one in references if runs[one]]
     seeds = sorted(set.intersection(*(set(runs[one]) for one in (column, *there))))
@@ -121,18 +121,22 @@ def _one(
     names = (block.data, block.variant, category, selection.labels[column])
     absent = tuple(selection.labels[one] for one in references if one not in there)
     if not runs[column]:
-        return Against(*names, absent=absent, missing=selection.missing(block, category, column))
+        return ReferenceComparison(
+            *names, absent=absent, missing=selection.missing(block, category, column)
+        )
     if not there or not seeds:
-        return Against(*names, absent=absent, missing="no seed in common with a reference")
+        return ReferenceComparison(
+            *names, absent=absent, missing="no seed in common with a reference"
+        )
     if not known or values[column] is None:
-        return Against(*names, absent=absent, missing="no figure")
+        return ReferenceComparison(*names, absent=absent, missing="no figure")
     better = max(known, key=lambda one: known[one])
     pairs = _pairs(runs[column], runs[better], seeds, path)
     unpaired = "other test images"
     if path in DECIDED:
         unpaired += ", or parts that lack a view and were not decided on"
     difference = None if pairs is None else paired_difference(COMPARED[path], pairs, draws=draws)
-    return Against(
+    return ReferenceComparison(
         *names,
         *(selection.labels[better], values[column], known[better]),
         *(tuple(seeds), difference, absent),
@@ -146,12 +150,14 @@ def _mean(runs: BySeed, seeds: Sequence[int], path: str) -> float | None:
     return fmean(known) if known and len(known) == len(values) else None
 
 
-def _pairs(first: BySeed, second: BySeed, seeds: Sequence[int], path: str) -> list[Pair] | None:
+def _pairs(
+    first: BySeed, second: BySeed, seeds: Sequence[int], path: str
+) -> list[PairedScores] | None:
     """The scores of each seed and fold; None where the two saw other test images.
 
     Of decisions, all folds of a seed are one pair: their counts are summed.
     """
-    pairs: list[Pair] = []
+    pairs: list[PairedScores] = []
     for seed in seeds:
         of_folds = _of_folds(first[seed], second[seed], path)
         if of_folds is None:
@@ -160,7 +166,7 @@ def _pairs(first: BySeed, second: BySeed, seeds: Sequence[int], path: str) -> li
     return pairs
 
 
-def _of_folds(first: Trial, second: Trial, path: str) -> list[Pair] | None:
+def _of_folds(first: SeedResult, second: SeedResult, path: str) -> list[PairedScores] | None:
     pairs = []
     for ours, theirs in zip(first.folds, second.folds, strict=True):
         scores = ours.scores(), theirs.scores()
@@ -173,27 +179,31 @@ def _of_folds(first: Trial, second: Trial, path: str) -> list[Pair] | None:
     return pairs
 
 
-def _joined(pairs: Sequence[Pair]) -> Pair:
+def _joined(pairs: Sequence[PairedScores]) -> PairedScores:
     """Pairs that share no part as one."""
     columns = zip(*((p.first, p.second, p.labels, p.parts) for p in pairs), strict=True)
-    return Pair(*(np.concatenate([np.asarray(one) for one in column]) for column in columns))
+    return PairedScores(
+        *(np.concatenate([np.asarray(one) for one in column]) for column in columns)
+    )
 
 
 def _decided(
-    results: tuple[Result, Result], scores: tuple[Scores, Scores], path: str
-) -> Pair | None:
+    results: tuple[Result, Result], scores: tuple[ImageScores, ImageScores], path: str
+) -> PairedScores | None:
     """1 for each part that is rejected, 0 for one that passes."""
     group = path.partition(".")[0]
     ours, theirs = (decisions(group, r, s) for r, s in zip(results, scores, strict=True))
     if ours is None or theirs is None:
         return None
     parts = sorted(set(scores[0].part.tolist()))
-    return Pair(ours.astype(float), theirs.astype(float), sample(scores[0], "max")[1], parts)
+    return PairedScores(
+        ours.astype(float), theirs.astype(float), sample(scores[0], "max")[1], parts
+    )
 
 
-def _pair(ours: Scores, theirs: Scores, path: str) -> Pair:
+def _pair(ours: ImageScores, theirs: ImageScores, path: str) -> PairedScores:
     if path not in AGGREGATIONS:
-        return Pair(ours.score, theirs.score, ours.label, ours.part)
+        return PairedScores(ours.score, theirs.score, ours.label, ours.part)
     parts = sorted(set(ours.part.tolist()))
     scores, labels = sample(ours, AGGREGATIONS[path])
-    return Pair(scores, sample(theirs, AGGREGATIONS[path])[0], labels, parts)
+    return PairedScores(scores, sample(theirs, AGGREGATIONS[path])[0], labels, parts)

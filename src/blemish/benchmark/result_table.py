@@ -18,7 +18,7 @@ def decimals(metric: Metric) -> int:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """A detector's figure in one row, in the unit in which the row's metric is shown.
 
     `value` is the mean over seeds, `spread` their standard deviation (None for one seed),
@@ -51,7 +51,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class OverMethods:
+class MethodsSummary:
     """Mean and population deviation over the `n` methods of a row, and the published ones."""
 
     mean: float | None
@@ -62,7 +62,7 @@ class OverMethods:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One metric on one category, or on the mean of them (None); `protocol` is "paper" or
     "honest" where a metric is at a threshold that a paper chose on its test set, else "".
     """
@@ -72,8 +72,8 @@ class Row:
     category: str | None
     metric: Metric
     protocol: str
-    cells: tuple[Cell, ...]
-    over_methods: OverMethods | None = None
+    cells: tuple[TableCell, ...]
+    over_methods: MethodsSummary | None = None
 
 
 @dataclass(frozen=True)
@@ -98,13 +98,13 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Table:
+class ResultTable:
     """Rows by metric, a column per detector, the costs, and what a reader must know."""
 
     title: str
     source: str
     detectors: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     costs: tuple[Cost, ...]
     notes: tuple[str, ...]
 

@@ -6,44 +6,44 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from blemish.benchmark.cells import Cell, OverMethods, Row, decimals
-from blemish.benchmark.comparing import Open, compare
-from blemish.benchmark.outline import Block, Outline
+from blemish.benchmark.paired_tests import ScoreReader, compare
 from blemish.benchmark.protocol import Metric
-from blemish.benchmark.selection import BySeed, Column, Selection
-from blemish.benchmark.store import Result, Scores
-from blemish.benchmark.trial import Trial, mean_interval
+from blemish.benchmark.result_table import MethodsSummary, TableCell, TableRow, decimals
+from blemish.benchmark.seed_result import SeedResult, mean_interval
+from blemish.benchmark.selection import BySeed, DetectorColumn, Selection
+from blemish.benchmark.store import ImageScores, Result
+from blemish.benchmark.table_spec import RowBlock, TableSpec
 from blemish.dataset.label_words import name_some
-from blemish.metrics.paired import Comparison, holm, mean_comparison
+from blemish.metrics.paired import PairedTest, holm, mean_comparison
 
-Cells = dict[Column, Cell]
-Tests = dict[tuple[Column, Column], Comparison | None]
+Cells = dict[DetectorColumn, TableCell]
+Tests = dict[tuple[DetectorColumn, DetectorColumn], PairedTest | None]
 PAPER, HONEST = "paper", "honest"
 
 
 @dataclass(frozen=True)
-class Line:
+class RowMetric:
     """A metric that becomes a row of each category; `protocol` says whose threshold it is at."""
 
     metric: Metric
     protocol: str
 
 
-def block_rows(block: Block, selection: Selection, outline: Outline) -> list[Row]:
+def block_rows(block: RowBlock, selection: Selection, spec: TableSpec) -> list[TableRow]:
     """The rows of a block, category by category, then the means; none of a metric nobody has."""
     kept = _Kept()
     rows = [
         row
-        for line in _lines(outline.metrics)
-        for row in _line_rows(line, block, selection, outline, kept.open)
+        for line in _lines(spec.metrics)
+        for row in _line_rows(line, block, selection, spec, kept.open)
     ]
     order: list[str | None] = [*selection.categories[block], *block.categories, None]
     return sorted(rows, key=lambda row: order.index(row.category))
 
 
 def _line_rows(
-    line: Line, block: Block, selection: Selection, outline: Outline, scores: Open
-) -> Iterator[Row]:
+    line: RowMetric, block: RowBlock, selection: Selection, spec: TableSpec, scores: ScoreReader
+) -> Iterator[TableRow]:
     names = selection.categories[block]
     needed = list(dict.fromkeys([*block.categories, *names]))
     alone = len(needed) == 1
@@ -53,7 +53,7 @@ def _line_rows(
     mean = (
         by_category[names[0]] if alone else _mean_cells(line, block, needed, by_category, selection)
     )
-    figures = _published(line, block, outline)
+    figures = _published(line, block, spec)
     mean = _with_published(mean, figures, selection)
     if not any(_known(cells) for cells in [*by_category.values(), mean]):
         return
@@ -62,13 +62,13 @@ def _line_rows(
         name: _tests(line, block, name, cells, first, selection, scores)
         for name, cells in by_category.items()
     }
-    if not alone and (outline.each_category or not outline.mean):
+    if not alone and (spec.each_category or not spec.mean):
         for name, cells in by_category.items():
             yield _row(line, block, name, _ranked(cells, line.metric, tests[name]), None)
-    if alone or outline.mean or not names:
+    if alone or spec.mean or not names:
         against = tests[names[0]] if alone else _mean_tests(first, mean, tests)
         ranked = _ranked(mean, line.metric, against)
-        closing = _over_methods(ranked, figures) if outline.over_methods else None
+        closing = _over_methods(ranked, figures) if spec.over_methods else None
         yield _row(line, block, names[0] if alone else None, ranked, closing)
 
 
@@ -77,9 +77,9 @@ class _Kept:
 
     def __init__(self, limit: int = 64) -> None:
         self.limit = limit
-        self.scores: dict[str, Scores] = {}
+        self.scores: dict[str, ImageScores] = {}
 
-    def open(self, result: Result) -> Scores:
+    def open(self, result: Result) -> ImageScores:
         """The scores of a result, read once while they are among the last."""
         if result.key not in self.scores:
             if len(self.scores) >= self.limit:
@@ -88,23 +88,29 @@ class _Kept:
         return self.scores[result.key]
 
 
-def _lines(metrics: Sequence[Metric]) -> Iterator[Line]:
+def _lines(metrics: Sequence[Metric]) -> Iterator[RowMetric]:
     for metric in metrics:
-        yield Line(metric, PAPER if metric.honest else "")
+        yield RowMetric(metric, PAPER if metric.honest else "")
         if metric.honest:
-            yield Line(replace(metric, path=metric.honest, honest=None), HONEST)
+            yield RowMetric(replace(metric, path=metric.honest, honest=None), HONEST)
 
 
 def _row(
-    line: Line, block: Block, category: str | None, cells: Cells, closing: OverMethods | None
-) -> Row:
+    line: RowMetric,
+    block: RowBlock,
+    category: str | None,
+    cells: Cells,
+    closing: MethodsSummary | None,
+) -> TableRow:
     ordered = tuple(cells.values())
-    return Row(block.data, block.variant, category, line.metric, line.protocol, ordered, closing)
+    return TableRow(
+        block.data, block.variant, category, line.metric, line.protocol, ordered, closing
+    )
 
 
-def _figure(trial: Trial, metric: Metric) -> float | None:
+def _figure(seed_result: SeedResult, metric: Metric) -> float | None:
     """The figure in the unit in which it is shown."""
-    value = metric.of(trial.figures)
+    value = metric.of(seed_result.figures)
     return None if value is None else value * _unit(metric)
 
 
@@ -112,7 +118,7 @@ def _unit(metric: Metric) -> float:
     return 100.0 if metric.percent else 1.0
 
 
-def _cells(line: Line, block: Block, category: str, selection: Selection) -> Cells:
+def _cells(line: RowMetric, block: RowBlock, category: str, selection: Selection) -> Cells:
     """One category's cells, not yet ranked."""
     cells = {}
     for column, label in selection.labels.items():
@@ -124,20 +130,20 @@ def _cells(line: Line, block: Block, category: str, selection: Selection) -> Cel
     return cells
 
 
-def _cell(label: str, metric: Metric, runs: BySeed) -> Cell:
+def _cell(label: str, metric: Metric, runs: BySeed) -> TableCell:
     keys = tuple(key for seed in sorted(runs) for key in runs[seed].keys)
     values = [_figure(runs[seed], metric) for seed in sorted(runs)]
     known = [value for value in values if value is not None]
     if not known or len(known) < len(values):
-        return Cell(label, missing="no figure", runs=keys)
-    ends = [trial.interval(metric.path) for trial in runs.values()]
+        return TableCell(label, missing="no figure", runs=keys)
+    ends = [seed_result.interval(metric.path) for seed_result in runs.values()]
     whole = [pair for pair in ends if pair is not None]
     between = None
     if len(whole) == len(ends):
         unit = _unit(metric)
         low, high = (unit * statistics.fmean(side) for side in zip(*whole, strict=True))
         between = (low, high)
-    return Cell(label, statistics.fmean(known), _spread(known), len(known), between, runs=keys)
+    return TableCell(label, statistics.fmean(known), _spread(known), len(known), between, runs=keys)
 
 
 def _spread(values: Sequence[float]) -> float | None:
@@ -145,8 +151,8 @@ def _spread(values: Sequence[float]) -> float | None:
 
 
 def _mean_cells(
-    line: Line,
-    block: Block,
+    line: RowMetric,
+    block: RowBlock,
     needed: Sequence[str],
     by_category: Mapping[str, Cells],
     selection: Selection,
@@ -160,16 +166,16 @@ def _mean_cells(
         if len(lacking) == len(needed):
             reasons = {part.missing for part in parts.values()}
             missing = reasons.pop() if len(reasons) == 1 else "no result"
-            cells[column] = Cell(label, missing=missing, runs=keys)
+            cells[column] = TableCell(label, missing=missing, runs=keys)
         elif lacking:
             missing = f"withheld: {name_some(lacking)} missing"
-            cells[column] = Cell(label, missing=missing, runs=keys)
+            cells[column] = TableCell(label, missing=missing, runs=keys)
         else:
             of_seeds = [selection.runs(block, name, column) for name in needed]
             seeds = sorted(set.intersection(*map(set, of_seeds)))
             means = [_mean_of_seed(line.metric, of_seeds, seed) for seed in seeds]
             values = [part.value for part in parts.values() if part.value is not None]
-            cells[column] = Cell(
+            cells[column] = TableCell(
                 label,
                 statistics.fmean(values),
                 _spread(means),
@@ -185,7 +191,7 @@ def _mean_of_seed(metric: Metric, of_seeds: Sequence[BySeed], seed: int) -> floa
     return statistics.fmean(figure for figure in figures if figure is not None)
 
 
-def _mean_interval(parts: Sequence[Cell]) -> tuple[float, float] | None:
+def _mean_interval(parts: Sequence[TableCell]) -> tuple[float, float] | None:
     """Categories share no part, so their errors are independent."""
     values = [part.value for part in parts if part.value is not None]
     return mean_interval(values, [part.interval for part in parts])
@@ -193,18 +199,18 @@ def _mean_interval(parts: Sequence[Cell]) -> tuple[float, float] | None:
 
 def _with_published(cells: Cells, figures: Mapping[str, float], selection: Selection) -> Cells:
     return {
-        column: replace(cell, published=figures.get(selection.entrants[column]))
+        column: replace(cell, published=figures.get(selection.spec_labels[column]))
         for column, cell in cells.items()
     }
 
 
-def _published(line: Line, block: Block, outline: Outline) -> dict[str, float]:
+def _published(line: RowMetric, block: RowBlock, spec: TableSpec) -> dict[str, float]:
     """The published figures of a row by label; none at the threshold of the honest protocol."""
     if line.protocol == HONEST:
         return {}
     return {
         entry.label: entry.value
-        for entry in outline.published
+        for entry in spec.published
         if (entry.data, entry.variant, entry.path) == (block.data, block.variant, line.metric.path)
     }
 
@@ -213,7 +219,7 @@ def _known(cells: Cells) -> bool:
     return any(c.value is not None or c.published is not None for c in cells.values())
 
 
-def _best(cells: Cells, metric: Metric) -> Column | None:
+def _best(cells: Cells, metric: Metric) -> DetectorColumn | None:
     """The column with the best value, the first of equal ones; None without two to compare."""
     values = {column: cell.value for column, cell in cells.items() if cell.value is not None}
     if len(values) < 2:
@@ -223,13 +229,13 @@ def _best(cells: Cells, metric: Metric) -> Column | None:
 
 
 def _tests(
-    line: Line,
-    block: Block,
+    line: RowMetric,
+    block: RowBlock,
     category: str,
     cells: Cells,
-    first: Column | None,
+    first: DetectorColumn | None,
     selection: Selection,
-    scores: Open,
+    scores: ScoreReader,
 ) -> Tests:
     """The best of the category, and the best of the mean, against every other detector."""
     tests: Tests = {}
@@ -244,7 +250,7 @@ def _tests(
     return tests
 
 
-def _mean_tests(first: Column | None, mean: Cells, tests: Mapping[str, Tests]) -> Tests:
+def _mean_tests(first: DetectorColumn | None, mean: Cells, tests: Mapping[str, Tests]) -> Tests:
     """The best mean against every other, from the tests of the categories; all or none."""
     found: Tests = {}
     for column, cell in mean.items():
@@ -275,10 +281,10 @@ def _ranked(cells: Cells, metric: Metric, tests: Tests) -> Cells:
     }
 
 
-def _over_methods(cells: Cells, figures: Mapping[str, float]) -> OverMethods:
+def _over_methods(cells: Cells, figures: Mapping[str, float]) -> MethodsSummary:
     values = [cell.value for cell in cells.values() if cell.value is not None]
     enough = len(values) > 1
-    return OverMethods(
+    return MethodsSummary(
         statistics.fmean(values) if enough else None,
         statistics.pstdev(values) if enough else None,
         len(values),

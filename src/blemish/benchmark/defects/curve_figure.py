@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from blemish.benchmark.defects.curve import Curve, Point
+from blemish.benchmark.defects.curve import DefectCurve, DefectCurvePoint
 from blemish.benchmark.defects.decisions import Interval
 from blemish.benchmark.figures import _svg as svg
 
@@ -20,14 +20,14 @@ AXIS = "real defective parts learnt from (evenly spaced, whatever their numbers)
 
 
 @dataclass(frozen=True)
-class Line:
+class PlotLine:
     """One line: a value and its interval at each number of real defects."""
 
     name: str
     values: tuple[tuple[int, float, Interval | None], ...]
 
 
-def rates_figure(curve: Curve) -> str:
+def rates_figure(curve: DefectCurve) -> str:
     """SVG of recall, FPR and MCC of all kinds, with 95 % bands; "" without two points."""
     points = curve.mixed
     lines = [
@@ -35,10 +35,10 @@ def rates_figure(curve: Curve) -> str:
         _line("FPR", points, "fpr", [p.decisions.fpr_interval() for p in points]),
         _line("MCC", points, "mcc", [p.decisions.mcc_interval() for p in points]),
     ]
-    return draw(f"{curve.subject.data.name}: what real defects are worth", lines)
+    return draw(f"{curve.experiment.data.name}: what real defects are worth", lines)
 
 
-def kinds_figure(curve: Curve) -> str:
+def kinds_figure(curve: DefectCurve) -> str:
     """SVG of the recall of each kind of defect; "" without kinds or two points."""
     points = curve.mixed
     kinds = sorted({kind for point in points for kind in point.kinds})
@@ -50,11 +50,11 @@ def kinds_figure(curve: Curve) -> str:
             (p.step.number, p.kinds[kind][0] / p.kinds[kind][1], p.kind_interval(kind))
             for p in there
         ]
-        lines.append(Line(f"{kind} ({parts})", tuple(rates)))
-    return draw(f"{curve.subject.data.name}: recall by kind of defect (tested parts)", lines)
+        lines.append(PlotLine(f"{kind} ({parts})", tuple(rates)))
+    return draw(f"{curve.experiment.data.name}: recall by kind of defect (tested parts)", lines)
 
 
-def draw(title: str, lines: Sequence[Line]) -> str:
+def draw(title: str, lines: Sequence[PlotLine]) -> str:
     """Lines over numbers of parts, from 0 (or the lowest value) to 1; numbers are evenly spaced."""
     numbers = sorted({number for line in lines for number, _, _ in line.values})
     if len(numbers) < 2:
@@ -90,16 +90,18 @@ def draw(title: str, lines: Sequence[Line]) -> str:
     return svg.page(WIDTH, height, title, "".join(body))
 
 
-def _line(name: str, points: Sequence[Point], rate: str, bands: Sequence[Interval | None]) -> Line:
+def _line(
+    name: str, points: Sequence[DefectCurvePoint], rate: str, bands: Sequence[Interval | None]
+) -> PlotLine:
     values = [
         (point.step.number, value, band)
         for point, band in zip(points, bands, strict=True)
         if (value := point.honest[rate]) is not None
     ]
-    return Line(name, tuple(values))
+    return PlotLine(name, tuple(values))
 
 
-def _band(line: Line, place: int, x: Scale, y: Scale) -> str:
+def _band(line: PlotLine, place: int, x: Scale, y: Scale) -> str:
     known = [(number, band) for number, _, band in line.values if band is not None]
     upper = [f"{x(number):.1f},{y(high):.1f}" for number, (_, high) in known]
     lower = [f"{x(number):.1f},{y(low):.1f}" for number, (low, _) in reversed(known)]
@@ -107,7 +109,7 @@ def _band(line: Line, place: int, x: Scale, y: Scale) -> str:
     return f'<polygon class="band" points="{shape}" fill="{svg.colour(place)}" opacity="0.13"/>'
 
 
-def _through(line: Line, place: int, x: Scale, y: Scale) -> str:
+def _through(line: PlotLine, place: int, x: Scale, y: Scale) -> str:
     points = " ".join(f"{x(number):.1f},{y(value):.1f}" for number, value, _ in line.values)
     marks = "".join(svg.mark(x(number), y(value), place) for number, value, _ in line.values)
     return (

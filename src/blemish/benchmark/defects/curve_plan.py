@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from blemish.benchmark.defects.asked import Subject, kinds_of
+from blemish.benchmark.defects.experiment import Experiment, kinds_of
 from blemish.benchmark.runs import Job
 from blemish.dataset.label_words import name_some
 from blemish.dataset.splits import divide, open_protocol
@@ -31,7 +31,7 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class CurvePlan:
     """The steps of a curve, and the jobs of each by draw: `jobs[step][draw]` is a job per fold.
 
     `folds` None: the splits on disk. `pool`: the real defective parts that can be learnt from.
@@ -49,47 +49,49 @@ class Plan:
         return [job for d in range(draws) for step in self.steps for job in self.jobs[step][d]]
 
 
-def plan(
-    subject: Subject,
+def plan_curve(
+    experiment: Experiment,
     numbers: Sequence[int] | None = None,
     *,
     groups: bool = False,
     folds: int | None = None,
-) -> Plan:
+) -> CurvePlan:
     """The curve over `numbers`, or over 0 and the fractions of ISP-AD; with `groups` also by kind.
 
     The splits on disk are kept where real defects lie in training, and good and defective parts in
     the test; else, and where `folds` are asked for, every part is tested once, in so many folds
     (usually five). Raises BlemishError for numbers that the data cannot give.
     """
-    if folds is None and not _trains_and_tests(subject):
+    if folds is None and not _trains_and_tests(experiment):
         folds = FOLDS
-    of_group = _pools(subject, folds)
+    of_group = _pools(experiment, folds)
     pool = of_group.pop(None)
     chosen = sorted({0, *(pool // share for share in SHARES)} if numbers is None else set(numbers))
-    _check(subject, chosen, pool, folds)
+    _check(experiment, chosen, pool, folds)
     steps = [Step(number) for number in chosen]
     notes: list[str] = []
     if groups:
         made, notes = _group_steps(chosen, of_group)
         steps += made
-    jobs = {step: [_jobs(subject, step, pool, folds, s) for s in subject.seeds] for step in steps}
-    return Plan(tuple(steps), jobs, folds, pool, tuple(notes))
+    jobs = {
+        step: [_jobs(experiment, step, pool, folds, s) for s in experiment.seeds] for step in steps
+    }
+    return CurvePlan(tuple(steps), jobs, folds, pool, tuple(notes))
 
 
-def _trains_and_tests(subject: Subject) -> bool:
-    train, test = subject.data.split("train"), subject.data.split("test")
+def _trains_and_tests(experiment: Experiment) -> bool:
+    train, test = experiment.data.split("train"), experiment.data.split("test")
     return bool(len(train.real()) and len(train.good()) and len(test.real()) and len(test.good()))
 
 
-def _pools(subject: Subject, folds: int | None) -> dict[str | None, int]:
+def _pools(experiment: Experiment, folds: int | None) -> dict[str | None, int]:
     """The real defective parts that every draw and fold can learn from, by kind and in all."""
     found: dict[str | None, int] = {}
-    kinds = kinds_of(subject.data)
+    kinds = kinds_of(experiment.data)
     every = {kind for of_part in kinds.values() for kind in of_part}
-    for number, job in enumerate(_widest(subject, folds)):
+    for number, job in enumerate(_widest(experiment, folds)):
         run = job.run
-        data = divide(subject.data, str(run.split), run.seed, dict(run.split_settings)).data
+        data = divide(experiment.data, str(run.split), run.seed, dict(run.split_settings)).data
         taught = data.split("train").real().parts
         counts: Counter[str | None] = Counter(k for part in taught for k in kinds.get(part, ()))
         counts[None] = len(taught)
@@ -99,24 +101,26 @@ def _pools(subject: Subject, folds: int | None) -> dict[str | None, int]:
     return found
 
 
-def _widest(subject: Subject, folds: int | None) -> list[Job]:
+def _widest(experiment: Experiment, folds: int | None) -> list[Job]:
     """The jobs with all the real defects that there are; the splits on disk are one for all."""
     if folds is None:
-        return [subject.job("", "fractions", (("fraction", "1"),), subject.seed)]
+        return [experiment.job("", "fractions", (("fraction", "1"),), experiment.seed)]
     open_protocol("k_fold", {"k": str(folds)})
     all_taught = (("defects", "true"),)
-    return [job for seed in subject.seeds for job in subject.folds("", folds, all_taught, seed)]
+    return [
+        job for seed in experiment.seeds for job in experiment.folds("", folds, all_taught, seed)
+    ]
 
 
-def _check(subject: Subject, numbers: Sequence[int], pool: int, folds: int | None) -> None:
+def _check(experiment: Experiment, numbers: Sequence[int], pool: int, folds: int | None) -> None:
     if not numbers or numbers[0] < 0:
         raise BlemishError("--numbers are numbers of defective parts, such as 0,5,10,20")
     if numbers[-1] > pool:
-        parts = len(kinds_of(subject.data))
+        parts = len(kinds_of(experiment.data))
         where = "in training" if folds is None else f"outside of the largest of {folds} folds"
         raise DatasetError(
-            f"{subject.data.root} has {parts} real defective parts, {pool} of them {where} to be "
-            f"learnt from, fewer than the {numbers[-1]} asked for; ask for {pool} at most"
+            f"{experiment.data.root} has {parts} real defective parts, {pool} of them {where} to "
+            f"be learnt from, fewer than the {numbers[-1]} asked for; ask for {pool} at most"
         )
 
 
@@ -136,10 +140,10 @@ def _group_steps(
     return steps, notes
 
 
-def _jobs(subject: Subject, step: Step, pool: int, folds: int | None, seed: int) -> list[Job]:
+def _jobs(experiment: Experiment, step: Step, pool: int, folds: int | None, seed: int) -> list[Job]:
     group = () if step.group is None else (("group", step.group),)
     if folds is None:
         fraction = ("fraction", f"{step.number}/{pool}")
-        return [subject.job(step.name, "fractions", (fraction, *group), seed)]
+        return [experiment.job(step.name, "fractions", (fraction, *group), seed)]
     taught = (("defects", "true"), ("taught", str(step.number)))
-    return subject.folds(step.name, folds, (*taught, *group), seed)
+    return experiment.folds(step.name, folds, (*taught, *group), seed)

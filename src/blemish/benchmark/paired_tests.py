@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.benchmark.store import Result, Scores
-from blemish.benchmark.trial import COUNTS, Trial
+from blemish.benchmark.seed_result import COUNTS, SeedResult
+from blemish.benchmark.store import ImageScores, Result
 from blemish.metrics.image import FPR_5, average_precision, recall_at_fpr
 from blemish.metrics.paired import (
-    Comparison,
     Metric,
+    PairedTest,
     delong,
     mean_comparison,
     paired_bootstrap,
@@ -24,7 +24,7 @@ from blemish.metrics.paired import (
 )
 from blemish.metrics.sample import Aggregation, sample_scores
 
-Open = Callable[[Result], Scores]
+ScoreReader = Callable[[Result], ImageScores]
 Floats = NDArray[np.float64]
 DRAWS = 1000  # the error of a difference is then known to 2 %
 AGGREGATIONS: dict[str, Aggregation] = {"sample.auroc": "max", "sample.auroc_mean": "mean"}
@@ -39,17 +39,23 @@ TESTED = {"image.auroc", *BOOTSTRAPPED, *AGGREGATIONS, *AT_THRESHOLD}
 
 
 def compare(
-    path: str, first: Sequence[Trial], second: Sequence[Trial], scores: Open
-) -> Comparison | None:
+    path: str, first: Sequence[SeedResult], second: Sequence[SeedResult], scores: ScoreReader
+) -> PairedTest | None:
     """Compare the figure at `path` of two detectors, each with one trial per seed.
 
     None where the scores of images cannot tell it (TESTED names what they can), where the test
     images of the trials differ, or where there are too few parts.
     """
-    if path not in TESTED or len({len(trial.folds) for trial in (*first, *second)}) != 1:
+    if (
+        path not in TESTED
+        or len({len(seed_result.folds) for seed_result in (*first, *second)}) != 1
+    ):
         return None
     folds = range(len(first[0].folds))
-    pairs = [[[trial.folds[fold] for trial in side] for side in (first, second)] for fold in folds]
+    pairs = [
+        [[seed_result.folds[fold] for seed_result in side] for side in (first, second)]
+        for fold in folds
+    ]
     opened = [[[scores(result) for result in side] for side in pair] for pair in pairs]
     for pair in opened:
         if not all(same_images(pair[0][0], other) for side in pair for other in side):
@@ -64,8 +70,8 @@ def compare(
 
 
 def _compare_scores(
-    path: str, first: Sequence[Scores], second: Sequence[Scores]
-) -> Comparison | None:
+    path: str, first: Sequence[ImageScores], second: Sequence[ImageScores]
+) -> PairedTest | None:
     """By the scores of one fold, of each seed."""
     one = first[0]
     if path in AGGREGATIONS:
@@ -78,7 +84,7 @@ def _compare_scores(
     return paired_bootstrap(BOOTSTRAPPED[path], ours, theirs, one.label, one.part, draws=DRAWS)
 
 
-def sample(scores: Scores, aggregation: Aggregation) -> tuple[Floats, NDArray[np.bool_]]:
+def sample(scores: ImageScores, aggregation: Aggregation) -> tuple[Floats, NDArray[np.bool_]]:
     """Scores and labels of the parts, in sorted order."""
     samples = sample_scores(scores.score, scores.part, scores.label, aggregation)
     return samples.scores, samples.labels
@@ -86,7 +92,7 @@ def sample(scores: Scores, aggregation: Aggregation) -> tuple[Floats, NDArray[np
 
 def _compare_decisions(
     path: str, pairs: Sequence[Sequence[Sequence[Result]]], opened: Sequence[Sequence[Any]]
-) -> Comparison | None:
+) -> PairedTest | None:
     """By the parts of all folds rejected at each run's own threshold, which the draws leave alone.
 
     `pairs` and what was `opened` of them go by fold, detector and seed.
@@ -107,7 +113,7 @@ def _compare_decisions(
     return paired_bootstrap_of_decisions(of_rate, ours, theirs, np.concatenate(labels), draws=DRAWS)
 
 
-def decisions(group: str, result: Result, scores: Scores) -> NDArray[np.bool_] | None:
+def decisions(group: str, result: Result, scores: ImageScores) -> NDArray[np.bool_] | None:
     """Which parts, in sorted order, the run rejects at the threshold of a group of its figures.
 
     None where parts that lack a view were not decided on.
@@ -120,7 +126,7 @@ def decisions(group: str, result: Result, scores: Scores) -> NDArray[np.bool_] |
     return np.asarray(values > (-math.inf if threshold is None else threshold), np.bool_)
 
 
-def same_images(one: Scores, other: Scores) -> bool:
+def same_images(one: ImageScores, other: ImageScores) -> bool:
     """Whether two runs tested the same images, of the same parts and with the same labels."""
     return (
         np.array_equal(one.image, other.image)

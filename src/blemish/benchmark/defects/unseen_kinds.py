@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from blemish.benchmark.defects.asked import Subject, kinds_of
-from blemish.benchmark.defects.change import Change, change
 from blemish.benchmark.defects.curve import RUNS
 from blemish.benchmark.defects.decisions import Decisions, decisions_of, share_interval
+from blemish.benchmark.defects.experiment import Experiment, kinds_of
+from blemish.benchmark.defects.rate_change import RateChange, rate_change
 from blemish.benchmark.execute import Outcome, execute
-from blemish.benchmark.runner import Made, Standing, run_bench
+from blemish.benchmark.runner import BenchProgress, BenchSummary, run_bench
 from blemish.benchmark.runs import Job
 from blemish.benchmark.store import Result
 from blemish.dataset.splits import open_protocol
@@ -22,7 +22,7 @@ LEAVE_OUT = "leave_one_defect_out"
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class LeaveOneKindOutPlan:
     """Jobs by draw: one for each kind that is left out, and one for each fold with all kinds."""
 
     kinds: tuple[str, ...]
@@ -40,7 +40,7 @@ class Plan:
 
 
 @dataclass(frozen=True, eq=False)
-class Unseen:
+class UnseenKind:
     """The decisions on the parts of one kind, and on good ones, by models with and without it.
 
     `seen` is None until all folds are there.
@@ -51,9 +51,9 @@ class Unseen:
     seen: Decisions | None
 
     @property
-    def change(self) -> Change | None:
+    def change(self) -> RateChange | None:
         """What seeing the kind changes in its recall, part by part."""
-        return None if self.seen is None else change(self.unseen, self.seen, "recall")
+        return None if self.seen is None else rate_change(self.unseen, self.seen, "recall")
 
     def to_json(self) -> dict[str, Any]:
         """Recall of the kind, and false rejects, unseen and seen, and the change of the recall."""
@@ -66,40 +66,40 @@ class Unseen:
         }
 
 
-def plan(subject: Subject, folds: int = 5) -> Plan:
+def plan_unseen(experiment: Experiment, folds: int = 5) -> LeaveOneKindOutPlan:
     """What to train so that every kind is once unseen, and every part tested once with all seen.
 
     Raises DatasetError for data that tell no kinds, and for fewer parts than folds.
     """
     open_protocol("k_fold", {"k": str(folds)})  # refuses a number that is none
-    kinds = sorted({kind for of_part in kinds_of(subject.data).values() for kind in of_part})
+    kinds = sorted({kind for of_part in kinds_of(experiment.data).values() for kind in of_part})
     if not kinds:
         raise DatasetError(
-            f"{subject.data.root} tells no kinds of defect, so that none can be left out; put each "
-            "kind into a folder of its own, or its name into the column 'defect'"
+            f"{experiment.data.root} tells no kinds of defect, so that none can be left out; put "
+            "each kind into a folder of its own, or its name into the column 'defect'"
         )
     without = {
         kind: [
-            [subject.job(f"without {kind}", LEAVE_OUT, (("defect", kind),), seed)]
-            for seed in subject.seeds
+            [experiment.job(f"without {kind}", LEAVE_OUT, (("defect", kind),), seed)]
+            for seed in experiment.seeds
         ]
         for kind in kinds
     }
     taught = (("defects", "true"),)
-    seen = [subject.folds("all kinds", folds, taught, seed) for seed in subject.seeds]
-    return Plan(tuple(kinds), without, seen)
+    seen = [experiment.folds("all kinds", folds, taught, seed) for seed in experiment.seeds]
+    return LeaveOneKindOutPlan(tuple(kinds), without, seen)
 
 
 def make_unseen(
-    subject: Subject,
-    asked: Plan,
+    experiment: Experiment,
+    asked: LeaveOneKindOutPlan,
     folder: Path,
     *,
     workers: int = 1,
     budget: float | None = None,
-    show: Callable[[Standing], None] | None = None,
+    show: Callable[[BenchProgress], None] | None = None,
     execute: Callable[[Job], Outcome] = execute,
-) -> tuple[list[Unseen], Made]:
+) -> tuple[list[UnseenKind], BenchSummary]:
     """Make the runs that `folder` does not hold yet, those that failed again, and read all back."""
     made = run_bench(
         asked.in_order(),
@@ -110,14 +110,16 @@ def make_unseen(
         retry=True,
         execute=execute,
     )
-    return unseen_of(subject, asked, made.results), made
+    return unseen_of(experiment, asked, made.results), made
 
 
-def unseen_of(subject: Subject, asked: Plan, results: Sequence[Result]) -> list[Unseen]:
+def unseen_of(
+    experiment: Experiment, asked: LeaveOneKindOutPlan, results: Sequence[Result]
+) -> list[UnseenKind]:
     """The kinds whose runs are all there, the lowest recall of an unseen one first."""
     done = {result.key: result for result in results if result.status == "done"}
-    kinds = kinds_of(subject.data)
-    good = set(subject.data.good().parts) - set(kinds)
+    kinds = kinds_of(experiment.data)
+    good = set(experiment.data.good().parts) - set(kinds)
     seen = _whole(asked.seen, done)
     found = []
     for kind in asked.kinds:
@@ -125,7 +127,7 @@ def unseen_of(subject: Subject, asked: Plan, results: Sequence[Result]) -> list[
         if unseen is not None:
             of_kind = good | {part for part, shown in kinds.items() if kind in shown}
             both = None if seen is None else seen.of(sorted(of_kind))
-            found.append(Unseen(kind, unseen.of(sorted(of_kind)), both))
+            found.append(UnseenKind(kind, unseen.of(sorted(of_kind)), both))
     return sorted(found, key=lambda one: (one.unseen.recall() or 0.0, one.kind))
 
 

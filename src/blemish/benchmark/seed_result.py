@@ -24,7 +24,7 @@ Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class SeedResult:
     """The results of one seed, by fold; one result where the split has no folds."""
 
     folds: tuple[Result, ...]
