@@ -67,11 +67,11 @@ def execute(job: Job) -> Outcome:
     if run.detector == "disk full":
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if run.detector == "waits":
-        Path(job.place.path, f"began {os.getpid()}").touch()
-        while not Path(job.place.path, "go").exists():
+        Path(job.location.path, f"began {os.getpid()}").touch()
+        while not Path(job.location.path, "go").exists():
             time.sleep(0.05)
-    if run.detector == "fails" and not Path(job.place.path, "mended").exists():
+    if run.detector == "fails" and not Path(job.location.path, "mended").exists():
         return Outcome("it was to fail", None, None, None, this_machine())
-    with Path(job.place.path, "log").open("a", encoding="utf-8") as log:
+    with Path(job.location.path, "log").open("a", encoding="utf-8") as log:
         log.write(f"{run.detector} {run.category} {run.seed} {os.getpid()}\n")
     return outcome(run.seed)

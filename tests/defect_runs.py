@@ -47,7 +47,7 @@ def execute(job: Job) -> Outcome:
     Of a kind that no part of training shows nothing is found.
     """
     run = job.run
-    data = open_category(job.place, run.category)[0]
+    data = open_category(job.location, run.category)[0]
     sides = divide(data, str(run.split), run.seed, dict(run.split_settings)).data
     taught = sides.split("train").real()
     kinds = set(taught.table["defect"].drop_nulls())

@@ -9,7 +9,11 @@ import pytest
 from bench_results import OTHER_CODE, leave, planted
 from running import Cli
 
-from blemish.benchmark.reference_comparison import ReferenceComparison, against, columns_named
+from blemish.benchmark.reference_comparison import (
+    ReferenceComparison,
+    columns_named,
+    compare_with_references,
+)
 from blemish.benchmark.selection import Selection, select
 from blemish.benchmark.store import read_results
 from blemish.benchmark.table_spec import ColumnSpec, RowBlock, TableSpec
@@ -27,7 +31,9 @@ def compared(
     folder: Path, *references: str, path: str = "image.auroc"
 ) -> list[ReferenceComparison]:
     selection = selected(folder)
-    return list(against(selection, columns_named(selection, references), path, draws=200))
+    return list(
+        compare_with_references(selection, columns_named(selection, references), path, draws=200)
+    )
 
 
 def test_the_better_reference_is_the_one_of_that_data_set(tmp_path: Path) -> None:

@@ -20,7 +20,11 @@ from blemish.benchmark.protocol import (
     SplitChoice,
     pairs,
 )
-from blemish.benchmark.reference_comparison import ReferenceComparison, against, columns_named
+from blemish.benchmark.reference_comparison import (
+    ReferenceComparison,
+    columns_named,
+    compare_with_references,
+)
 from blemish.benchmark.result_table import TableCell
 from blemish.benchmark.runs import expand
 from blemish.benchmark.seed_result import SeedResult
@@ -211,7 +215,7 @@ def test_counts_have_no_digits_after_the_point(three_folds: Path) -> None:
 def test_more_defects_are_above_a_detector_without_any(three_folds: Path, path: str) -> None:
     results = [_with_recall(result) for result in results_below(three_folds)]
     selection = select(results, table_spec_of(SMALL))
-    found = against(selection, columns_named(selection, ["padim"]), path, draws=300)
+    found = compare_with_references(selection, columns_named(selection, ["padim"]), path, draws=300)
     by_split: dict[str, ReferenceComparison] = {one.variant: one for one in found}
     many = by_split["5 taught"]
     assert many.verdict == "separably above"

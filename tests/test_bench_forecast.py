@@ -49,7 +49,7 @@ def test_a_run_costs_by_its_images_and_pixels() -> None:
 def test_measured_rates_are_stretched_to_this_machine(plates: Path) -> None:
     asked = jobs(plates, "padim")
     run = asked[0].run
-    train, test = module._images(asked[0].place, run.category, run.split, run.split_settings)
+    train, test = module._images(asked[0].location, run.category, run.split, run.split_settings)
     assert (train, test) == (20, 12)
     told = forecast(asked, [])
     assert told.seconds == pytest.approx(2 * 2 * RATE.seconds(train, test, 256))

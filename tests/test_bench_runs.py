@@ -50,7 +50,7 @@ def test_the_matrix_and_what_is_missing(tmp_path: Path) -> None:
         MissingItem("detector", "DeSTSeg", f"not available in blemish {blemish.__version__}"),
         MissingItem("category", "bolt", f"not in {tmp_path / 'parts'}"),
     )
-    assert {job.place.path for job in matrix.jobs} == {str(tmp_path / "parts")}
+    assert {job.location.path for job in matrix.jobs} == {str(tmp_path / "parts")}
 
 
 def test_a_data_set_that_is_missing_does_not_stop_the_others(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_good_images_from_another_folder(tmp_path: Path) -> None:
     data = (DataSource("nut", ("parts/nut",)),)
     raw = (SplitChoice("raw", train_folders=("raw/{data}",)),)
     [found] = expand(protocol(data=data, splits=raw), tmp_path, seeds=1).jobs
-    rows = open_location(found.place).table.select("image", "category", "split", "label", "part")
+    rows = open_location(found.location).table.select("image", "category", "split", "label", "part")
     assert rows.rows() == [
         *(
             (f"raw/nut/{n}.png", "nut", "train", "good", f"raw/nut/{n}.png")

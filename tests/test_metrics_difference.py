@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from blemish.errors import DatasetError
 from blemish.metrics.decision import confusion
 from blemish.metrics.difference import PairedScores, aurocs, mccs, paired_difference, recalls_at_fpr
-from blemish.metrics.image import auroc, recall_at_fpr, redrawn
+from blemish.metrics.image import auroc, recall_at_fpr, resampled_counts
 
 Floats = npt.NDArray[np.float64]
 
@@ -28,7 +28,7 @@ PARTS = [f"part {n // 3}" for n in range(60)]
 
 
 def by_hand(pairs: list[PairedScores], draws: int) -> list[float]:
-    """The differences of the draws, image by image, as `redrawn` deals out the parts."""
+    """The differences of the draws, image by image, as `resampled_counts` deals out the parts."""
     names = sorted({part for pair in pairs for part in np.asarray(pair.parts).tolist()})
     bad = {
         part
@@ -39,7 +39,7 @@ def by_hand(pairs: list[PairedScores], draws: int) -> list[float]:
         if label
     }
     found = []
-    for times in redrawn(
+    for times in resampled_counts(
         np.arange(len(names)), np.array([n in bad for n in names]), draws=draws, seed=0
     ):
         of_seeds = []

@@ -14,7 +14,7 @@ from blemish.calibration.views import Scale, ViewScales
 from blemish.errors import CalibrationError, DatasetError, ImageError
 from blemish.metrics.image import auroc
 from blemish.metrics.sample import (
-    Alone,
+    SoleRejections,
     ViewRanking,
     rejected_alone,
     sample_scores,
@@ -177,12 +177,12 @@ def test_what_one_view_alone_rejects() -> None:
     ]
     parts, views, scores, labels = zip(*rows, strict=True)
     assert rejected_alone(scores, labels, parts, views, 1.0) == {
-        "": Alone(1, 0),
-        "side": Alone(1, 1),
-        "top": Alone(2, 0),  # the part is defective, though its top is not
+        "": SoleRejections(1, 0),
+        "side": SoleRejections(1, 1),
+        "top": SoleRejections(2, 0),  # the part is defective, though its top is not
     }
     assert rejected_alone(scores, labels, parts, views, 99.0) == {
-        view: Alone(0, 0) for view in ("", "side", "top")
+        view: SoleRejections(0, 0) for view in ("", "side", "top")
     }
     assert rejected_alone([], [], [], [], 1.0) == {}
 

@@ -67,7 +67,7 @@ def run_on_cluster(
     proceed: Callable[[], bool] = lambda: True,
     started: Callable[[Job], None] = lambda job: None,
 ) -> Iterator[tuple[Job, Answer | WorkerDeath]]:
-    """Each job and what `execute`, a function of a module, made of it, as they come.
+    """Yield each job and what `execute`, a function of a module, returned, as they finish.
 
     A job whose worker ends is given to another. Workers may come and go. Raises BlemishError when
     the scheduler goes away, and when every worker lacks the data or has other code.
@@ -81,7 +81,7 @@ def run_on_cluster(
 
 
 class _ClusterPool:
-    """The workers that there are, and what each is at."""
+    """The workers of a cluster, and the job of each."""
 
     def __init__(
         self, client: Client, cluster: Cluster, queue: JobQueue[Job], execute: Callable[[Job], Any]
@@ -120,7 +120,7 @@ class _ClusterPool:
         return True
 
     def collect(self) -> Iterator[tuple[Job, Any]]:
-        """What has been made by now, after a short wait."""
+        """The jobs that have finished, after a short wait."""
         from distributed import wait
 
         if not self.at_work:
@@ -142,7 +142,7 @@ class _ClusterPool:
                 yield job, answer
 
     def dismiss(self) -> None:
-        """Take back what is under way."""
+        """Cancel the running jobs."""
         with contextlib.suppress(Exception):  # the scheduler may be gone
             self.client.cancel(list(self.at_work), force=True)
 
@@ -159,7 +159,7 @@ class _ClusterPool:
         self.last[worker] = group
 
     def _take_from(self, workers: set[str]) -> None:
-        """Take back the jobs of workers that are no more."""
+        """Cancel the jobs of workers that are gone."""
         for future, (_, worker, _) in list(self.at_work.items()):
             if worker not in workers and not future.done():
                 future.cancel(force=True)

@@ -1,4 +1,4 @@
-"""Of which code the results in a table are: the installed one where there are any of it."""
+"""Chooses the code version whose results a table shows: the installed one, else the newest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs will take before they are made: from runs like them, or else from measured rates.
+"""Estimates how long runs will take: from runs like them, or else from measured rates.
 
 `rates.json` holds seconds per image of each detector on one machine, and what the bare backbone
 took there; `benchmarks/scaling.py` measures them. On another machine they are stretched by the time
@@ -60,7 +60,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class MeasuredRates:
-    """Rates by detector, in words the machine they are of, and its time for the bare backbone."""
+    """Rates by detector, the machine they were measured on, and its time for the backbone."""
 
     machine: str
     backbone_seconds: float
@@ -81,7 +81,7 @@ class Forecast:
 
 
 def forecast(jobs: Sequence[Job], results: Iterable[Result]) -> Forecast:
-    """What these runs will take, from results of runs alike, or from the measured rates."""
+    """How long these runs will take, from results of similar runs or from measured rates."""
     kinds: Counter[CostGroups] = Counter(cost_groups(job.run) for job in jobs)
     if not jobs:
         return Forecast(0.0, "every run is made")

@@ -37,7 +37,7 @@ _COLUMNS = ("image", "label", "defect", "why", "score", "rejected", "truth", "fo
 
 @dataclass(frozen=True)
 class ImageChoice:
-    """An image to keep, by its place in the evaluation, and why."""
+    """An image whose map is kept, by its index in the evaluation, and why."""
 
     index: int
     why: Why

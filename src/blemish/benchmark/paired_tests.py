@@ -1,4 +1,4 @@
-"""Paired tests of two detectors on one test set, from the scores that their runs kept."""
+"""Paired tests of two detectors on one test set, from the image scores that their runs kept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from blemish.benchmark.seed_result import COUNTS, SeedResult
 from blemish.benchmark.store import ImageScores, Result
 from blemish.metrics.image import FPR_5, average_precision, recall_at_fpr
 from blemish.metrics.paired import (
-    Metric,
+    MetricFunction,
     PairedTest,
     delong,
     mean_comparison,
@@ -31,20 +31,20 @@ AGGREGATIONS: dict[str, Aggregation] = {"sample.auroc": "max", "sample.auroc_mea
 RATES = ("mcc", "recall", "precision", "fpr", "f1")
 AT_THRESHOLD = {f"{group}.{rate}" for group in ("decision", "oracle_f1") for rate in RATES}
 RECALL_AT_FPR = "image.recall_at_fpr_5"
-BOOTSTRAPPED: dict[str, Metric] = {
+BOOTSTRAPPED: dict[str, MetricFunction] = {
     "image.average_precision": average_precision,
     RECALL_AT_FPR: partial(recall_at_fpr, fpr=FPR_5),
 }
 TESTED = {"image.auroc", *BOOTSTRAPPED, *AGGREGATIONS, *AT_THRESHOLD}
 
 
-def compare(
+def paired_test(
     path: str, first: Sequence[SeedResult], second: Sequence[SeedResult], scores: ScoreReader
 ) -> PairedTest | None:
-    """Compare the figure at `path` of two detectors, each with one trial per seed.
+    """Test the difference of the figure at `path` of two detectors, one result per seed each.
 
-    None where the scores of images cannot tell it (TESTED names what they can), where the test
-    images of the trials differ, or where there are too few parts.
+    None where image scores do not determine the figure (TESTED lists those that they do), where the
+    test images differ, or where there are too few parts.
     """
     if (
         path not in TESTED
@@ -61,18 +61,18 @@ def compare(
         if not all(same_images(pair[0][0], other) for side in pair for other in side):
             return None
     if path in AT_THRESHOLD:
-        return _compare_decisions(path, pairs, opened)
-    found = [_compare_scores(path, *pair) for pair in opened]
+        return _test_decisions(path, pairs, opened)
+    found = [_test_scores(path, *pair) for pair in opened]
     known = [one for one in found if one is not None]
     if len(known) < len(found):
         return None
     return known[0] if len(known) == 1 else mean_comparison(known)
 
 
-def _compare_scores(
+def _test_scores(
     path: str, first: Sequence[ImageScores], second: Sequence[ImageScores]
 ) -> PairedTest | None:
-    """By the scores of one fold, of each seed."""
+    """From the scores of one fold, for each seed."""
     one = first[0]
     if path in AGGREGATIONS:
         by_part = [[sample(s, AGGREGATIONS[path]) for s in side] for side in (first, second)]
@@ -90,12 +90,12 @@ def sample(scores: ImageScores, aggregation: Aggregation) -> tuple[Floats, NDArr
     return samples.scores, samples.labels
 
 
-def _compare_decisions(
+def _test_decisions(
     path: str, pairs: Sequence[Sequence[Sequence[Result]]], opened: Sequence[Sequence[Any]]
 ) -> PairedTest | None:
-    """By the parts of all folds rejected at each run's own threshold, which the draws leave alone.
+    """From the parts of all folds rejected at each run's threshold, fixed while resampling.
 
-    `pairs` and what was `opened` of them go by fold, detector and seed.
+    `pairs` and `opened` (their scores) are nested by fold, detector and seed.
     """
     group, _, rate = path.partition(".")
     sides: list[list[NDArray[np.bool_]]] = [[], []]
@@ -114,9 +114,9 @@ def _compare_decisions(
 
 
 def decisions(group: str, result: Result, scores: ImageScores) -> NDArray[np.bool_] | None:
-    """Which parts, in sorted order, the run rejects at the threshold of a group of its figures.
+    """Which parts, in sorted order, the run rejects at the threshold of a group of figures.
 
-    None where parts that lack a view were not decided on.
+    None where parts that lack a view got no decision.
     """
     figures = (result.figures or {}).get(group) or {}
     values, _ = sample(scores, "max")

@@ -68,7 +68,7 @@ class SplitChoice:
 
 @dataclass(frozen=True)
 class DetectorConfig:
-    """A detector as it takes part; `label` is its name in the table.
+    """A detector with its settings in a protocol; `label` is its name in the table.
 
     `size` None is the detector's usual one, `tile` None that of the data, 0 whole pictures; `crop`
     is the centre that a paper cuts out, in pixels.
@@ -281,7 +281,7 @@ def _entry(kind: type[Entry], table: Any, place: str) -> Entry:
 
 
 def _name(one: DetectorConfig) -> str:
-    """What a contestant without a label is called: one with a budget is not the one without."""
+    """The label of a detector that has none: its name, and its budget if it has one."""
     return one.name if one.budget is None else f"{one.name}, {in_words(one.budget)}"
 
 

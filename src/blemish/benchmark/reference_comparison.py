@@ -1,4 +1,4 @@
-"""Every detector against the better of some references, on each data set."""
+"""Each detector compared with the better of some reference detectors, on each data set."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from blemish.benchmark.table_spec import RowBlock
 from blemish.dataset.label_words import name_some
 from blemish.errors import BlemishError
 from blemish.metrics.difference import (
-    Figure,
     PairedDifference,
     PairedScores,
+    ResampledFigure,
     aurocs,
     mccs,
     paired_difference,
@@ -34,7 +34,7 @@ from blemish.metrics.difference import (
 from blemish.metrics.image import FPR_5
 
 DECIDED = ("decision.mcc", "oracle_f1.mcc")
-COMPARED: dict[str, Figure] = {
+COMPARED: dict[str, ResampledFigure] = {
     "image.auroc": aurocs,
     RECALL_AT_FPR: recalls_at_fpr(FPR_5),
     **dict.fromkeys(AGGREGATIONS, aurocs),
@@ -44,9 +44,9 @@ COMPARED: dict[str, Figure] = {
 
 @dataclass(frozen=True)
 class ReferenceComparison:
-    """A detector's figure less that of the better reference, over the `seeds` that all have.
+    """A detector's figure less the better reference's, over the `seeds` that all have.
 
-    `absent` are references without a result here; `missing` says why there is no difference.
+    `absent` are references without a result; `missing` says why there is no difference.
     """
 
     data: str
@@ -87,13 +87,13 @@ def columns_named(selection: Selection, names: Sequence[str]) -> list[DetectorCo
     return list(dict.fromkeys(found))
 
 
-def against(
+def compare_with_references(
     selection: Selection, references: Sequence[DetectorColumn], path: str, *, draws: int = 2000
 ) -> Iterator[ReferenceComparison]:
-    """Each detector that is no reference, on each data set and category.
+    """Compare each detector that is no reference, on each data set and category.
 
-    The better reference is the one with the higher mean on that very test. Raises BlemishError for
-    a figure that the scores of images cannot tell.
+    The better reference has the higher mean on the same test set. Raises BlemishError for a figure
+    that image scores do not determine.
     """
     if path not in COMPARED:
         raise BlemishError(f"{path} cannot be compared by parts; these can: {', '.join(COMPARED)}")
@@ -153,9 +153,9 @@ def _mean(runs: BySeed, seeds: Sequence[int], path: str) -> float | None:
 def _pairs(
     first: BySeed, second: BySeed, seeds: Sequence[int], path: str
 ) -> list[PairedScores] | None:
-    """The scores of each seed and fold; None where the two saw other test images.
+    """Paired scores of each seed and fold; None where the test images differ.
 
-    Of decisions, all folds of a seed are one pair: their counts are summed.
+    For decisions, all folds of a seed are one pair: their counts are summed.
     """
     pairs: list[PairedScores] = []
     for seed in seeds:
@@ -180,7 +180,7 @@ def _of_folds(first: SeedResult, second: SeedResult, path: str) -> list[PairedSc
 
 
 def _joined(pairs: Sequence[PairedScores]) -> PairedScores:
-    """Pairs that share no part as one."""
+    """Several pairs without common parts as one pair."""
     columns = zip(*((p.first, p.second, p.labels, p.parts) for p in pairs), strict=True)
     return PairedScores(
         *(np.concatenate([np.asarray(one) for one in column]) for column in columns)

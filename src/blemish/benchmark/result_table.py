@@ -1,4 +1,4 @@
-"""A table of the bench as a value; the formats only write it down."""
+"""The result table of a bench: cells, rows, costs. `formats` writes it as text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIGNIFICANT = 0.05
 
 
 def decimals(metric: Metric) -> int:
-    """How many digits of a figure stand after the point."""
+    """The number of decimals of a figure."""
     return 0 if metric.count else 1 if metric.percent else 3
 
 
@@ -39,7 +39,7 @@ class TableCell:
 
     @property
     def separable(self) -> bool | None:
-        """Whether this is told apart from the best; None for the best, and where no test is."""
+        """Whether the paired test tells this apart from the best; None without a test."""
         return None if self.p is None else self.p < SIGNIFICANT
 
     @property
@@ -52,7 +52,7 @@ class TableCell:
 
 @dataclass(frozen=True)
 class MethodsSummary:
-    """Mean and population deviation over the `n` methods of a row, and the published ones."""
+    """Mean and population standard deviation over the `n` methods of a row; the published ones."""
 
     mean: float | None
     std: float | None
@@ -78,10 +78,10 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Cost:
-    """What the runs of a detector cost on one machine: means per run, the peak, the median.
+    """Cost of a detector's runs on one machine: mean times, peak memory, median latency.
 
-    Of one data set, `data`, they are all means over seeds, `spreads` holds their standard
-    deviations by name (None for one seed), and `steps` those done and planned in a fit.
+    For one data set, `data`, all are means over seeds, `spreads` holds their standard deviations
+    by name (None for one seed), and `steps` the steps done and planned in a fit.
     `train_seconds` is the whole of `train`: features, fit, held-out scores, the model's file.
     """
 
@@ -99,7 +99,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class ResultTable:
-    """Rows by metric, a column per detector, the costs, and what a reader must know."""
+    """Rows by metric, a column per detector, the costs, and notes."""
 
     title: str
     source: str

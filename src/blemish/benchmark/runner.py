@@ -1,4 +1,4 @@
-"""Make the runs that are not made yet; the folder of results is all that is remembered."""
+"""Makes the runs that have no result yet; the folder of results is the only state."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ CostGroups = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True)
 class BenchProgress:
-    """How far a bench has come: runs made, failed and to make in this call, and those under way.
+    """Progress of a bench: runs done, failed and in all in this call, and those running.
 
-    `seconds_left` is None as long as no run tells; `last` is the one that has just ended.
+    `seconds_left` is None until a run tells it; `last` is the run that has just ended.
     """
 
     done: int
@@ -42,7 +42,7 @@ class BenchProgress:
 
 @dataclass(frozen=True)
 class BenchSummary:
-    """What a call of the bench came to.
+    """The summary of one call of the bench.
 
     `results` are those of the runs asked for, in their order, old and new. `runs` were made in this
     call, `earlier` before, and `left` are still to make; `seconds` is the wall time.
@@ -61,7 +61,7 @@ class BenchSummary:
 
 
 class RunTimes:
-    """Seconds that runs take, from runs that were made."""
+    """Estimates the seconds of a run from the mean of finished runs like it."""
 
     def __init__(self, results: Iterable[Result]) -> None:
         self._sums: dict[tuple[str, ...], tuple[float, int]] = {}
@@ -69,7 +69,7 @@ class RunTimes:
             self.add(result)
 
     def add(self, result: Result) -> None:
-        """Learn from a result; one that failed tells nothing."""
+        """Add the time of a finished run; a failed one is ignored."""
         if (seconds := result.seconds) is None:
             return
         for like in cost_groups(result.run):
@@ -77,9 +77,9 @@ class RunTimes:
             self._sums[like] = total + seconds, number + 1
 
     def total(self, kinds: Counter[CostGroups]) -> float | None:
-        """The seconds of so many runs of each kind, one after the other; None if one is unknown.
+        """Seconds of so many runs of each kind, one after the other; None where one is unknown.
 
-        A run takes the mean of those that are most like it.
+        A run takes the mean of the finished runs that are most like it.
         """
         seconds = 0.0
         for kind, number in kinds.items():
@@ -92,9 +92,9 @@ class RunTimes:
 
 
 def cost_groups(run: Run) -> CostGroups:
-    """What a run has in common with others that cost as much, the most first.
+    """Groups of runs with about the same cost, the most alike first.
 
-    The first three name the detector and its budget: no run of another tells more than a guess.
+    The first three name the detector and its budget; the last one holds every run.
     """
     detector, data = f"{run.detector} {run.budget}", f"data {run.data}"
     return (detector, data, run.category), (detector, data), (detector,), ()
@@ -182,7 +182,7 @@ def other_code_notes(results: Sequence[Result]) -> list[str]:
 
 
 class _Bench:
-    """The standing of one call, and the results that it writes."""
+    """The progress of one call, and the results that it writes."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""From a protocol and a root to the runs that are to be made, and what is missing for others."""
+"""Expands a protocol into its runs on the data below a root, and lists what is missing."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def expand(
     """
     if not root.is_dir():
         raise DatasetError(f"{root} is no folder; name the one that holds the data sets")
-    contestants, missing = _contestants(protocol, detectors)
+    configs, missing = _configs(protocol, detectors)
     numbers = range(protocol.seeds if seeds is None else seeds)
     asked = None if categories is None else set(categories)
     jobs: list[Job] = []
@@ -132,7 +132,7 @@ def expand(
         known |= names
         if asked is not None and data.categories and not asked & names:
             continue
-        found, lacking = _on_data(protocol, data, root, contestants, numbers, asked)
+        found, lacking = _on_data(protocol, data, root, configs, numbers, asked)
         known |= {job.run.category for job in found}
         # A run that several splits share is one. By category, so that the features of one serve
         # all of its runs before they give way.
@@ -150,7 +150,7 @@ def _on_data(
     protocol: Protocol,
     data: DataSource,
     root: Path,
-    contestants: Sequence[DetectorConfig],
+    configs: Sequence[DetectorConfig],
     seeds: Sequence[int],
     asked: set[str] | None,
 ) -> tuple[list[Job], list[MissingItem]]:
@@ -172,7 +172,7 @@ def _on_data(
                 missing.append(MissingItem("category", category, f"not in {location.path}"))
                 continue
             fingerprint = open_category(location, category)[1]
-            for detector in contestants:
+            for detector in configs:
                 if detector.splits and split.name not in detector.splits:
                     continue
                 for run in _runs(protocol, data, split, category, detector, fingerprint):
@@ -223,7 +223,7 @@ def _defect_free(run: Run) -> Run:
     return dataclasses.replace(run, variant="", split_settings=pairs(settings))
 
 
-def _contestants(
+def _configs(
     protocol: Protocol, asked: Collection[str] | None
 ) -> tuple[list[DetectorConfig], list[MissingItem]]:
     """The detectors that take part, and those that there is no file for.

@@ -1,8 +1,8 @@
-"""What one seed of a cell came to: one run, or a run for each fold of which every part is tested.
+"""The result of one seed: one run, or one run per fold of a cross-validation.
 
-The folds share no part, and their models no scale of scores. So counts of decisions are summed,
-each fold's at its own threshold, and the rates follow from the sums; any other figure is the mean
-over the folds, and its interval takes their errors as independent.
+Folds share no part, and their models share no scale of scores. So counts of decisions are summed,
+each fold at its own threshold, and rates are computed from the sums. Any other figure is the mean
+over folds; its interval treats their errors as independent.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class SeedResult:
 
     @cached_property
     def figures(self) -> Mapping[str, Any]:
-        """The figures by group, of all folds."""
+        """The figures of all folds together, by group."""
         every = [result.figures or {} for result in self.folds]
         if len(every) == 1:
             return every[0]
@@ -44,14 +44,14 @@ class SeedResult:
         return {group: _over_folds(group, [f.get(group) for f in every]) for group in groups}
 
     def interval(self, path: str) -> Interval | None:
-        """The 95 % interval that stands beside the figure at a dotted path, if one does."""
+        """The 95 % interval of the figure at a dotted path; None without one."""
         group, _, name = path.partition(".")
         written = (self.figures.get(group) or {}).get(f"{name}_interval")
         return None if written is None else (float(written[0]), float(written[1]))
 
 
 def mean_interval(values: Sequence[float], intervals: Sequence[Interval | None]) -> Interval | None:
-    """That of the mean of values whose errors are independent, and so add as squares.
+    """The interval of the mean of values with independent errors, whose squares add.
 
     None where one of them has no interval.
     """

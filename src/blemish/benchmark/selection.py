@@ -1,4 +1,4 @@
-"""Which results stand in a table: of one code version, one per data, category, detector, seed."""
+"""Selects the results of a table: one code version; one per data, category, detector, seed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BySeed = dict[int, SeedResult]
 
 @dataclass(frozen=True)
 class DetectorColumn:
-    """A detector as it was set and fed; a table has one column for each."""
+    """A column of the table: a detector with its settings and its input size."""
 
     detector: str
     preset: str | None = None
@@ -34,7 +34,7 @@ class DetectorColumn:
 
 @dataclass(frozen=True)
 class RowKey:
-    """What the results of one row have in common."""
+    """What the results of one row have in common: data, split and category."""
 
     data: str
     variant: str
@@ -48,10 +48,10 @@ CellKey = tuple[RowKey, DetectorColumn]
 
 @dataclass(frozen=True)
 class Selection:
-    """The results of a table by place and column, why runs failed, and what was left out.
+    """The results of a table by row and column, why runs failed, and what was left out.
 
     `incomplete` says of which folds a cell still lacks runs. `labels` are the names of the columns,
-    in their order; `spec_labels` are the labels of the outline, which two columns may share.
+    in their order; `spec_labels` are those of the table spec, which two columns may share.
     `other_code` names the code of the results where it is not the one that is installed.
     """
 
@@ -70,13 +70,13 @@ class Selection:
         return self.found.get((row_key(block, category), column), {})
 
     def missing(self, block: RowBlock, category: str, column: DetectorColumn) -> str:
-        """What is to be said of a cell without results: "failed", "2 of 5 folds", "no result"."""
+        """Why a cell has no results: "failed", "2 of 5 folds", "no result"."""
         cell = row_key(block, category), column
         return "failed" if cell in self.failed else self.incomplete.get(cell, "no result")
 
 
 def row_key(block: RowBlock, category: str) -> RowKey:
-    """The place of a block's category."""
+    """The row key of a block's category."""
     return RowKey(block.data, block.variant, block.split, block.split_settings, category)
 
 
@@ -137,13 +137,13 @@ def select(results: Sequence[Result], spec: TableSpec, code: str | None = None) 
 
 @dataclass(frozen=True, eq=False)
 class _Runs:
-    """The runs that were made, and why others failed, by where they lie."""
+    """The finished runs, and why others failed, by cell."""
 
     done: Mapping[CellKey, Mapping[int, Result]]
     failed: Mapping[CellKey, str]
 
     def of(self, block: RowBlock, category: str, column: DetectorColumn) -> tuple[BySeed, str, str]:
-        """The whole trials of a cell, why one of its runs failed, and how many folds there are."""
+        """A cell's results with all folds, why one of its runs failed, how many folds there are."""
         for keys in _row_keys(block, category):
             folds = [self.done.get((key, column), {}) for key in keys]
             reasons = [self.failed[p, column] for p in keys if (p, column) in self.failed]
@@ -162,7 +162,7 @@ class _Runs:
 
 
 def _row_keys(block: RowBlock, category: str) -> Iterator[list[RowKey]]:
-    """Where the runs of a cell lie, one place for each fold: its own, and those that are shared."""
+    """The row keys of a cell, one per fold: its own, then those shared between splits."""
     own = row_key(block, category)
     folds = settings_by_fold(dict(block.split_settings), block.folds)
     yield [replace(own, split_settings=pairs(settings)) for settings in folds]
@@ -173,7 +173,7 @@ def _row_keys(block: RowBlock, category: str) -> Iterator[list[RowKey]]:
 
 
 def _blocks(keys: Collection[RowKey], spec: TableSpec) -> tuple[RowBlock, ...]:
-    """The outline's blocks, then those of results that the outline does not name."""
+    """The blocks of the spec, then those of results that the spec does not name."""
     known = {key for block in spec.blocks for keys in _row_keys(block, "") for key in keys}
     others = {RowKey(p.data, p.variant, p.split, p.split_settings, "") for p in keys} - known
     found = (
@@ -193,9 +193,9 @@ def _categories(block: RowBlock, keys: Collection[RowKey]) -> list[str]:
 def _labelled(
     columns: set[DetectorColumn], spec: TableSpec
 ) -> tuple[dict[DetectorColumn, str], dict[DetectorColumn, str]]:
-    """The columns in the outline's order, then by name; more is said where a label occurs twice.
+    """The columns in the spec's order, then by name, with settings where a label occurs twice.
 
-    An entrant without results has a column where figures of it were published.
+    A column of the spec without results is kept where figures of it were published.
     """
     spec_labels = {column: _spec_label(column, spec) for column in columns}
     published = {entry.label for entry in spec.published}

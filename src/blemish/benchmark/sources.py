@@ -1,4 +1,4 @@
-"""Where the data sets of a protocol lie below a root, by names that are matched loosely."""
+"""Finds the data sets of a protocol below a root; folder names are matched loosely."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DataLocation:
 
 
 def find_location(data: DataSource, split: SplitChoice, root: Path) -> DataLocation:
-    """The place of a data set below `root`, or in its package; DatasetError when it is not there.
+    """The location of a data set below `root` or in its package; DatasetError when absent.
 
     Case, blanks, hyphens and underscores make no difference.
     """
@@ -52,7 +52,7 @@ def find_location(data: DataSource, split: SplitChoice, root: Path) -> DataLocat
 
 @functools.lru_cache(maxsize=8)
 def open_location(location: DataLocation) -> Dataset:
-    """The data set at a place, read once per process."""
+    """The data set at a location, read once per process."""
     data = open_dataset(
         location.path,
         layout=location.layout,

@@ -1,4 +1,4 @@
-"""Results as files: KEY.json says what a run came to, KEY.npz holds the scores of its images."""
+"""Results as files: KEY.json holds the figures of a run, KEY.npz the scores of its images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True, eq=False)
 class ImageScores:
-    """Of the test images, in the data set's order.
+    """The scores of the test images, in the data set's order.
 
     `image`, `part` and `view` are names; `label` is True for defective; `score` float64;
     `localised` int8: 1 where the map's peak lies on the mask, 0 where not, -1 without a mask.
@@ -47,7 +47,7 @@ class ImageScores:
 
 @dataclass(frozen=True)
 class CarryOver:
-    """That a result was carried over to other code, a run of which agreed with one like it.
+    """The record that a result was carried over to other code, after a run with it agreed.
 
     `agreed_with` is the key of that run, `on` the date in ISO format.
     """
@@ -60,7 +60,7 @@ class CarryOver:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run came to; a failed one has a `reason` and no figures.
+    """The result of a run; a failed one has a `reason` and no figures.
 
     `finished` is the time in ISO format; `folder` is where its files lie; `fit` are the numbers
     that the detector tells of its fit, such as `steps` and `steps_planned`; `carried` says of which

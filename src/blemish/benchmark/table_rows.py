@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from blemish.benchmark.paired_tests import ScoreReader, compare
+from blemish.benchmark.paired_tests import ScoreReader, paired_test
 from blemish.benchmark.protocol import Metric
 from blemish.benchmark.result_table import MethodsSummary, TableCell, TableRow, decimals
 from blemish.benchmark.seed_result import SeedResult, mean_interval
@@ -23,64 +23,72 @@ PAPER, HONEST = "paper", "honest"
 
 @dataclass(frozen=True)
 class RowMetric:
-    """A metric that becomes a row of each category; `protocol` says whose threshold it is at."""
+    """The metric of a row; `protocol` says which threshold it is at: PAPER, HONEST or ""."""
 
     metric: Metric
     protocol: str
 
 
 def block_rows(block: RowBlock, selection: Selection, spec: TableSpec) -> list[TableRow]:
-    """The rows of a block, category by category, then the means; none of a metric nobody has."""
-    kept = _Kept()
+    """The rows of a block by category, then the means; none for a metric without any figure."""
+    cache = _ScoreCache()
     rows = [
         row
-        for line in _lines(spec.metrics)
-        for row in _line_rows(line, block, selection, spec, kept.open)
+        for row_metric in _row_metrics(spec.metrics)
+        for row in _metric_rows(row_metric, block, selection, spec, cache.open)
     ]
     order: list[str | None] = [*selection.categories[block], *block.categories, None]
     return sorted(rows, key=lambda row: order.index(row.category))
 
 
-def _line_rows(
-    line: RowMetric, block: RowBlock, selection: Selection, spec: TableSpec, scores: ScoreReader
+def _metric_rows(
+    row_metric: RowMetric,
+    block: RowBlock,
+    selection: Selection,
+    spec: TableSpec,
+    scores: ScoreReader,
 ) -> Iterator[TableRow]:
     names = selection.categories[block]
     needed = list(dict.fromkeys([*block.categories, *names]))
     alone = len(needed) == 1
     if alone:  # it is no mean, even where nothing was made of it
         names = needed
-    by_category = {name: _cells(line, block, name, selection) for name in names}
+    by_category = {name: _cells(row_metric, block, name, selection) for name in names}
     mean = (
-        by_category[names[0]] if alone else _mean_cells(line, block, needed, by_category, selection)
+        by_category[names[0]]
+        if alone
+        else _mean_cells(row_metric, block, needed, by_category, selection)
     )
-    figures = _published(line, block, spec)
+    figures = _published(row_metric, block, spec)
     mean = _with_published(mean, figures, selection)
     if not any(_known(cells) for cells in [*by_category.values(), mean]):
         return
-    first = _best(mean, line.metric)
+    first = _best(mean, row_metric.metric)
     tests = {
-        name: _tests(line, block, name, cells, first, selection, scores)
+        name: _tests(row_metric, block, name, cells, first, selection, scores)
         for name, cells in by_category.items()
     }
     if not alone and (spec.each_category or not spec.mean):
         for name, cells in by_category.items():
-            yield _row(line, block, name, _ranked(cells, line.metric, tests[name]), None)
+            yield _row(
+                row_metric, block, name, _ranked(cells, row_metric.metric, tests[name]), None
+            )
     if alone or spec.mean or not names:
         against = tests[names[0]] if alone else _mean_tests(first, mean, tests)
-        ranked = _ranked(mean, line.metric, against)
+        ranked = _ranked(mean, row_metric.metric, against)
         closing = _over_methods(ranked, figures) if spec.over_methods else None
-        yield _row(line, block, names[0] if alone else None, ranked, closing)
+        yield _row(row_metric, block, names[0] if alone else None, ranked, closing)
 
 
-class _Kept:
-    """The scores of the results that were opened last."""
+class _ScoreCache:
+    """The scores of the results that were read last."""
 
     def __init__(self, limit: int = 64) -> None:
         self.limit = limit
         self.scores: dict[str, ImageScores] = {}
 
     def open(self, result: Result) -> ImageScores:
-        """The scores of a result, read once while they are among the last."""
+        """The scores of a result, read from disk unless they are in the cache."""
         if result.key not in self.scores:
             if len(self.scores) >= self.limit:
                 del self.scores[next(iter(self.scores))]
@@ -88,7 +96,7 @@ class _Kept:
         return self.scores[result.key]
 
 
-def _lines(metrics: Sequence[Metric]) -> Iterator[RowMetric]:
+def _row_metrics(metrics: Sequence[Metric]) -> Iterator[RowMetric]:
     for metric in metrics:
         yield RowMetric(metric, PAPER if metric.honest else "")
         if metric.honest:
@@ -96,7 +104,7 @@ def _lines(metrics: Sequence[Metric]) -> Iterator[RowMetric]:
 
 
 def _row(
-    line: RowMetric,
+    row_metric: RowMetric,
     block: RowBlock,
     category: str | None,
     cells: Cells,
@@ -104,7 +112,13 @@ def _row(
 ) -> TableRow:
     ordered = tuple(cells.values())
     return TableRow(
-        block.data, block.variant, category, line.metric, line.protocol, ordered, closing
+        block.data,
+        block.variant,
+        category,
+        row_metric.metric,
+        row_metric.protocol,
+        ordered,
+        closing,
     )
 
 
@@ -118,12 +132,12 @@ def _unit(metric: Metric) -> float:
     return 100.0 if metric.percent else 1.0
 
 
-def _cells(line: RowMetric, block: RowBlock, category: str, selection: Selection) -> Cells:
+def _cells(row_metric: RowMetric, block: RowBlock, category: str, selection: Selection) -> Cells:
     """One category's cells, not yet ranked."""
     cells = {}
     for column, label in selection.labels.items():
         runs = selection.runs(block, category, column)
-        cell = _cell(label, line.metric, runs)
+        cell = _cell(label, row_metric.metric, runs)
         if not runs:
             cell = replace(cell, missing=selection.missing(block, category, column))
         cells[column] = cell
@@ -151,13 +165,16 @@ def _spread(values: Sequence[float]) -> float | None:
 
 
 def _mean_cells(
-    line: RowMetric,
+    row_metric: RowMetric,
     block: RowBlock,
     needed: Sequence[str],
     by_category: Mapping[str, Cells],
     selection: Selection,
 ) -> Cells:
-    """The mean over the categories, withheld where one lacks; its spread is that of whole seeds."""
+    """The mean over categories, withheld where one is missing.
+
+    Its spread is the standard deviation, over seeds, of the mean over categories.
+    """
     cells = {}
     for column, label in selection.labels.items():
         parts = {name: found[column] for name, found in by_category.items()}
@@ -173,7 +190,7 @@ def _mean_cells(
         else:
             of_seeds = [selection.runs(block, name, column) for name in needed]
             seeds = sorted(set.intersection(*map(set, of_seeds)))
-            means = [_mean_of_seed(line.metric, of_seeds, seed) for seed in seeds]
+            means = [_mean_of_seed(row_metric.metric, of_seeds, seed) for seed in seeds]
             values = [part.value for part in parts.values() if part.value is not None]
             cells[column] = TableCell(
                 label,
@@ -192,7 +209,7 @@ def _mean_of_seed(metric: Metric, of_seeds: Sequence[BySeed], seed: int) -> floa
 
 
 def _mean_interval(parts: Sequence[TableCell]) -> tuple[float, float] | None:
-    """Categories share no part, so their errors are independent."""
+    """The interval of the mean: categories share no part, so their errors are independent."""
     values = [part.value for part in parts if part.value is not None]
     return mean_interval(values, [part.interval for part in parts])
 
@@ -204,14 +221,15 @@ def _with_published(cells: Cells, figures: Mapping[str, float], selection: Selec
     }
 
 
-def _published(line: RowMetric, block: RowBlock, spec: TableSpec) -> dict[str, float]:
+def _published(row_metric: RowMetric, block: RowBlock, spec: TableSpec) -> dict[str, float]:
     """The published figures of a row by label; none at the threshold of the honest protocol."""
-    if line.protocol == HONEST:
+    if row_metric.protocol == HONEST:
         return {}
     return {
         entry.label: entry.value
         for entry in spec.published
-        if (entry.data, entry.variant, entry.path) == (block.data, block.variant, line.metric.path)
+        if (entry.data, entry.variant, entry.path)
+        == (block.data, block.variant, row_metric.metric.path)
     }
 
 
@@ -229,7 +247,7 @@ def _best(cells: Cells, metric: Metric) -> DetectorColumn | None:
 
 
 def _tests(
-    line: RowMetric,
+    row_metric: RowMetric,
     block: RowBlock,
     category: str,
     cells: Cells,
@@ -237,21 +255,21 @@ def _tests(
     selection: Selection,
     scores: ScoreReader,
 ) -> Tests:
-    """The best of the category, and the best of the mean, against every other detector."""
+    """Paired tests of the category's best detector, and of the mean's best, against the others."""
     tests: Tests = {}
-    for best in {_best(cells, line.metric), first} - {None}:
+    for best in {_best(cells, row_metric.metric), first} - {None}:
         if best is None or cells[best].value is None:
             continue
         for column, cell in cells.items():
             if column == best or cell.value is None:
                 continue
             pair = [list(selection.runs(block, category, c).values()) for c in (best, column)]
-            tests[best, column] = compare(line.metric.path, pair[0], pair[1], scores)
+            tests[best, column] = paired_test(row_metric.metric.path, pair[0], pair[1], scores)
     return tests
 
 
 def _mean_tests(first: DetectorColumn | None, mean: Cells, tests: Mapping[str, Tests]) -> Tests:
-    """The best mean against every other, from the tests of the categories; all or none."""
+    """Tests of the best mean against the others; None where a category has no test."""
     found: Tests = {}
     for column, cell in mean.items():
         if first is None or column == first or cell.value is None:

@@ -1,4 +1,4 @@
-"""What a table of the bench shall show: its rows, its columns, and the published figures."""
+"""The specification of a result table: its rows, its columns, the published figures."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ OVER_METHODS = ("mean", "std")
 class RowBlock:
     """The rows of one data set under one split; `variant` is the protocol's name of the split.
 
-    With `folds` each figure is of the runs of so many folds.
-
-    `categories` are those that a mean needs; without any, those that have results.
+    With `folds` each figure is of that many folds. `categories` are those that a mean needs;
+    without any, those that have results.
     """
 
     data: str
@@ -31,9 +30,9 @@ class RowBlock:
 
 @dataclass(frozen=True)
 class ColumnSpec:
-    """A detector that takes part, and its name in the table; settings None stand for any.
+    """A column: a detector and its label; `settings` None match any.
 
-    `departures` say what sets its figures apart from those of the others.
+    `departures` say how its setup differs from that of the other columns.
     """
 
     label: str
@@ -61,7 +60,7 @@ class PublishedFigure:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """A table to be: `columns` and `blocks` give the order, and what else has results follows."""
+    """A table to make: `columns` and `blocks` give the order, and what else has results follows."""
 
     title: str
     metrics: tuple[Metric, ...]
@@ -77,7 +76,7 @@ class TableSpec:
 
 
 def table_spec_of(protocol: Protocol) -> TableSpec:
-    """The table that a protocol asks for."""
+    """The table of a protocol."""
     figures = tuple(_published(protocol))
     return TableSpec(
         title=protocol.title,

@@ -1,4 +1,4 @@
-"""From results to a table: means, spreads, intervals, ranks, paired tests, published figures."""
+"""Builds the result table: means, spreads, intervals, ranks, paired tests, published figures."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def tabulate(results: Sequence[Result], spec: TableSpec, *, code: str | None = N
 def table_of(selection: Selection, spec: TableSpec) -> ResultTable:
     """The table of some results.
 
-    A cell is the mean over seeds. A mean over categories is withheld where one lacks. The best of
-    a row is compared with every other detector on the same test images, Holm-corrected. Raises
+    A cell is the mean over seeds. A mean over categories is withheld where one is missing. The best
+    of a row is compared with every other detector by paired tests with Holm's correction. Raises
     DatasetError for scores that cannot be read.
     """
     rows: list[TableRow] = []
@@ -41,7 +41,7 @@ def table_of(selection: Selection, spec: TableSpec) -> ResultTable:
 
 
 def _notes(selection: Selection, spec: TableSpec) -> Iterator[str]:
-    """What a reader must know: of the protocol, of departures from it, of what is not there."""
+    """Notes on the protocol, on departures from it, and on missing results."""
     yield from spec.notes
     taking_part = {selection.spec_labels[column] for _, column in selection.found}
     for one in spec.columns:

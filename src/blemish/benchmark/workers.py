@@ -1,4 +1,4 @@
-"""Processes that make runs, each for as long as there is work for it.
+"""A pool of worker processes that make runs.
 
 Nothing heavy is imported above: a new process sets its number of threads before numpy is loaded.
 """
@@ -32,7 +32,7 @@ _TRIES = 100
 
 @dataclass(frozen=True)
 class WorkerDeath:
-    """The process that made a run ended in the middle of it."""
+    """A worker process ended in the middle of a run."""
 
     reason: str
 
@@ -46,9 +46,9 @@ class _Worker(Generic[Job]):
 
 
 class JobQueue(Generic[Job]):
-    """Jobs by group; two workers are given different groups as long as there are enough of them.
+    """Jobs by group; workers get different groups while there are enough.
 
-    A group is what shares features: whoever computed them goes on with it.
+    The jobs of a group share features: the worker that computed them keeps the group.
     """
 
     def __init__(self, jobs: Sequence[Job], group: Callable[[Job], object]) -> None:
@@ -87,7 +87,7 @@ def run_on_workers(
     proceed: Callable[[], bool] = lambda: True,
     started: Callable[[Job], None] = lambda job: None,
 ) -> Iterator[tuple[Job, Answer | WorkerDeath]]:
-    """Each job and what `execute`, a function of a module, made of it, as they come.
+    """Yield each job and what `execute`, a function of a module, returned, as they finish.
 
     Before each job `proceed` says whether to go on; `threads` is for each worker. An error that
     `execute` raises ends it all, as does a process that cannot start: BlemishError.
@@ -126,7 +126,7 @@ def run_on_workers(
 
 
 class _WorkerPool(Generic[Job]):
-    """The workers there are."""
+    """The worker processes."""
 
     def __init__(self, execute: Callable[..., object], threads: int | None, folder: str) -> None:
         self._execute, self._threads, self._folder = execute, threads, folder
@@ -191,7 +191,7 @@ def _answer(worker: _Worker[Job]) -> object:
 
 
 def _serve(connection: Connection, threads: int | None, folder: str) -> None:
-    """The life of a worker: read jobs, answer each; end when the bench does."""
+    """A worker's loop: read jobs, answer each; end when the bench does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the bench's to answer
     if threads is not None:
         os.environ.update(dict.fromkeys(THREADS, str(threads)))

@@ -1,4 +1,4 @@
-"""How far a bench has come, shown while it runs."""
+"""The progress line of a bench."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from blemish.metrics.image import (
 from blemish.metrics.localised import localised_rates
 from blemish.metrics.sample import (
     Aggregation,
-    Alone,
+    SoleRejections,
     rejected_alone,
     sample_scores,
     view_rankings,
@@ -141,7 +141,7 @@ def _view_figures(
     alone = rejected_alone(_scores(decided), _labels(decided), groups, _views(decided), threshold)
     figures = {}
     for view, ranking in rankings.items():
-        rejected = alone.get(view, Alone())
+        rejected = alone.get(view, SoleRejections())
         figures[view] = {
             **dataclasses.asdict(ranking),
             "caught_alone": rejected.caught,

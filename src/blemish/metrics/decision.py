@@ -84,7 +84,7 @@ def confusion(scores: ArrayLike, labels: ArrayLike, threshold: float) -> Confusi
 
 
 def oracle_f1_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
-    """The threshold of the largest F1, fitted on the very test set that it is reported for.
+    """The threshold of the largest F1, fitted on the test set that it is reported for.
 
     Rejecting scores strictly above it gives that F1; so it is a score of the set, or minus
     infinity where rejecting everything is best. Among equal F1 the largest threshold is taken.
@@ -101,11 +101,11 @@ def oracle_f1_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
 
 
 def mcc_interval(counts: Confusion, *, draws: int = 4000, seed: int = 0) -> tuple[float, float]:
-    """A 95 % interval of the MCC for other items, of which as many are good and defective.
+    """A 95 % interval of the MCC, for fixed numbers of good and defective items.
 
-    The percentiles of the MCC where recall and FPR are drawn from what the counts leave open: a
-    beta distribution with half an item more on either side (Jeffreys), which has a width where no
-    item, or each, is rejected too. Always with the MCC of the counts inside.
+    Percentiles of the MCC with recall and FPR drawn from their Jeffreys posteriors, beta
+    distributions that have a width also where no item, or each, is rejected. Always contains the
+    MCC of the counts.
     """
     rng = np.random.default_rng(seed)
     bad, good = counts.tp + counts.fn, counts.tn + counts.fp

@@ -1,4 +1,4 @@
-"""By how much one detector's figure is above another's, with an interval by parts drawn again."""
+"""The paired difference of two detectors' figures, with a bootstrap interval over parts."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from blemish.errors import DatasetError
-from blemish.metrics.image import checked, redrawn
+from blemish.metrics.image import checked, resampled_counts
 
 Floats = NDArray[np.float64]
-# Scores [n], which are defective [n], how often each draw has each [draws, n]: a figure [draws],
-# NaN where a class is absent.
-Figure = Callable[[Floats, NDArray[np.bool_], NDArray[np.intp]], Floats]
-_AT_ONCE = 100  # draws, so that memory stays small for large test sets
+# Scores [n], defective [n], counts of each item in each resample [draws, n]: a figure [draws], NaN
+# where a class is absent.
+ResampledFigure = Callable[[Floats, NDArray[np.bool_], NDArray[np.intp]], Floats]
+_AT_ONCE = 100  # resamples, so that memory stays small for large test sets
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +43,12 @@ class PairedDifference:
 
     @property
     def separable(self) -> bool:
-        """Whether the interval leaves 0 out."""
+        """Whether the interval excludes 0."""
         return not self.low <= 0 <= self.high
 
 
 def paired_difference(
-    figure: Figure,
+    figure: ResampledFigure,
     pairs: Sequence[PairedScores],
     *,
     draws: int = 2000,
@@ -57,11 +57,10 @@ def paired_difference(
 ) -> PairedDifference | None:
     """The mean difference over the seeds and folds, a pair for each, with its percentile interval.
 
-    Parts are drawn again with replacement, good and defective ones apart (defective: with a
-    defective image in any pair), and the same ones for both detectors and for all seeds. So the
-    interval is that of these very models on other parts; what another seed would do is not in it.
-    Draws in which a class is absent are left out. None when it is absent in a pair, or without one.
-    Raises DatasetError for scores, labels and parts of different lengths.
+    Bootstrap over parts, stratified by label (defective: with a defective image in any pair), with
+    the same resamples for both detectors and all seeds. So the interval covers other parts, not
+    other seeds: the models are fixed. Resamples in which a class is absent are left out.
+    None when it is absent in a pair, or without one. Raises DatasetError for scores, labels and parts of different lengths.
     """
     checked_pairs = [_checked(pair) for pair in pairs]
     names, part_of = np.unique(
@@ -72,10 +71,10 @@ def paired_difference(
     parts = np.split(part_of, ends)
     every_label = [label for _, labels in checked_pairs for label in labels]
     defective = np.bincount(part_of, every_label, minlength=len(names)) > 0
-    drawn = redrawn(np.arange(len(names)), defective, draws=draws, seed=seed)
+    drawn = resampled_counts(np.arange(len(names)), defective, draws=draws, seed=seed)
 
     def differences(times: NDArray[np.intp]) -> Floats:
-        """Of each draw, from how often it has each part: [draws, parts] to [draws]."""
+        """The difference in each resample, from its counts of parts: [draws, parts] to [draws]."""
         found = [
             figure(rows[0], labels, times[:, of]) - figure(rows[1], labels, times[:, of])
             for (rows, labels), of in zip(checked_pairs, parts, strict=True)
@@ -99,14 +98,14 @@ def _checked(pair: PairedScores) -> tuple[list[Floats], NDArray[np.bool_]]:
 
 
 def aurocs(scores: Floats, defective: NDArray[np.bool_], times: NDArray[np.intp]) -> Floats:
-    """The AUROC of each draw."""
+    """The AUROC of each resample."""
     good, bad = _weights(scores, defective, times)
     in_order = np.sum(bad * (np.cumsum(good, axis=1) - good / 2), axis=1)
     return _share(in_order, good.sum(axis=1) * bad.sum(axis=1))
 
 
-def recalls_at_fpr(fpr: float) -> Figure:
-    """Of each draw what `metrics.image.recall_at_fpr` says; each has a threshold of its own."""
+def recalls_at_fpr(fpr: float) -> ResampledFigure:
+    """`metrics.image.recall_at_fpr` of each resample, each with its own threshold."""
 
     def recalls(scores: Floats, defective: NDArray[np.bool_], times: NDArray[np.intp]) -> Floats:
         good, bad = (weight[:, ::-1] for weight in _weights(scores, defective, times))
@@ -118,7 +117,7 @@ def recalls_at_fpr(fpr: float) -> Figure:
 
 
 def mccs(rejected: Floats, defective: NDArray[np.bool_], times: NDArray[np.intp]) -> Floats:
-    """The MCC of each draw, from 1 for what is rejected and 0 for what passes."""
+    """The MCC of each resample; `rejected` is 1 for a rejected item, else 0."""
     is_bad, is_out = defective.astype(np.float64), rejected > 0
     tp, bad = times @ (is_bad * is_out), times @ is_bad
     fp, good = times @ ((1 - is_bad) * is_out), times @ (1 - is_bad)
@@ -130,7 +129,7 @@ def mccs(rejected: Floats, defective: NDArray[np.bool_], times: NDArray[np.intp]
 def _weights(
     scores: Floats, defective: NDArray[np.bool_], times: NDArray[np.intp]
 ) -> tuple[Floats, Floats]:
-    """How often each draw has good and defective items of each distinct score, in rising order."""
+    """Counts of good and defective items at each distinct score, rising, in each resample."""
     order = np.argsort(scores, kind="stable")
     ranked = scores[order]
     starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])

@@ -106,10 +106,11 @@ def bootstrap_auroc(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> tuple[float, float] | None:
-    """Percentile interval of the AUROC when whole parts are drawn again with replacement.
+    """Percentile interval of the AUROC from a bootstrap over parts.
 
-    groups [n] names the part of each image. A part is defective if any of its images is; good
-    and defective parts are drawn apart, so that their numbers stay. None when one class is absent.
+    groups [n] names the part of each image. A part is defective if any of its images is; the
+    bootstrap is stratified: good and defective parts keep their numbers. None when one class is
+    absent.
     """
     return _bootstrapped(_area, scores, labels, groups, draws, seed, confidence)
 
@@ -135,7 +136,7 @@ def bootstrap_recall_at_fpr(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> tuple[float, float] | None:
-    """Percentile interval of `recall_at_fpr`, as `bootstrap_auroc`; each draw has a threshold."""
+    """Percentile interval of `recall_at_fpr`, as `bootstrap_auroc`; a threshold for each resample."""
 
     def recall(good: NDArray[np.float64], bad: NDArray[np.float64]) -> float | None:
         return _recall(good, bad, fpr)
@@ -162,7 +163,7 @@ def _bootstrapped(
     _, index = np.unique(values, return_inverse=True)
     drawn = [
         figure(*_split(index, defective, times))
-        for times in redrawn(part_of, defective, draws=draws, seed=seed)
+        for times in resampled_counts(part_of, defective, draws=draws, seed=seed)
     ]
     # Without a good part, a draw can miss every good view; it then has no figure.
     known = [value for value in drawn if value is not None]
@@ -170,13 +171,13 @@ def _bootstrapped(
     return float(low), float(high)
 
 
-def redrawn(
+def resampled_counts(
     part_of: NDArray[np.intp], defective: NDArray[np.bool_], *, draws: int, seed: int
 ) -> Iterator[NDArray[np.intp]]:
-    """How often each image [n] comes when whole parts are drawn again with replacement.
+    """The count of each image [n] in each resample of a bootstrap over parts.
 
-    part_of [n] numbers the parts from 0 without a gap. Good parts and defective ones (those with
-    a defective image) are drawn apart, so that their numbers stay.
+    part_of [n] numbers the parts from 0 without a gap. Stratified: good parts and defective ones
+    (those with a defective image) keep their numbers.
     """
     part_is_defective = np.bincount(part_of, defective) > 0
     strata = [np.flatnonzero(part_is_defective == label) for label in (False, True)]
@@ -189,11 +190,11 @@ def redrawn(
 def auroc_interval(
     scores: ArrayLike, labels: ArrayLike, groups: ArrayLike, *, confidence: float = 0.95
 ) -> tuple[float, float] | None:
-    """Asymptotic interval of the AUROC when images of one part are no independent witnesses.
+    """Asymptotic interval of the AUROC for clustered data: images of one part are dependent.
 
     groups [n] names the part of each image; a part is defective if any of its images is. Never
-    narrower than that of scores without any meaning, so that a few parts told apart by chance do
-    not look like a proof. None when one class is absent.
+    narrower than that of random scores, so that a few parts separated by chance do not look like a
+    proof. None when one class is absent.
     """
     values, defective = checked(scores, labels)
     parts, part_of = np.unique(np.asarray(groups), return_inverse=True)
@@ -212,7 +213,7 @@ def auroc_interval(
 def influence(
     values: NDArray[np.float64], defective: NDArray[np.bool_], area: float
 ) -> NDArray[np.float64]:
-    """By how much each item moves the AUROC: its own share of pairs in order, less the mean."""
+    """The influence of each item on the AUROC: its share of ordered pairs, less the mean."""
     _, index = np.unique(values, return_inverse=True)
     good, bad = _split(index, defective, np.ones(len(values)))
     good_below = (np.cumsum(good) - good / 2)[index] / good.sum()

@@ -1,7 +1,7 @@
-"""Is one detector better than another on the same test set: paired tests, and Holm's correction.
+"""Paired tests of two detectors on one test set: DeLong, bootstrap, McNemar; Holm's correction.
 
-The test of two AUROCs is Obuchowski's (1997), which knows that images of one part are no
-independent witnesses; where every image is its own part it is DeLong's (1988).
+The test of two AUROCs is Obuchowski's (1997) for clustered data, since images of one part are not
+independent; where every image is its own part it is DeLong's (1988).
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from numpy.typing import ArrayLike, NDArray
 from blemish.errors import DatasetError
 from blemish.metrics.bounds import binomial_cdf
 from blemish.metrics.decision import Confusion
-from blemish.metrics.image import auroc, checked, influence, redrawn
+from blemish.metrics.image import auroc, checked, influence, resampled_counts
 
 Floats = NDArray[np.float64]
-Metric = Callable[[Floats, NDArray[np.bool_]], float | None]
+MetricFunction = Callable[[Floats, NDArray[np.bool_]], float | None]
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """A metric of the first less that of the second, its standard error, and a two-sided p."""
+    """The result of a paired test: difference of a metric, standard error, two-sided p."""
 
     difference: float
     error: float
@@ -62,7 +62,7 @@ def delong(
 
 
 def paired_bootstrap(
-    metric: Metric,
+    metric: MetricFunction,
     first: ArrayLike,
     second: ArrayLike,
     labels: ArrayLike,
@@ -71,7 +71,7 @@ def paired_bootstrap(
     draws: int = 2000,
     seed: int = 0,
 ) -> PairedTest | None:
-    """Compare any metric of two detectors, both on the same parts drawn again with replacement.
+    """Compare any metric of two detectors by a paired bootstrap over parts.
 
     metric takes scores [n] and labels [n] and may answer None, for which the draw is left out.
     Everything else as in `delong`; p is that of the normal distribution with the error of the
@@ -88,7 +88,7 @@ def paired_bootstrap(
     if None in seen:
         return None
     drawn = []
-    for times in redrawn(part_of, defective, draws=draws, seed=seed):
+    for times in resampled_counts(part_of, defective, draws=draws, seed=seed):
         index = np.repeat(np.arange(len(times)), times)
         drawn.append([metric(row, defective[index]) for row in rows[:, index]])
     return _bootstrapped(seen, drawn, len(pair[0]))
@@ -119,8 +119,8 @@ def paired_bootstrap_of_decisions(
         counts = zip(false.tolist(), true.tolist(), strict=True)
         return [rate(Confusion(n_good - fp, fp, n_bad - tp, tp)) for fp, tp in counts]
 
-    def redrawn_rejections(of: NDArray[np.bool_]) -> NDArray[np.intp]:
-        """How many each run rejects of the parts drawn again: [draws, runs]."""
+    def resampled_rejections(of: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """Rejected parts per run in each bootstrap resample: [draws, runs]."""
         kinds, times = np.unique(runs[:, of], axis=1, return_counts=True)
         if not len(times):
             return np.zeros((draws, len(runs)), np.intp)
@@ -128,7 +128,7 @@ def paired_bootstrap_of_decisions(
         return np.asarray(drawn @ kinds.T.astype(np.intp), np.intp)
 
     seen = rates(runs[:, ~defective].sum(axis=1), runs[:, defective].sum(axis=1))
-    false, true = redrawn_rejections(~defective), redrawn_rejections(defective)
+    false, true = resampled_rejections(~defective), resampled_rejections(defective)
     drawn = [rates(fp, tp) for fp, tp in zip(false, true, strict=True)]
     return _bootstrapped(seen, drawn, len(pair[0]))
 
@@ -144,7 +144,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def mean_comparison(comparisons: Sequence[PairedTest]) -> PairedTest:
-    """The comparison of the means over test sets that share no part, such as categories."""
+    """The test of the mean difference over test sets without common parts, such as categories."""
     errors = math.fsum(comparison.error**2 for comparison in comparisons)
     difference = math.fsum(comparison.difference for comparison in comparisons) / len(comparisons)
     least = min(comparison.p for comparison in comparisons) if errors == 0 else 0.0
@@ -152,7 +152,7 @@ def mean_comparison(comparisons: Sequence[PairedTest]) -> PairedTest:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """The p of several tests, each made larger so that all hold together, in the given order."""
+    """Holm-adjusted p-values (family-wise error), in the given order."""
     adjusted, largest = [0.0] * len(p), 0.0
     for done, test in enumerate(sorted(range(len(p)), key=p.__getitem__)):
         largest = max(largest, min(1.0, (len(p) - done) * p[test]))
@@ -161,7 +161,7 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Ranked:
+class _RankedScores:
     """The mean AUROC over seeds, how each image [n] moves it, and its variance by the seeds."""
 
     area: float
@@ -169,7 +169,7 @@ class _Ranked:
     between: float
 
 
-def _ranked(scores: ArrayLike, labels: ArrayLike) -> _Ranked | None:
+def _ranked(scores: ArrayLike, labels: ArrayLike) -> _RankedScores | None:
     areas, moved = [], []
     for row in _seeds(scores):
         values, defective = checked(row, labels)
@@ -178,7 +178,7 @@ def _ranked(scores: ArrayLike, labels: ArrayLike) -> _Ranked | None:
             return None
         areas.append(area)
         moved.append(influence(values, defective, area))
-    return _Ranked(float(np.mean(areas)), np.mean(moved, axis=0), _between(areas))
+    return _RankedScores(float(np.mean(areas)), np.mean(moved, axis=0), _between(areas))
 
 
 def _seeds(scores: ArrayLike) -> Floats:

@@ -1,4 +1,4 @@
-"""Which methods differ over many data sets: mean ranks, Friedman's test, Wilcoxon's test."""
+"""Methods compared over many data sets: mean ranks, Friedman's test, Wilcoxon's test."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def least_wilcoxon(n: int) -> float:
 
 
 def joined(mean_ranks: ArrayLike, apart: NDArray[np.bool_]) -> list[tuple[int, ...]]:
-    """The largest groups of neighbours in rank of whom no two are apart, best first.
+    """Groups for a critical-difference diagram: neighbours in rank not told apart, best first.
 
     mean_ranks [k]; apart [k, k], symmetric. A group holds two methods or more, best first.
     """

@@ -1,6 +1,6 @@
 """One score per part from the scores of its views (Real-IAD calls a part a sample).
 
-And what each view is worth: how well it ranks alone, and what only it has seen.
+And for each view: its AUROC, and the parts that it alone rejects.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class ViewRanking:
 
 
 @dataclass(frozen=True)
-class Alone:
-    """Defective parts caught, and good parts rejected, by one view and by no other."""
+class SoleRejections:
+    """Parts that one view alone rejects: defective ones (caught) and good ones."""
 
     caught: int = 0
     false_rejects: int = 0
@@ -96,8 +96,8 @@ def view_rankings(scores: ArrayLike, labels: ArrayLike, views: ArrayLike) -> dic
 
 def rejected_alone(
     scores: ArrayLike, labels: ArrayLike, parts: ArrayLike, views: ArrayLike, threshold: float
-) -> dict[str, Alone]:
-    """What each view rejects that no other view does, by the view's name, sorted.
+) -> dict[str, SoleRejections]:
+    """The parts that each view rejects and no other view does, by the view's name, sorted.
 
     scores, labels, parts and views are [n], one entry per image. A part is defective if any of its
     images is; several images from one view count as one.
@@ -115,7 +115,7 @@ def rejected_alone(
     caught = np.bincount(view[alone][bad], minlength=len(names))
     false = np.bincount(view[alone][~bad], minlength=len(names))
     counts = zip(names, caught, false, strict=True)
-    return {str(name): Alone(int(c), int(f)) for name, c, f in counts}
+    return {str(name): SoleRejections(int(c), int(f)) for name, c, f in counts}
 
 
 def _grouped(views: ArrayLike, n: int) -> tuple[NDArray[Any], NDArray[np.intp], NDArray[np.intp]]:

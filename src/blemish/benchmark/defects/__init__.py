@@ -1,1 +1,1 @@
-"""What real defects are worth on a user's own data: trainings with more and more of them."""
+"""Experiments with real defects on a user's data: learning curves, and kinds left out."""

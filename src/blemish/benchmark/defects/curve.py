@@ -1,4 +1,4 @@
-"""The value-of-defects curve: recall, FPR and MCC against the real defective parts learnt from."""
+"""The learning curve: recall, FPR and MCC against the real defective parts in training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RUNS = "runs"  # folder of the results, below that of the curve
 
 @dataclass(frozen=True, eq=False)
 class DefectCurvePoint:
-    """What the parts said with so many real defects: `kinds` are parts caught, and all, by kind."""
+    """Decisions after training on so many real defects; `kinds`: parts caught, and all, by kind."""
 
     step: Step
     decisions: Decisions
@@ -51,7 +51,7 @@ class DefectCurvePoint:
 
 @dataclass(frozen=True, eq=False)
 class DefectCurve:
-    """The points that are whole, in the order of the plan, and what is missing."""
+    """The learning curve: its complete points in the order of the plan, and notes."""
 
     experiment: Experiment
     plan: CurvePlan
@@ -112,7 +112,7 @@ def make_curve(
 
 
 def curve_of(experiment: Experiment, plan: CurvePlan, results: Sequence[Result]) -> DefectCurve:
-    """The curve that the results suffice for: a point needs all of its draws and folds."""
+    """The curve from the results there are; a point needs all of its draws and folds."""
     done = {result.key: result for result in results if result.status == "done"}
     kinds = kinds_of(experiment.data)
     points, missing = [], []
@@ -156,8 +156,7 @@ def _notes(
         notes = [f"{plan.folds} folds by part: every part is tested once in each draw."]
     notes += [
         f"Means over {draws} draws of the real defects (and of the folds and first weights). "
-        "Intervals are 95 % over parts: Clopper-Pearson for recall and FPR, parts drawn again for "
-        "the MCC."
+        "Intervals are 95 % over parts: Clopper-Pearson for recall and FPR, a bootstrap for the MCC."
         if draws > 1
         else "One draw of the real defects: what another draw would do is in no interval.",
         'Thresholds are those of good parts held out of each training. "Paper protocol": the '
@@ -188,7 +187,7 @@ def _promises(results: Sequence[Result]) -> list[str]:
 
 
 def to_json(curve: DefectCurve) -> dict[str, Any]:
-    """Everything that the curve tells."""
+    """The curve as JSON values."""
     experiment, changes = curve.experiment, curve.changes()
     return {
         "data": {"name": experiment.data.name, "category": experiment.data.categories[0]},

@@ -1,4 +1,4 @@
-"""Recall, FPR and MCC against the real defective parts learnt from, and recall kind by kind."""
+"""Figures of the learning curve: recall, FPR and MCC, and the recall of each kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page about a curve: one HTML file that loads nothing, its sentence, figures and table."""
+"""The HTML report of a learning curve: conclusion, figures and table; it loads nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which numbers of real defective parts are learnt from, and the runs that this takes."""
+"""The plan of a learning curve: numbers of real defective parts, and the runs for each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Step:
-    """So many real defective parts are learnt from: of any kind, or of that `group` only."""
+    """A number of real defective parts to train on: of any kind, or of that `group` only."""
 
     number: int
     group: str | None = None
@@ -44,7 +44,7 @@ class CurvePlan:
     notes: tuple[str, ...]
 
     def in_order(self) -> list[Job]:
-        """All jobs, draw by draw, so that what is there early is a whole curve."""
+        """All jobs, draw by draw, so that the first draw already gives a whole curve."""
         draws = len(self.jobs[self.steps[0]])
         return [job for d in range(draws) for step in self.steps for job in self.jobs[step][d]]
 
@@ -56,7 +56,7 @@ def plan_curve(
     groups: bool = False,
     folds: int | None = None,
 ) -> CurvePlan:
-    """The curve over `numbers`, or over 0 and the fractions of ISP-AD; with `groups` also by kind.
+    """Plan a curve over `numbers`, or over 0 and the fractions of ISP-AD; `groups`: also by kind.
 
     The splits on disk are kept where real defects lie in training, and good and defective parts in
     the test; else, and where `folds` are asked for, every part is tested once, in so many folds

@@ -1,4 +1,4 @@
-"""The table of a curve, in the columns of ISP-AD's Tables 2 and 3, as texts and as CSV."""
+"""The table of a learning curve, in the columns of ISP-AD's Tables 2 and 3, as text and CSV."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class Decisions:
         return share_interval(*self.false_rejects())
 
     def mcc_interval(self) -> Interval | None:
-        """95 % for the MCC, of good and of defective parts drawn again; None without both."""
+        """95 % bootstrap interval of the MCC over parts, stratified by label; None without both."""
         rng, counts = np.random.default_rng(0), []
         for which in (~self.defective, self.defective):
             n = int(which.sum())
@@ -121,8 +121,8 @@ def decisions_of(draws: Sequence[Sequence[Result]]) -> Decisions:
 def share_interval(hits: float, n: int) -> Interval | None:
     """95 % Clopper-Pearson for a rate; None of none.
 
-    `hits` of `n` parts may be a mean over draws: as parts are the witnesses, however often each was
-    asked, it is rounded outwards to whole ones.
+    `hits` of `n` parts may be a mean over draws. The sample size is the number of parts, not of
+    decisions, so the mean is rounded outwards to whole parts.
     """
     if not n:
         return None

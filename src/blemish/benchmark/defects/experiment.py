@@ -1,4 +1,4 @@
-"""What to train on which data: a detector that learns from defects, and how often."""
+"""An experiment with real defects: the data, a supervised detector, the number of draws."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class SupervisedDetector:
 
 @dataclass(frozen=True)
 class Experiment:
-    """The data of one category, where they lie, and who is to learn them.
+    """The data of one category, their location, and the detector that is trained on them.
 
     Each of the `draws` has a seed of its own, from `seed` on, which draws folds and real defects
     and trains with it.
@@ -98,7 +98,7 @@ def experiment_of(
     draws: int = 3,
     seed: int = 0,
 ) -> Experiment:
-    """The data at a place, of one category, and who is to learn them.
+    """The experiment on one category of the data at a location.
 
     Raises BlemishError for a detector that does not learn from defects, and DatasetError for
     several categories and for data without good parts or without real defective ones.

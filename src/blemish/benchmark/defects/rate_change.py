@@ -1,4 +1,4 @@
-"""Whether more real defects changed a rate: paired by part, and said so that it cannot mislead."""
+"""The change of recall or FPR with more real defects: a paired test over parts, in words."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from blemish.report.words import percentage
 RateName = Literal["recall", "fpr"]
 
 SIGNIFICANT = 0.05
-_SIGMAS = 1.96  # on either side of a normal distribution's middle hold 95 %
+_SIGMAS = 1.96  # standard deviations either side of the mean hold 95 % of a normal distribution
 
 
 @dataclass(frozen=True)
 class RateChange:
-    """A rate after, less the same rate before, on the same parts.
+    """The difference of a rate, after less before, on the same parts.
 
-    `low` to `high`: the 95 % interval of parts drawn again and of what the draws differ by. `p`:
-    the exact two-sided sign test over parts (McNemar's for one draw), which few parts cannot fool.
+    `low` to `high`: the 95 % interval, from a bootstrap over parts and the variance between draws.
+    `p`: the exact two-sided sign test over parts (McNemar's test for one draw).
     """
 
     rate: RateName
@@ -43,15 +43,15 @@ def rate_change(before: Decisions, after: Decisions, rate: RateName) -> RateChan
     """The change of a rate on parts that both tested; None where there are none of its label."""
     shared = sorted(set(before.parts) & set(after.parts))
     first, second = before.of(shared), after.of(shared)
-    asked = first.defective if rate == "recall" else ~first.defective
-    if not asked.any():
+    of_label = first.defective if rate == "recall" else ~first.defective
+    if not of_label.any():
         return None
     found = paired_bootstrap_of_decisions(
         attrgetter(rate), second.rejected, first.rejected, first.defective
     )
     if found is None:
         return None
-    shares = [one.rejected[:, asked].mean(axis=0) for one in (first, second)]
+    shares = [one.rejected[:, of_label].mean(axis=0) for one in (first, second)]
     gains, losses = (int((a > b).sum()) for a, b in ((shares[1], shares[0]), shares))
     half = _SIGMAS * found.error
     return RateChange(

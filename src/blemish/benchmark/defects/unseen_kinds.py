@@ -1,4 +1,4 @@
-"""Kinds of defect that training has not seen: recall without the kind, beside recall with it."""
+"""Leave one kind of defect out of training: its recall when unseen, beside that when seen."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def plan_unseen(experiment: Experiment, folds: int = 5) -> LeaveOneKindOutPlan:
 
 def make_unseen(
     experiment: Experiment,
-    asked: LeaveOneKindOutPlan,
+    plan: LeaveOneKindOutPlan,
     folder: Path,
     *,
     workers: int = 1,
@@ -102,7 +102,7 @@ def make_unseen(
 ) -> tuple[list[UnseenKind], BenchSummary]:
     """Make the runs that `folder` does not hold yet, those that failed again, and read all back."""
     made = run_bench(
-        asked.in_order(),
+        plan.in_order(),
         folder / RUNS,
         workers=workers,
         budget=budget,
@@ -110,20 +110,20 @@ def make_unseen(
         retry=True,
         execute=execute,
     )
-    return unseen_of(experiment, asked, made.results), made
+    return unseen_of(experiment, plan, made.results), made
 
 
 def unseen_of(
-    experiment: Experiment, asked: LeaveOneKindOutPlan, results: Sequence[Result]
+    experiment: Experiment, plan: LeaveOneKindOutPlan, results: Sequence[Result]
 ) -> list[UnseenKind]:
     """The kinds whose runs are all there, the lowest recall of an unseen one first."""
     done = {result.key: result for result in results if result.status == "done"}
     kinds = kinds_of(experiment.data)
     good = set(experiment.data.good().parts) - set(kinds)
-    seen = _whole(asked.seen, done)
+    seen = _whole(plan.seen, done)
     found = []
-    for kind in asked.kinds:
-        unseen = _whole(asked.without[kind], done)
+    for kind in plan.kinds:
+        unseen = _whole(plan.without[kind], done)
         if unseen is not None:
             of_kind = good | {part for part, shown in kinds.items() if kind in shown}
             both = None if seen is None else seen.of(sorted(of_kind))

@@ -1,4 +1,4 @@
-"""Values of a selection: means over seeds at each place, titles of metrics, names of files."""
+"""Values of a selection: means over seeds by category, titles of metrics, names of files."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from blemish.benchmark.protocol import Metric
 from blemish.benchmark.selection import Selection
 from blemish.benchmark.table_spec import RowBlock
 
-BlockCategory = tuple[
-    RowBlock, str
-]  # where detectors are compared: a block, and one of its categories
+BlockCategory = tuple[RowBlock, str]  # a block and one of its categories
 
 TITLES = {
     "image.auroc": "image AUROC",
@@ -30,7 +28,7 @@ def title(metric: Metric) -> str:
     return TITLES.get(metric.path, metric.name)
 
 
-def places(selection: Selection) -> Iterator[BlockCategory]:
+def block_categories(selection: Selection) -> Iterator[BlockCategory]:
     """Every block and category of which there are results."""
     for block in selection.blocks:
         for category in selection.categories[block]:
@@ -38,12 +36,12 @@ def places(selection: Selection) -> Iterator[BlockCategory]:
 
 
 def by_seed(
-    selection: Selection, place: BlockCategory, metric: Metric
+    selection: Selection, where: BlockCategory, metric: Metric
 ) -> dict[str, dict[int, float]]:
-    """The value of each detector at a place by seed, in the order of their labels."""
+    """The value of each detector on a category by seed, in the order of their labels."""
     found = {}
     for column, label in sorted(selection.labels.items(), key=lambda entry: entry[1]):
-        runs = selection.runs(*place, column)
+        runs = selection.runs(*where, column)
         values = {seed: metric.of(seed_result.figures) for seed, seed_result in runs.items()}
         known = {seed: value for seed, value in values.items() if value is not None}
         if known:
@@ -51,15 +49,15 @@ def by_seed(
     return found
 
 
-def means(selection: Selection, place: BlockCategory, metric: Metric) -> dict[str, float]:
-    """The mean over seeds of each detector at a place."""
-    values = by_seed(selection, place, metric)
+def means(selection: Selection, where: BlockCategory, metric: Metric) -> dict[str, float]:
+    """The mean over seeds of each detector on a category."""
+    values = by_seed(selection, where, metric)
     return {label: fmean(of_label.values()) for label, of_label in values.items()}
 
 
-def named(place: BlockCategory) -> list[str]:
-    """A place in words: data set, category, split; none of them twice."""
-    block, category = place
+def named(where: BlockCategory) -> list[str]:
+    """A category in words: data set, category, split; none of them twice."""
+    block, category = where
     return [word for word in dict.fromkeys((block.data, category, block.variant)) if word]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blemish.benchmark.figures import _svg as svg
-from blemish.benchmark.figures._values import file_name, means, places, title
+from blemish.benchmark.figures._values import block_categories, file_name, means, title
 from blemish.benchmark.protocol import Metric
 from blemish.benchmark.selection import Selection
 from blemish.metrics.paired import holm
@@ -41,14 +41,14 @@ class Ranking:
 def draw(selection: Selection, metrics: Sequence[Metric]) -> Iterator[tuple[str, str]]:
     """A diagram for each metric that two detectors or more have in two categories or more.
 
-    One for each variant of the split: results of one category at several shares of noise are no
-    independent witnesses.
+    One for each variant of the split: results of one category at several shares of noise are not
+    independent.
     """
     for metric in metrics:
         variants: dict[str, list[dict[str, float]]] = {}
-        for place in places(selection):
-            if values := means(selection, place, metric):
-                variants.setdefault(place[0].variant, []).append(values)
+        for where in block_categories(selection):
+            if values := means(selection, where, metric):
+                variants.setdefault(where[0].variant, []).append(values)
         for variant, found in sorted(variants.items()):
             ranking = _ranked(found, lower_is_better=metric.lower_is_better)
             if ranking is not None:
@@ -58,7 +58,7 @@ def draw(selection: Selection, metrics: Sequence[Metric]) -> Iterator[tuple[str,
 
 
 def _ranked(found: Sequence[Mapping[str, float]], *, lower_is_better: bool) -> Ranking | None:
-    """The ranking over those places that have every detector; None where there is no contest."""
+    """The ranking over the categories that have every detector; None with too few of either."""
     detectors = sorted({detector for values in found for detector in values})
     whole = [values for values in found if len(values) == len(detectors)]
     if len(detectors) < 2 or len(whole) < 2:

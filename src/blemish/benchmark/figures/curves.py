@@ -1,4 +1,4 @@
-"""How a figure changes with the defects that are learnt from: one line per detector.
+"""Curves of a metric against the defects in training: one line per detector.
 
 Defects that creep into the good training images, and real ones that are taught.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from blemish.benchmark.figures import _svg as svg
-from blemish.benchmark.figures._values import by_seed, file_name, places, title
+from blemish.benchmark.figures._values import block_categories, by_seed, file_name, title
 from blemish.benchmark.protocol import Metric
 from blemish.benchmark.selection import Selection
 from blemish.benchmark.table_spec import RowBlock
@@ -47,7 +47,7 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Curve:
-    """The points of one detector, by their place on the axis."""
+    """The curve of one detector: its points along the axis."""
 
     detector: str
     points: tuple[CurvePoint, ...]
@@ -81,12 +81,12 @@ def curves(
     A mean counts only when every category that occurs in the results has its value.
     """
     found: dict[tuple[str, float, int], dict[str, float]] = defaultdict(dict)
-    for place in places(selection):
-        block, category = place
+    for where in block_categories(selection):
+        block, category = where
         at = _at(block, axis)
         if block.data != data or at is None:
             continue
-        for label, of_label in by_seed(selection, place, metric).items():
+        for label, of_label in by_seed(selection, where, metric).items():
             for seed, measured in of_label.items():
                 found[label, at, seed][category] = measured
     categories = {category for values in found.values() for category in values}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from blemish.benchmark.figures import _svg as svg
-from blemish.benchmark.figures._values import BlockCategory, file_name, named, places
+from blemish.benchmark.figures._values import BlockCategory, block_categories, file_name, named
 from blemish.benchmark.maps import KeptMap, read_maps
 from blemish.benchmark.protocol import Metric
 from blemish.benchmark.selection import Selection
@@ -19,17 +19,17 @@ CELL, TALLEST, GAP, LEFT, HEAD = 150, 200, 10, 150, 112
 
 def draw(selection: Selection, metrics: Sequence[Metric]) -> Iterator[tuple[str, str]]:
     """A gallery for each category of which runs kept maps: of each detector the first run."""
-    for place in places(selection):
-        maps = {label: read_maps(path) for label, path in _files(selection, place)}
+    for where in block_categories(selection):
+        maps = {label: read_maps(path) for label, path in _files(selection, where)}
         if maps:
-            words = named(place)
+            words = named(where)
             yield file_name("gallery", *words), gallery(maps, ", ".join(words))
 
 
-def _files(selection: Selection, place: BlockCategory) -> Iterator[tuple[str, Path]]:
-    """The kept maps of each detector at a place, by label."""
+def _files(selection: Selection, where: BlockCategory) -> Iterator[tuple[str, Path]]:
+    """The kept maps of each detector on a category, by label."""
     for column, label in sorted(selection.labels.items(), key=lambda entry: entry[1]):
-        runs = selection.runs(*place, column)
+        runs = selection.runs(*where, column)
         results = (result for seed in sorted(runs) for result in runs[seed].folds)
         paths = (result.folder / f"{result.key}.maps.npz" for result in results)
         if (path := next(filter(Path.is_file, paths), None)) is not None:
@@ -138,11 +138,11 @@ def _cell(one: KeptMap, x: float, y: float, *, heat: bool) -> str:
         for uri in images
     )
     truth = svg.escaped(one.picture.truth)
-    spec = f'<path class="casing" d="{truth}"/><path class="truth" d="{truth}"/>'
+    outline = f'<path class="casing" d="{truth}"/><path class="truth" d="{truth}"/>'
     return (
         f'<svg x="{x + (CELL - width) / 2:.1f}" y="{y:.1f}" width="{width:.1f}" '
         f'height="{height:.1f}" viewBox="0 0 {columns} {rows}">'
-        f"{drawn}{spec if truth else ''}</svg>"
+        f"{drawn}{outline if truth else ''}</svg>"
     )
 
 

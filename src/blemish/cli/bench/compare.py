@@ -40,7 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compare, and print one line for each detector and data set."""
-    from blemish.benchmark.reference_comparison import against, columns_named
+    from blemish.benchmark.reference_comparison import columns_named, compare_with_references
     from blemish.benchmark.selection import select
     from blemish.benchmark.table_spec import table_spec_of
     from blemish.errors import BlemishError
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     selection = select(results, table_spec_of(protocol), options.code)
     labels = {*selection.labels.values(), *(one.label for one in protocol.detectors)}
     references = columns_named(selection, listed(options.against, labels))
-    found = list(against(selection, references, options.metric))
+    found = list(compare_with_references(selection, references, options.metric))
     if not found:
         raise BlemishError(f"{folder} holds no results but those of {options.against}")
     names = [selection.labels[column] for column in references]
@@ -62,7 +62,9 @@ def run(options: argparse.Namespace) -> int:
     shared.write_json(shown, options.json)
     if options.json != "-":
         better = names[0] if len(names) == 1 else f"the better of {', '.join(names)}"
-        print(f"{options.metric} less that of {better}, 95 % intervals by parts drawn again\n")
+        print(
+            f"{options.metric} less that of {better}, 95 % intervals from a bootstrap over parts\n"
+        )
         print("\n".join([*_lines(found), *selection.notes]))
     tell_other_code(options, selection)
     return 0

@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     from blemish.benchmark.defects import unseen_kinds
 
     experiment = defects.experiment(options)
-    asked = None if options.no_training else unseen_kinds.plan_unseen(experiment, options.folds)
+    plan = None if options.no_training else unseen_kinds.plan_unseen(experiment, options.folds)
     real = _compared(options, experiment)
     kinds = by_kind(real)
     lines = [*_kind_lines(kinds), f"{options.out / PICTURE}: the real defects least resembled"]
@@ -59,8 +59,8 @@ def run(options: argparse.Namespace) -> int:
     if options.json != "-":
         print("\n".join(lines), flush=True)
     failed = 0
-    if asked is not None:
-        found, made = _trained(options, experiment, asked)
+    if plan is not None:
+        found, made = _trained(options, experiment, plan)
         told |= {"unseen": [one.to_json() for one in found], "left": made.left}
         failed = len(made.failed)
         if options.json != "-":
@@ -94,12 +94,12 @@ def _compared(options: argparse.Namespace, experiment: Experiment) -> list[RealD
 
 
 def _trained(
-    options: argparse.Namespace, experiment: Experiment, asked: Any
+    options: argparse.Namespace, experiment: Experiment, plan: Any
 ) -> tuple[list[UnseenKind], BenchSummary]:
     from blemish.benchmark.defects.unseen_kinds import make_unseen
 
-    with defects.running(options, asked.in_order()) as how:
-        return make_unseen(experiment, asked, options.out, **how)
+    with defects.running(options, plan.in_order()) as how:
+        return make_unseen(experiment, plan, options.out, **how)
 
 
 def _kind_lines(kinds: Sequence[KindOfDefect]) -> list[str]:
