@@ -60,7 +60,8 @@ def paired_difference(
     Bootstrap over parts, stratified by label (defective: with a defective image in any pair), with
     the same resamples for both detectors and all seeds. So the interval covers other parts, not
     other seeds: the models are fixed. Resamples in which a class is absent are left out.
-    None when it is absent in a pair, or without one. Raises DatasetError for scores, labels and parts of different lengths.
+    None when it is absent in a pair, or without one. Raises DatasetError for scores, labels and
+    parts of different lengths.
     """
     checked_pairs = [_checked(pair) for pair in pairs]
     names, part_of = np.unique(

@@ -136,7 +136,7 @@ def bootstrap_recall_at_fpr(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> tuple[float, float] | None:
-    """Percentile interval of `recall_at_fpr`, as `bootstrap_auroc`; a threshold for each resample."""
+    """Percentile interval of `recall_at_fpr`, as `bootstrap_auroc`; each with its threshold."""
 
     def recall(good: NDArray[np.float64], bad: NDArray[np.float64]) -> float | None:
         return _recall(good, bad, fpr)

@@ -156,7 +156,7 @@ def _notes(
         notes = [f"{plan.folds} folds by part: every part is tested once in each draw."]
     notes += [
         f"Means over {draws} draws of the real defects (and of the folds and first weights). "
-        "Intervals are 95 % over parts: Clopper-Pearson for recall and FPR, a bootstrap for the MCC."
+        "Intervals are 95 % over parts: Clopper-Pearson for recall and FPR, a bootstrap for MCC."
         if draws > 1
         else "One draw of the real defects: what another draw would do is in no interval.",
         'Thresholds are those of good parts held out of each training. "Paper protocol": the '
