@@ -22,7 +22,12 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from blemish.benchmark.carry_over import carry, disagreements, results_of_other_code, witness
+from blemish.benchmark.carry_over import (
+    carry,
+    disagreements,
+    rerun_candidate,
+    results_of_other_code,
+)
 from blemish.benchmark.protocol import Protocol, open_protocol
 from blemish.benchmark.runner import run_bench
 from blemish.benchmark.runs import Job, Run, expand
@@ -76,7 +81,7 @@ def agreeing_run(
     Raises BlemishError where it did not, where none can be made, or when it is too late for one.
     """
     made = {one.key: one for one in read_results(again) if one.status == "done"}
-    kept = witness(group, jobs, made)
+    kept = rerun_candidate(group, jobs, made)
     key = kept.run.key
     if key not in made:
         if end is not None and time.monotonic() > end:

@@ -13,7 +13,12 @@ import pytest
 from bench_results import leave, planted
 from running import Cli
 
-from blemish.benchmark.carry_over import carry, disagreements, results_of_other_code, witness
+from blemish.benchmark.carry_over import (
+    carry,
+    disagreements,
+    rerun_candidate,
+    results_of_other_code,
+)
 from blemish.benchmark.code import Code
 from blemish.benchmark.store import CarryOver, Result, read_results, write_result
 from blemish.errors import BlemishError
@@ -182,11 +187,11 @@ def test_what_a_run_costs_is_not_compared_and_every_figure_and_score_is(tmp_path
 def test_the_cheapest_run_is_made_again_unless_one_is_made(tmp_path: Path) -> None:
     group = [leave(tmp_path, "padim", planted(1.0), seed=seed) for seed in (1, 0, 2)]
     runs = [result.run for result in group]
-    assert witness(group, runs, ()).run.seed == 0
-    assert witness(group, runs[2:], ()).run.seed == 2
-    assert witness(group, runs, [runs[2].key]).run.seed == 2
+    assert rerun_candidate(group, runs, ()).run.seed == 0
+    assert rerun_candidate(group, runs[2:], ()).run.seed == 2
+    assert rerun_candidate(group, runs, [runs[2].key]).run.seed == 2
     with pytest.raises(BlemishError, match="none of these runs can be made here"):
-        witness(group, (), ())
+        rerun_candidate(group, (), ())
 
 
 def test_a_run_that_its_budget_cut_short_is_not_made_again(tmp_path: Path) -> None:
@@ -199,9 +204,9 @@ def test_a_run_that_its_budget_cut_short_is_not_made_again(tmp_path: Path) -> No
         budget=60.0,
         fit={"steps": 10.0, "steps_planned": 10.0},
     )
-    assert witness([cut, whole], [cut.run, whole.run], ()) == whole
+    assert rerun_candidate([cut, whole], [cut.run, whole.run], ()) == whole
     with pytest.raises(BlemishError, match="its budget cut every run short"):
-        witness([cut], [cut.run], ())
+        rerun_candidate([cut], [cut.run], ())
 
 
 def test_a_carrying_that_was_killed_goes_on(tmp_path: Path) -> None:

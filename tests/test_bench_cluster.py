@@ -130,9 +130,9 @@ def test_a_worker_that_is_killed_in_the_middle_loses_nothing(
 ) -> None:
     first = processes.worker("--no-nanny")
 
-    def kill(standing: Any) -> None:
+    def kill(progress: Any) -> None:
         """Kill the worker as soon as its run has begun, then start another."""
-        if standing.running and first.poll() is None:
+        if progress.running and first.poll() is None:
             wait_for(lambda: list(tmp_path.glob("began *")))
             os.killpg(first.pid, signal.SIGKILL)
             (tmp_path / "go").touch()
@@ -156,8 +156,8 @@ def test_a_run_that_ends_every_worker_fails_alone(processes: Processes, tmp_path
 def test_a_scheduler_that_goes_away_loses_nothing(processes: Processes, tmp_path: Path) -> None:
     processes.worker("--no-nanny")
 
-    def end(standing: Any) -> None:
-        if standing.done == 1 and processes.scheduler.poll() is None:
+    def end(progress: Any) -> None:
+        if progress.done == 1 and processes.scheduler.poll() is None:
             os.killpg(processes.scheduler.pid, signal.SIGKILL)
 
     jobs = [job("quick", place=tmp_path), job("waits", place=tmp_path)]

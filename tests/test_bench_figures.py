@@ -86,7 +86,7 @@ def protocol(folder: Path) -> Path:
 
 
 def selected(folder: Path, code: str | None = None) -> Selection:
-    """What a table without an outline would show of the results."""
+    """What a table without a spec would show of the results."""
     return select(read_results(folder), TableSpec("noisy", ()), code)
 
 
@@ -296,7 +296,7 @@ def test_every_detector_stands_at_its_rank() -> None:
     assert "Left out, because a detector is missing: 2 categories." in prose(svg)
 
 
-def test_shares_of_noise_are_no_independent_witnesses(tmp_path: Path) -> None:
+def test_shares_of_noise_are_not_independent(tmp_path: Path) -> None:
     drawn = figures(noisy(tmp_path))
     diagrams = sorted(name for name in drawn if name.startswith("critical"))
     assert diagrams == [

@@ -347,7 +347,7 @@ def test_a_run_that_is_asked_for_twice_is_made_once(tmp_path: Path) -> None:
     assert (made.runs, len(made.results), log(tmp_path)) == (1, 1, ["quick nut 0"])
 
 
-def test_the_standing_of_a_bench(tmp_path: Path) -> None:
+def test_the_progress_of_a_bench(tmp_path: Path) -> None:
     jobs = [job(seed=seed, place=tmp_path) for seed in range(2)]
     seen: list[BenchProgress] = []
     run_bench(jobs, tmp_path / "out", execute=execute, show=seen.append)

@@ -32,7 +32,7 @@ from blemish.errors import BlemishError, DatasetError
 pytest.importorskip("torch", reason="mixed supervision needs PyTorch")
 
 
-def subject(root: Path, *, draws: int = 2, seed: int = 0) -> Experiment:
+def make_experiment(root: Path, *, draws: int = 2, seed: int = 0) -> Experiment:
     return experiment_of(
         DataLocation(str(root)), None, SupervisedDetector("mixed"), draws=draws, seed=seed
     )
@@ -41,9 +41,9 @@ def subject(root: Path, *, draws: int = 2, seed: int = 0) -> Experiment:
 def made(
     root: Path, out: Path, numbers: Sequence[int] | None = None, *, draws: int = 2, **plans: object
 ) -> DefectCurve:
-    asked = subject(root, draws=draws)
-    planned = plan_curve(asked, numbers, **plans)  # type: ignore[arg-type]
-    return curve_of(asked, planned, results(planned.in_order(), out))
+    experiment = make_experiment(root, draws=draws)
+    planned = plan_curve(experiment, numbers, **plans)  # type: ignore[arg-type]
+    return curve_of(experiment, planned, results(planned.in_order(), out))
 
 
 def outcome(defective: Sequence[int], *draws: Sequence[int]) -> Decisions:
@@ -55,26 +55,26 @@ def outcome(defective: Sequence[int], *draws: Sequence[int]) -> Decisions:
 
 
 def test_without_real_defects_in_training_every_part_is_tested_once_a_draw(tmp_path: Path) -> None:
-    asked = subject(defective_set(tmp_path / "set"))
-    planned = plan_curve(asked, [0, 6])
+    experiment = make_experiment(defective_set(tmp_path / "set"))
+    planned = plan_curve(experiment, [0, 6])
     assert planned.folds == 5
     for draw in planned.jobs[Step(6)]:
         tested: list[str] = []
         for job in draw:
             run = job.run
-            sides = divide(asked.data, str(run.split), run.seed, dict(run.split_settings)).data
+            sides = divide(experiment.data, str(run.split), run.seed, dict(run.split_settings)).data
             assert len(sides.split("train").real().parts) == 6
             tested += sides.split("test").parts
-        assert sorted(tested) == sorted(asked.data.parts)
+        assert sorted(tested) == sorted(experiment.data.parts)
 
 
 def test_fewer_real_defects_are_among_more_and_each_draw_has_its_own(tmp_path: Path) -> None:
-    asked = subject(defective_set(tmp_path / "set"))
-    planned = plan_curve(asked, [2, 6])
+    experiment = make_experiment(defective_set(tmp_path / "set"))
+    planned = plan_curve(experiment, [2, 6])
 
     def taught(step: Step, draw: int) -> set[str]:
         run = planned.jobs[step][draw][0].run
-        sides = divide(asked.data, str(run.split), run.seed, dict(run.split_settings)).data
+        sides = divide(experiment.data, str(run.split), run.seed, dict(run.split_settings)).data
         return set(sides.split("train").real().parts)
 
     assert taught(Step(2), 0) < taught(Step(6), 0)
@@ -83,37 +83,37 @@ def test_fewer_real_defects_are_among_more_and_each_draw_has_its_own(tmp_path: P
 
 def test_the_usual_numbers_are_none_and_the_fractions_of_isp_ad(tmp_path: Path) -> None:
     root = defective_set(tmp_path / "set", kinds={"dent": 20, "scratch": 20})
-    planned = plan_curve(subject(root))
+    planned = plan_curve(make_experiment(root))
     assert planned.pool == 32  # of 40, in the smallest union of four folds
     assert [step.number for step in planned.steps] == [0, 2, 4, 8, 16, 32]
 
 
 def test_with_real_defects_in_training_the_test_on_disk_stays(tmp_path: Path) -> None:
-    asked = subject(defective_set(tmp_path / "set", learnt=4))
-    planned = plan_curve(asked)
+    experiment = make_experiment(defective_set(tmp_path / "set", learnt=4))
+    planned = plan_curve(experiment)
     assert (planned.folds, planned.pool) == (None, 8)
     assert [step.number for step in planned.steps] == [0, 1, 2, 4, 8]
     [job] = planned.jobs[Step(4)][0]
-    sides = divide(asked.data, str(job.run.split), 0, dict(job.run.split_settings)).data
+    sides = divide(experiment.data, str(job.run.split), 0, dict(job.run.split_settings)).data
     assert len(sides.split("train").real().parts) == 4
-    assert sides.split("test").parts == asked.data.split("test").parts
-    assert plan_curve(asked, folds=4).folds == 4  # unless folds are asked for
+    assert sides.split("test").parts == experiment.data.split("test").parts
+    assert plan_curve(experiment, folds=4).folds == 4  # unless folds are experiment for
 
 
 def test_groups_are_compared_at_equal_numbers(tmp_path: Path) -> None:
     root = defective_set(tmp_path / "set", kinds={"dent": 10, "scratch": 10, "stain": 2})
-    asked = subject(root)
-    planned = plan_curve(asked, [0, 4, 6], groups=True)
+    experiment = make_experiment(root)
+    planned = plan_curve(experiment, [0, 4, 6], groups=True)
     alone = [(step.number, step.group) for step in planned.steps if step.group]
     assert alone == [(4, "dent"), (6, "dent"), (4, "scratch"), (6, "scratch")]
     assert "stain (1)" in planned.notes[0]  # of two, one is in each half of the folds
     run = planned.jobs[Step(4, "dent")][0][0].run
-    sides = divide(asked.data, str(run.split), run.seed, dict(run.split_settings)).data
+    sides = divide(experiment.data, str(run.split), run.seed, dict(run.split_settings)).data
     assert set(sides.split("train").real().table["defect"]) == {"dent"}
 
 
 def test_a_draw_comes_after_the_other_so_that_an_early_end_leaves_a_curve(tmp_path: Path) -> None:
-    planned = plan_curve(subject(defective_set(tmp_path / "set"), seed=7), [0, 4])
+    planned = plan_curve(make_experiment(defective_set(tmp_path / "set"), seed=7), [0, 4])
     assert [job.run.seed for job in planned.in_order()] == [7] * 10 + [8] * 10
 
 
@@ -125,7 +125,7 @@ def test_the_curve_finds_what_was_planted(tmp_path: Path) -> None:
     curve = made(root, tmp_path / "out", [0, 5, 10])
     none, _, most = curve.mixed
     assert none.honest["recall"] == 0
-    defective = subject(root).data.real().parts
+    defective = make_experiment(root).data.real().parts
     assert most.honest["tp"] == sum(ease(part) < 1 for part in defective)
     assert [point.honest["tn"] for point in curve.mixed] == [none.honest["tn"]] * 3
     assert set(most.kinds) == {"dent", "scratch"}
@@ -186,7 +186,7 @@ def test_an_interval_holds_its_rate_and_is_never_narrower_than_that_of_whole_par
     assert low <= whole[0] or high >= whole[1]
 
 
-def test_many_draws_of_a_part_are_one_witness() -> None:
+def test_many_draws_of_a_part_are_one_observation() -> None:
     once = outcome([1, 1, 1, 1], [1, 1, 0, 0])
     often = outcome([1, 1, 1, 1], *[[1, 1, 0, 0]] * 50)
     assert once.recall_interval() == often.recall_interval()
@@ -209,19 +209,19 @@ def test_an_unproven_change_is_told_with_its_interval() -> None:
 
 def test_a_second_call_makes_nothing_anew_and_more_draws_go_on(tmp_path: Path) -> None:
     root, out = defective_set(tmp_path / "set"), tmp_path / "out"
-    first = subject(root, draws=1)
+    first = make_experiment(root, draws=1)
     _, made_once = make_curve(first, plan_curve(first, [0, 4]), out, execute=execute)
     assert (made_once.runs, made_once.left) == (10, 0)
-    more = subject(root, draws=2)
+    more = make_experiment(root, draws=2)
     curve, made_again = make_curve(more, plan_curve(more, [0, 4]), out, execute=execute)
     assert (made_again.runs, made_again.earlier) == (10, 10)
     assert len(curve.points) == 2
 
 
 def test_a_budget_leaves_a_curve_without_the_points_that_lack(tmp_path: Path) -> None:
-    asked = subject(defective_set(tmp_path / "set"), draws=1)
-    planned = plan_curve(asked, [0, 4])
-    curve, came_to = make_curve(asked, planned, tmp_path / "out", budget=1e-9, execute=execute)
+    experiment = make_experiment(defective_set(tmp_path / "set"), draws=1)
+    planned = plan_curve(experiment, [0, 4])
+    curve, came_to = make_curve(experiment, planned, tmp_path / "out", budget=1e-9, execute=execute)
     assert (came_to.runs, came_to.left) == (0, 10)
     assert curve.points == ()
     assert curve.conclusion() == "There are no two numbers of real defects to compare yet."
@@ -230,20 +230,20 @@ def test_a_budget_leaves_a_curve_without_the_points_that_lack(tmp_path: Path) ->
 
 
 def test_failed_trainings_are_told_and_made_again(tmp_path: Path) -> None:
-    asked = subject(defective_set(tmp_path / "set"), draws=1)
-    planned = plan_curve(asked, [2, 4])
-    curve, came_to = make_curve(asked, planned, tmp_path / "out", execute=fails)
+    experiment = make_experiment(defective_set(tmp_path / "set"), draws=1)
+    planned = plan_curve(experiment, [2, 4])
+    curve, came_to = make_curve(experiment, planned, tmp_path / "out", execute=fails)
     assert [point.step for point in curve.points] == [Step(4)]
     assert len(came_to.failed) == 5
-    curve, came_to = make_curve(asked, planned, tmp_path / "out", execute=execute)
+    curve, came_to = make_curve(experiment, planned, tmp_path / "out", execute=execute)
     assert (came_to.runs, len(curve.points)) == (5, 2)
 
 
 def test_the_results_of_other_data_are_not_mixed_in(tmp_path: Path) -> None:
-    one = subject(defective_set(tmp_path / "one"))
+    one = make_experiment(defective_set(tmp_path / "one"))
     others = results(plan_curve(one, [0, 4]).in_order(), tmp_path / "out")
-    asked = subject(defective_set(tmp_path / "two", good=12))
-    assert curve_of(asked, plan_curve(asked, [0, 4]), others).points == ()
+    experiment = make_experiment(defective_set(tmp_path / "two", good=12))
+    assert curve_of(experiment, plan_curve(experiment, [0, 4]), others).points == ()
 
 
 # what is written
@@ -331,17 +331,17 @@ def test_a_bad_wish_is_refused_in_one_sentence(
 def test_data_without_defects_or_good_parts_are_refused(tmp_path: Path) -> None:
     save_set(tmp_path / "good", dents=0)
     with pytest.raises(DatasetError, match="has no defective part"):
-        subject(tmp_path / "good")
+        make_experiment(tmp_path / "good")
     bad = save_set(tmp_path / "bad", train=0, good=0)
     with pytest.raises(BlemishError, match=r"good|train"):
-        subject(bad)
+        make_experiment(bad)
 
 
 def test_several_categories_are_refused_with_the_way_out(tmp_path: Path) -> None:
     for name in ("bolt", "nut"):
         defective_set(tmp_path / "set" / name)
     with pytest.raises(DatasetError, match="choose one with --category"):
-        subject(tmp_path / "set")
+        make_experiment(tmp_path / "set")
     one = experiment_of(DataLocation(str(tmp_path / "set")), "nut", SupervisedDetector("mixed"))
     assert one.data.categories == ["nut"]
 
@@ -349,8 +349,8 @@ def test_several_categories_are_refused_with_the_way_out(tmp_path: Path) -> None
 def test_a_detector_of_tiles_may_see_whole_pictures(tmp_path: Path) -> None:
     location = DataLocation(str(defective_set(tmp_path / "set")))
     for tile in (None, 0, 128):
-        asked = experiment_of(location, None, SupervisedDetector("mixed", tile=tile))
-        assert asked.job("", "k_fold", (), seed=0).run.tile == tile
+        experiment = experiment_of(location, None, SupervisedDetector("mixed", tile=tile))
+        assert experiment.job("", "k_fold", (), seed=0).run.tile == tile
 
 
 def test_the_views_of_a_part_stay_together(tmp_path: Path) -> None:
@@ -358,7 +358,7 @@ def test_the_views_of_a_part_stay_together(tmp_path: Path) -> None:
     save_views(root / "train/good", range(6))
     save_views(root / "test/dent", range(20, 26))
     location = DataLocation(str(root), part_pattern=VIEW_PATTERN)
-    asked = experiment_of(location, None, SupervisedDetector("mixed"), draws=1)
-    planned: CurvePlan = plan_curve(asked, [0, 3], folds=3)
-    curve = curve_of(asked, planned, results(planned.in_order(), tmp_path / "out"))
+    experiment = experiment_of(location, None, SupervisedDetector("mixed"), draws=1)
+    planned: CurvePlan = plan_curve(experiment, [0, 3], folds=3)
+    curve = curve_of(experiment, planned, results(planned.in_order(), tmp_path / "out"))
     assert [sum(map(int, (c.tn, c.fp, c.fn, c.tp))) for c in curve.mixed[0].decisions.draws] == [12]

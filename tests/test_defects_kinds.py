@@ -247,26 +247,28 @@ def test_drawn_defects_of_the_data_serve_as_well(tmp_path: Path) -> None:
 # kinds left out
 
 
-def subject(root: Path, draws: int = 2) -> Experiment:
+def make_experiment(root: Path, draws: int = 2) -> Experiment:
     return experiment_of(DataLocation(str(root)), None, SupervisedDetector("mixed"), draws=draws)
 
 
 def test_a_kind_left_out_is_all_in_the_test_with_good_parts(tmp_path: Path) -> None:
-    asked = subject(defective_set(tmp_path / "set"))
-    [job] = unseen_kinds.plan_unseen(asked).without["dent"][0]
-    sides = divide(asked.data, str(job.run.split), 0, dict(job.run.split_settings)).data
+    experiment = make_experiment(defective_set(tmp_path / "set"))
+    [job] = unseen_kinds.plan_unseen(experiment).without["dent"][0]
+    sides = divide(experiment.data, str(job.run.split), 0, dict(job.run.split_settings)).data
     assert set(sides.split("train").real().table["defect"]) == {"scratch"}
-    dents = asked.data.table.filter(asked.data.table["defect"] == "dent")["part"]
+    dents = experiment.data.table.filter(experiment.data.table["defect"] == "dent")["part"]
     assert set(dents) <= set(sides.split("test").parts)
     assert len(sides.split("test").good()) == 10
 
 
 def test_recall_unseen_stands_beside_recall_seen(tmp_path: Path) -> None:
     root = defective_set(tmp_path / "set", kinds={"dent": 12, "scratch": 12})
-    asked = subject(root)
-    planned = unseen_kinds.plan_unseen(asked)
+    experiment = make_experiment(root)
+    planned = unseen_kinds.plan_unseen(experiment)
     assert len(planned.in_order()) == 2 * (2 + 5)
-    found = unseen_kinds.unseen_of(asked, planned, results(planned.in_order(), tmp_path / "out"))
+    found = unseen_kinds.unseen_of(
+        experiment, planned, results(planned.in_order(), tmp_path / "out")
+    )
     assert [one.kind for one in found] == ["dent", "scratch"]
     for one in found:
         told = one.to_json()
@@ -277,18 +279,18 @@ def test_recall_unseen_stands_beside_recall_seen(tmp_path: Path) -> None:
 
 
 def test_kinds_come_as_they_are_there(tmp_path: Path) -> None:
-    asked = subject(defective_set(tmp_path / "set"), draws=1)
-    planned = unseen_kinds.plan_unseen(asked)
+    experiment = make_experiment(defective_set(tmp_path / "set"), draws=1)
+    planned = unseen_kinds.plan_unseen(experiment)
     made = results([job for jobs in planned.without["dent"] for job in jobs], tmp_path / "out")
-    [one] = unseen_kinds.unseen_of(asked, planned, made)
+    [one] = unseen_kinds.unseen_of(experiment, planned, made)
     assert (one.kind, one.seen, one.change) == ("dent", None, None)
 
 
 def test_the_runs_survive(tmp_path: Path) -> None:
-    asked = subject(defective_set(tmp_path / "set", kinds={"dent": 8}), draws=1)
-    planned = unseen_kinds.plan_unseen(asked, folds=2)
-    _, first = unseen_kinds.make_unseen(asked, planned, tmp_path / "out", execute=execute)
-    found, second = unseen_kinds.make_unseen(asked, planned, tmp_path / "out", execute=execute)
+    experiment = make_experiment(defective_set(tmp_path / "set", kinds={"dent": 8}), draws=1)
+    planned = unseen_kinds.plan_unseen(experiment, folds=2)
+    _, first = unseen_kinds.make_unseen(experiment, planned, tmp_path / "out", execute=execute)
+    found, second = unseen_kinds.make_unseen(experiment, planned, tmp_path / "out", execute=execute)
     assert (first.runs, second.runs, len(found)) == (3, 0, 1)
 
 
@@ -299,7 +301,7 @@ def test_data_without_kinds_cannot_leave_one_out(tmp_path: Path) -> None:
     rows += [f"test/dent/{i}.png,defective,test" for i in range(200, 206)]
     (root / "table.csv").write_text("\n".join(rows), encoding="utf-8")
     with pytest.raises(DatasetError, match="tells no kinds of defect"):
-        unseen_kinds.plan_unseen(subject(root / "table.csv"))
+        unseen_kinds.plan_unseen(make_experiment(root / "table.csv"))
 
 
 # the command line

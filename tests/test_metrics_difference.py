@@ -100,7 +100,7 @@ def test_a_detector_against_itself_differs_by_nothing() -> None:
     assert (found.value, found.low, found.high, found.separable) == (0.0, 0.0, 0.0, False)
 
 
-def test_images_of_one_part_are_no_independent_witnesses() -> None:
+def test_images_of_one_part_are_not_independent() -> None:
     """Ten pictures of each part tell no more than one of each."""
     first, second = planted(1.5, 1), planted(1.0, 2)
     alone = paired_difference(aurocs, [PairedScores(first, second, LABELS, np.arange(60))])

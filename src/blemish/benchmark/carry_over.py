@@ -34,7 +34,9 @@ def results_of_other_code(results: Sequence[Result]) -> list[list[Result]]:
     return [group for _, group in sorted(groups.items(), key=lambda named: named[0][0])]
 
 
-def witness(group: Sequence[Result], runs: Collection[Run], made: Collection[str]) -> Result:
+def rerun_candidate(
+    group: Sequence[Result], runs: Collection[Run], made: Collection[str]
+) -> Result:
     """The result of a group whose run is to be made again: one that is made, else the cheapest.
 
     `runs` are those that can be made here, `made` the keys of those that were. Raises BlemishError

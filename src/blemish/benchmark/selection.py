@@ -118,7 +118,7 @@ def select(results: Sequence[Result], spec: TableSpec, code: str | None = None) 
     columns = {column for _, column in (*done, *failed)}
     labels, spec_labels = _labelled(columns, spec)
     categories = {block: _categories(block, images) for block in blocks}
-    runs = _Runs(done, failed)
+    runs = _RunIndex(done, failed)
     found: dict[CellKey, BySeed] = {}
     why: dict[CellKey, str] = {}
     incomplete: dict[CellKey, str] = {}
@@ -136,7 +136,7 @@ def select(results: Sequence[Result], spec: TableSpec, code: str | None = None) 
 
 
 @dataclass(frozen=True, eq=False)
-class _Runs:
+class _RunIndex:
     """The finished runs, and why others failed, by cell."""
 
     done: Mapping[CellKey, Mapping[int, Result]]

@@ -38,10 +38,10 @@ class PixelScores:
         self._spill = _SpillFolder(folder)
         background_room = max(1, memory_limit // 4 // _BACKGROUND.itemsize)
         defect_room = max(1, memory_limit // 128)
-        self._background = _Runs(
+        self._background = _SortedRuns(
             self._spill, "background", _BACKGROUND, background_room, np.ndarray.sort
         )
-        self._defects = _Runs(self._spill, "defects", _DEFECT, defect_room, _sort_by_value)
+        self._defects = _SortedRuns(self._spill, "defects", _DEFECT, defect_room, _sort_by_value)
         self._components = 0
         self._areas: dict[float, tuple[float, float]] = {}
 
@@ -195,7 +195,7 @@ class _SpillFolder:
             self._folder.cleanup()
 
 
-class _Runs:
+class _SortedRuns:
     """Records in blocks of at most `room`; each full block is sorted and written to a file."""
 
     def __init__(
