@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from blemish.audit.codes import open_features, pooled, principal
-from blemish.audit.judges import JUDGES, Floats, by_part, cross_fitted, evidence
-from blemish.audit.listing import wrongness
-from blemish.audit.looks import Share, share_of_looks
-from blemish.audit.mixture import share_of_scores
-from blemish.audit.scores import Judging, grouped
+from blemish.audit.embeddings import open_features, pooled_features, principal_components
+from blemish.audit.judge_scores import JudgeSettings, image_groups
+from blemish.audit.judges import JUDGES, Floats, cross_fitted, defect_log_odds, part_means
+from blemish.audit.mixture import share_from_scores
+from blemish.audit.random_inspection import ShareEstimate, share_from_inspection
+from blemish.audit.review_rows import error_log_odds
 from blemish.dataset import Dataset, open_dataset
 from blemish.demo.steel_plate_set import draw_plates
 from blemish.features.cache import default_folder
@@ -60,10 +60,10 @@ def found_flips(data: Dataset, codes: Floats, seed: int) -> float:
     wrong = pl.col("part").is_in(flipped.tolist())
     table = data.table.with_columns(label=pl.when(wrong).then(other).otherwise("label"))
     planted = data.with_table(table)
-    groups = grouped(planted, Judging(seed=seed))
+    groups = image_groups(planted, JudgeSettings(seed=seed))
     defective = (table["label"] == "defective").to_numpy()
     said = {n: cross_fitted(judge, codes, defective, groups) for n, judge in JUDGES.items()}
-    order = np.argsort(-wrongness(planted, said, groups), kind="stable")
+    order = np.argsort(-error_log_odds(planted, said, groups), kind="stable")
     hits = table.select(wrong.alias("hit"))["hit"].to_numpy()
     return float(hits[order[: round(FIRST * len(order))]].sum() / hits.sum())
 
@@ -78,7 +78,7 @@ class Draws:
         bad = (data.table["label"] == "defective").to_numpy()
         self.bad = np.bincount(self.parts, bad) > 0
 
-    def estimates(self, share: float, draw: int) -> dict[str, tuple[Share | None, float]]:
+    def estimates(self, share: float, draw: int) -> dict[str, tuple[ShareEstimate | None, float]]:
         """Every variant's estimate for one draw, and the true share of hidden defects."""
         good, defects = np.flatnonzero(~self.bad), np.flatnonzero(self.bad)
         count = round(share * len(good) / (1 - share))
@@ -87,16 +87,16 @@ class Draws:
         called = np.concatenate([good, hidden])
         truth = self.bad[called].astype(np.float64)
         known = np.setdiff1d(defects, hidden)
-        groups = grouped(self.data, Judging(seed=draw))
+        groups = image_groups(self.data, JudgeSettings(seed=draw))
         labels = np.isin(self.parts, known)
         scores = self._by_part(labels, np.ones(len(labels), bool), groups, list(JUDGES))
         blind = self._by_part(
             np.zeros(len(labels), bool), np.isin(self.parts, called), groups, ["gaussian"]
         )
         random = rng.permutation(len(called))
-        found = {"scores": share_of_scores(scores[called], scores[known])}
+        found = {"scores": share_from_scores(scores[called], scores[known])}
         for tail, fall in product(TAILS, FALLS) if self.laws else ():
-            of = share_of_scores(scores[called], scores[known], tail=tail, fall=fall)
+            of = share_from_scores(scores[called], scores[known], tail=tail, fall=fall)
             found[f"scores, tail {tail:g}, fall {fall:g}"] = of
         for top, drawn in LOOKS:
             found[f"{top}+{drawn} looks"] = look(scores[called], random, truth, top, drawn)
@@ -116,13 +116,13 @@ class Draws:
         said = {n: cross_fitted(JUDGES[n], self.codes[present], labels, of) for n in judges}
         parts = np.unique(self.parts[present], return_inverse=True)[1]
         scores = np.full(len(self.bad), np.nan)
-        scores[self.parts[present]] = by_part(evidence(said, labels, of), parts)
+        scores[self.parts[present]] = part_means(defect_log_odds(said, labels, of), parts)
         return scores
 
 
 def look(
     scores: Floats, random: npt.NDArray[np.intp], truth: Floats, top: int, drawn: int
-) -> Share | None:
+) -> ShareEstimate | None:
     """The share when a person who never errs looks at `top` parts by rank and `drawn` at random."""
     ranking = np.argsort(-scores, kind="stable")
     by_rank = ranking[:top]
@@ -130,10 +130,10 @@ def look(
     seen = np.full(len(scores), np.nan)
     for chosen in (by_rank, at_random):
         seen[chosen] = truth[chosen]
-    return share_of_looks(ranking, random, seen, top)
+    return share_from_inspection(ranking, random, seen, top)
 
 
-def summary(found: list[tuple[float, Share | None, float]]) -> dict[str, Any]:
+def summary(found: list[tuple[float, ShareEstimate | None, float]]) -> dict[str, Any]:
     """Coverage and width, overall and by share; widths in percentage points."""
     told = [(share, s, truth) for share, s, truth in found if s is not None]
     covered = sum(s.low - 1e-9 <= truth <= s.high + 1e-9 for _, s, truth in told)
@@ -164,15 +164,17 @@ def main() -> None:
     parser.add_argument("--laws", action="store_true", help="other laws of the good parts too")
     options = parser.parse_args()
     figures: dict[str, Any] = {"benchmark": "label_audit", "flips": {}, "hidden": {}}
-    pools: dict[str, list[tuple[float, Share | None, float]]] = {}
+    pools: dict[str, list[tuple[float, ShareEstimate | None, float]]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for name in DEVELOPMENT if options.development else COUNTED:
             data = open_set(name, options.root, Path(scratch))
-            codes = principal(pooled(open_features(data, folder=default_folder()), data))
+            codes = principal_components(
+                pooled_features(open_features(data, folder=default_folder()), data)
+            )
             flips = [found_flips(data, codes, seed) for seed in range(3)]
             figures["flips"][name] = [round(share, 3) for share in flips]
             draws = Draws(data, codes, options.laws)
-            own: dict[str, list[tuple[float, Share | None, float]]] = {}
+            own: dict[str, list[tuple[float, ShareEstimate | None, float]]] = {}
             for share in SHARES:
                 for draw in range(options.draws):
                     for variant, (estimate, truth) in draws.estimates(share, draw).items():

@@ -18,7 +18,7 @@ from blemish.demo import Demo, drawn_plates, run_demo
 from blemish.evaluation import PartResult
 from blemish.images import read_rgb
 from blemish.inspector import Inspector
-from blemish.report.pictures import ColourScale, overlay
+from blemish.report.thumbnails import ColourScale, overlay
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -17,7 +17,7 @@ from blemish.benchmark.reference_comparison import (
 from blemish.benchmark.selection import Selection, select
 from blemish.benchmark.store import read_results
 from blemish.benchmark.table_spec import ColumnSpec, RowBlock, TableSpec
-from blemish.cli.bench._names import listed
+from blemish.cli.bench._name_list import split_names
 from blemish.errors import BlemishError
 
 TIRE = RowBlock("tire", split="pooled", categories=("tire",))
@@ -126,10 +126,10 @@ def test_a_reference_is_a_detector_or_a_label(tmp_path: Path) -> None:
 
 def test_a_list_knows_labels_with_commas() -> None:
     labels = ["CFlow, 10 min", "CFlow"]
-    assert listed("padim, CFlow,10 min ,duet", labels) == ["padim", "CFlow, 10 min", "duet"]
-    assert listed("CFlow,duet,", labels) == ["CFlow", "duet"]
-    assert listed("CFlow, 10 min") == ["CFlow", "10 min"]
-    assert listed("") == []
+    assert split_names("padim, CFlow,10 min ,duet", labels) == ["padim", "CFlow, 10 min", "duet"]
+    assert split_names("CFlow,duet,", labels) == ["CFlow", "duet"]
+    assert split_names("CFlow, 10 min") == ["CFlow", "10 min"]
+    assert split_names("") == []
 
 
 def test_the_command(cli: Cli, tmp_path: Path) -> None:

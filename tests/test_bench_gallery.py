@@ -26,7 +26,7 @@ from blemish.dataset import open_dataset
 from blemish.errors import DatasetError
 from blemish.evaluation import Evaluation, ImageResult, evaluate
 from blemish.inspector import Inspector
-from blemish.report.pictures import Picture
+from blemish.report.thumbnails import Thumbnail
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -181,7 +181,7 @@ def test_a_file_that_holds_no_maps_is_named(kept: list[KeptMap], tmp_path: Path)
 def flat(
     image: str, label: str, why: Why, value: float = 0.0, *, rejected: bool = False
 ) -> KeptMap:
-    picture = Picture(
+    picture = Thumbnail(
         np.full((20, 30, 3), 90, np.uint8),
         np.full((20, 30), value, np.float32),
         "M1 1L5 5Z" if label == "defective" else "",

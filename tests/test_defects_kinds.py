@@ -18,23 +18,29 @@ from hypothesis.extra import numpy as arrays
 from plates import dent_mask, dented, plate, save, save_good, save_set
 from running import Cli
 
-from blemish.audit.defect_patches import SIDE, covering, cut, marked, spot_mask
-from blemish.audit.resemblance import (
-    Units,
-    directions,
-    nearest_of,
-    nearest_other,
-    pooled,
-    resemblance,
+from blemish.audit.coverage import RealDefect, compare_defects, coverage_by_kind
+from blemish.audit.coverage_sheet import HEADS, coverage_sheet
+from blemish.audit.defect_patches import (
+    SIDE,
+    cell_mask,
+    cut_patch,
+    marked_patches,
+    overlapping_starts,
 )
-from blemish.audit.unlike import RealDefect, by_kind, real_and_synthetic
-from blemish.audit.unlike_sheet import HEADS, unlike_sheet
+from blemish.audit.nearest_neighbours import (
+    Whitening,
+    masked_mean,
+    nearest_known,
+    nearest_neighbours,
+    nearest_other,
+    unit_vectors,
+)
 from blemish.benchmark.defects import unseen_kinds
 from blemish.benchmark.defects.experiment import Experiment, SupervisedDetector, experiment_of
 from blemish.benchmark.sources import DataLocation
 from blemish.dataset import open_dataset
+from blemish.dataset.scaled_images import ScaledImage
 from blemish.dataset.splits import divide
-from blemish.detectors._pictures import Picture
 from blemish.errors import DatasetError
 from blemish.features.backbone import BUNDLED
 from blemish.synthesis import open_generator
@@ -57,7 +63,7 @@ POINTS = arrays.arrays(
 @given(POINTS, POINTS)
 def test_the_nearest_one_is_the_nearest(items: Floats, known: Floats) -> None:
     every = np.linalg.norm(items[:, None] - known[None], axis=2)
-    distance, nearest = nearest_of(items, known)
+    distance, nearest = nearest_known(items, known)
     assert distance == pytest.approx(every.min(axis=1), abs=1e-4)
     assert every[np.arange(len(items)), nearest] == pytest.approx(every.min(axis=1), abs=1e-4)
 
@@ -72,28 +78,28 @@ def test_nobody_is_his_own_neighbour(items: Floats) -> None:
 @given(POINTS, st.floats(0.1, 10))
 def test_a_ratio_does_not_depend_on_the_unit(points: Floats, factor: float) -> None:
     known = np.concatenate([points, points + [[1, 2, 3]] * np.arange(1, len(points) + 1)[:, None]])
-    assume(resemblance(points, known).limit > 1e-2)
-    one = resemblance(points + 0.3, known)
-    other = resemblance(factor * (points + 0.3), factor * known)
+    assume(nearest_neighbours(points, known).limit > 1e-2)
+    one = nearest_neighbours(points + 0.3, known)
+    other = nearest_neighbours(factor * (points + 0.3), factor * known)
     assert other.ratio == pytest.approx(one.ratio, rel=1e-3, abs=1e-3)
 
 
 def test_what_lies_among_the_known_is_like_them_and_what_lies_apart_is_not() -> None:
     rng = np.random.default_rng(0)
     known = rng.normal(size=(200, 3))
-    found = resemblance(np.array([[0.1, 0, 0], [9.0, 9, 9]]), known)
+    found = nearest_neighbours(np.array([[0.1, 0, 0], [9.0, 9, 9]]), known)
     assert found.like.tolist() == [True, False]
     assert found.ratio[1] > 3
 
 
 def test_ninety_five_of_a_hundred_known_ones_are_like_the_others() -> None:
     known = np.random.default_rng(1).normal(size=(100, 4))
-    assert (nearest_other(known) <= resemblance(known, known).limit).sum() == 95
+    assert (nearest_other(known) <= nearest_neighbours(known, known).limit).sum() == 95
 
 
 def test_a_direction_has_no_strength() -> None:
     vectors = np.array([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]])
-    assert directions(vectors) == pytest.approx(np.array([[0.6, 0.8], [0.6, 0.8], [0, 0]]))
+    assert unit_vectors(vectors) == pytest.approx(np.array([[0.6, 0.8], [0.6, 0.8], [0, 0]]))
 
 
 def test_good_cells_have_mean_0_and_about_unit_variance() -> None:
@@ -101,7 +107,7 @@ def test_good_cells_have_mean_0_and_about_unit_variance() -> None:
     good = (rng.normal(size=(5000, 3)) @ np.array([[2, 1, 0], [0, 1, 0], [0, 0, 5]]) + 7).astype(
         np.float32
     )
-    seen = Units.of(good).apply(good)
+    seen = Whitening.of(good).apply(good)
     assert np.abs(seen.mean(axis=0)).max() < 1e-2
     # What is added to the variances, so that a dead channel does not count, shrinks them a little.
     assert np.cov(seen.T) == pytest.approx(np.eye(3), abs=0.15)
@@ -110,8 +116,8 @@ def test_good_cells_have_mean_0_and_about_unit_variance() -> None:
 def test_pooling_takes_the_marked_cells_or_all() -> None:
     cells = np.arange(8.0).reshape(2, 2, 2)
     mask = np.array([[False, True], [False, False]])
-    assert pooled(cells, mask).tolist() == [2, 3]
-    assert pooled(cells, np.zeros((2, 2), bool)).tolist() == [3, 4]
+    assert masked_mean(cells, mask).tolist() == [2, 3]
+    assert masked_mean(cells, np.zeros((2, 2), bool)).tolist() == [3, 4]
 
 
 # patches
@@ -121,30 +127,30 @@ def test_the_patch_lies_around_the_largest_piece_and_inside_the_picture() -> Non
     pixels = np.zeros((200, 300), np.uint8)
     small = np.argwhere(np.pad(np.ones((3, 3)), ((50, 147), (50, 247))) > 0)
     large = np.argwhere(np.pad(np.ones((20, 10)), ((180, 0), (290, 0))) > 0)
-    [patch] = marked(Picture(pixels, None, (small, large)))
+    [patch] = marked_patches(ScaledImage(pixels, None, (small, large)))
     assert patch.pixels.shape == (SIDE, SIDE, 3)
     assert patch.mask.sum() == 200
     assert patch.mask[-1, -1]  # a defect in the corner of the picture
-    assert marked(Picture(pixels, None, ())) == []
+    assert marked_patches(ScaledImage(pixels, None, ())) == []
     ring = np.zeros((400, 400), np.uint8)
     cv2.circle(ring, (200, 200), 180, 1, 2)
-    [patch] = marked(Picture(ring, None, (np.argwhere(ring),)))
+    [patch] = marked_patches(ScaledImage(ring, None, (np.argwhere(ring),)))
     assert np.array_equal(patch.mask, patch.pixels[..., 0] > 0)
     assert patch.mask.any()
 
 
 @given(st.integers(SIDE, 700))
 def test_patches_cover_a_side_and_stay_in_it(side: int) -> None:
-    starts = covering(side)
+    starts = overlapping_starts(side)
     assert (starts[0], starts[-1]) == (0, side - SIDE)
     assert all(0 < after - before <= SIDE // 2 for before, after in itertools.pairwise(starts))
 
 
 def test_the_mark_of_a_cell_ends_at_the_border() -> None:
-    mask = spot_mask(0, 7, 16)
+    mask = cell_mask(0, 7, 16)
     assert mask[:32, 96:].all()
     assert mask.sum() == 32 * 32
-    assert not cut(Picture(np.zeros((SIDE, SIDE), np.uint8), None, ()), 0, 0).mask.any()
+    assert not cut_patch(ScaledImage(np.zeros((SIDE, SIDE), np.uint8), None, ()), 0, 0).mask.any()
 
 
 # real and synthetic
@@ -183,7 +189,7 @@ def pictured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def compared(pictured: Path) -> list[RealDefect]:
-    return real_and_synthetic(open_dataset(pictured), Dents(), BUNDLED, count=COUNT)
+    return compare_defects(open_dataset(pictured), Dents(), BUNDLED, count=COUNT)
 
 
 def test_a_kind_that_no_synthetic_defect_is_like_comes_first(
@@ -192,12 +198,12 @@ def test_a_kind_that_no_synthetic_defect_is_like_comes_first(
     found = compared
     assert len(found) == 6
     assert [defect.ratio for defect in found] == sorted((d.ratio for d in found), reverse=True)
-    lines, dents = by_kind(found)
+    lines, dents = coverage_by_kind(found)
     assert (lines.kind, dents.kind) == ("lines", "dent")
     assert lines.like_synthetic == 0
     assert dents.like_synthetic == 3
     assert {defect.kind for defect in found[:3]} == {"lines"}
-    again = real_and_synthetic(open_dataset(pictured), Dents(), BUNDLED, count=COUNT)
+    again = compare_defects(open_dataset(pictured), Dents(), BUNDLED, count=COUNT)
     assert [d.ratio for d in again] == [d.ratio for d in found]
 
 
@@ -206,20 +212,20 @@ def test_without_masks_the_most_departing_place_stands_for_the_defect(
 ) -> None:
     data = open_dataset(pictured)
     table = data.table.with_columns(mask=None).cast({"mask": str})
-    found = real_and_synthetic(data.with_table(table), Dents(), BUNDLED, count=COUNT)
+    found = compare_defects(data.with_table(table), Dents(), BUNDLED, count=COUNT)
     for defect in found:
         if defect.kind == "lines":
             rows, columns = np.nonzero(defect.shown.mask)
             assert defect.shown.pixels[rows, columns].max() == 255  # the lines' white
-    assert by_kind(found)[0].kind == "lines"
+    assert coverage_by_kind(found)[0].kind == "lines"
 
 
 def test_the_sheet_has_a_row_for_each_of_the_first(compared: list[RealDefect]) -> None:
     found = compared
-    one, three = unlike_sheet(found[:1]), unlike_sheet(found[:3])
+    one, three = coverage_sheet(found[:1]), coverage_sheet(found[:3])
     assert one.shape[1] == len(HEADS) * 246 + 6
     assert three.shape[0] - one.shape[0] == 2 * (one.shape[0] - 20)
-    assert unlike_sheet(found * 3).shape == unlike_sheet((found * 3)[:12]).shape
+    assert coverage_sheet(found * 3).shape == coverage_sheet((found * 3)[:12]).shape
 
 
 def test_defects_that_cannot_be_seen_are_too_few_to_compare_with(pictured: Path) -> None:
@@ -227,9 +233,9 @@ def test_defects_that_cannot_be_seen_are_too_few_to_compare_with(pictured: Path)
         return Synthetic(image, np.zeros(image.shape[:2], bool))
 
     with pytest.raises(DatasetError, match="0 synthetic defects that can be seen are too few"):
-        real_and_synthetic(open_dataset(pictured), nothing, BUNDLED, count=3)
+        compare_defects(open_dataset(pictured), nothing, BUNDLED, count=3)
     with pytest.raises(DatasetError, match="are too few"):  # none lie in the data either
-        real_and_synthetic(open_dataset(pictured), None, BUNDLED)
+        compare_defects(open_dataset(pictured), None, BUNDLED)
 
 
 def test_drawn_defects_of_the_data_serve_as_well(tmp_path: Path) -> None:
@@ -239,7 +245,7 @@ def test_drawn_defects_of_the_data_serve_as_well(tmp_path: Path) -> None:
         for seed in seeds:
             save(root / f"test/{kind}/{seed}.png", dented(seed, shape))
             save(root / f"ground_truth/{kind}/{seed}_mask.png", dent_mask(seed, shape))
-    found = real_and_synthetic(open_dataset(root), None, BUNDLED)
+    found = compare_defects(open_dataset(root), None, BUNDLED)
     assert [defect.kind for defect in found] == ["dent", "dent"]
     assert all(defect.like_synthetic for defect in found)
 
@@ -324,8 +330,8 @@ def test_the_command_tells_unseen_beside_seen(
 ) -> None:
     planted = functools.partial(unseen_kinds.make_unseen, execute=execute)
     monkeypatch.setattr(unseen_kinds, "make_unseen", planted)
-    monkeypatch.setattr("blemish.audit.unlike.real_and_synthetic", lambda *_, **__: [])
-    monkeypatch.setattr("blemish.audit.unlike_sheet.write_sheet", lambda *_: None)
+    monkeypatch.setattr("blemish.audit.coverage.compare_defects", lambda *_, **__: [])
+    monkeypatch.setattr("blemish.audit.coverage_sheet.write_sheet", lambda *_: None)
     root = defective_set(tmp_path / "set", kinds={"dent": 12, "scratch": 4})
     run = cli("defects", "kinds", root, "-o", tmp_path / "out", "--draws", 1, "--quiet")
     assert run.code == 0, run.err

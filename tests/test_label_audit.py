@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from plates import VIEW_PATTERN, dent_mask, dented, plate, save, save_set, save_views
 from running import Cli
 
-from blemish.audit.judges import JUDGES, by_part, cross_fitted, evidence
-from blemish.audit.looks import hypergeometric_interval, share_of_looks
-from blemish.audit.masks import judge_masks
-from blemish.audit.mixture import share_of_scores
-from blemish.audit.patches import cells_marked
-from blemish.audit.scores import Judging, grouped
+from blemish.audit.judge_scores import JudgeSettings, image_groups
+from blemish.audit.judges import JUDGES, cross_fitted, defect_log_odds, part_means
+from blemish.audit.mask_fit import judge_masks
+from blemish.audit.mixture import share_from_scores
+from blemish.audit.patch_features import mask_cells
+from blemish.audit.random_inspection import hypergeometric_interval, share_from_inspection
 from blemish.dataset import open_dataset
 from blemish.detectors import open_detector
 
@@ -284,13 +284,13 @@ def test_only_defective_labels_are_refused(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_an_image_that_went_missing_is_named(copied: Path, tmp_path: Path) -> None:
-    from blemish.audit.rounds import Asked, make_round
+    from blemish.audit.rounds import AuditSettings, make_round
     from blemish.errors import DatasetError
 
     data = open_dataset(copied)
     (copied / "train/good/003.png").unlink()
     with pytest.raises(DatasetError, match=r"lacks 1 of its images: train/good/003\.png"):
-        make_round(data, tmp_path / "out", Asked())
+        make_round(data, tmp_path / "out", AuditSettings())
 
 
 def test_a_set_called_good_is_ranked_and_its_share_told(
@@ -324,8 +324,8 @@ def test_a_detector_judges_too_and_goes_on_where_it_was_stopped(
     cli: Cli, wrong: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = open_detector("patchcore", {"bank": "50"})
-    monkeypatch.setattr("blemish.audit.scores.open_detector", lambda name: small)
-    monkeypatch.setattr("blemish.audit.scores.usual_size", lambda name: 64)
+    monkeypatch.setattr("blemish.audit.judge_scores.open_detector", lambda name: small)
+    monkeypatch.setattr("blemish.audit.judge_scores.usual_size", lambda name: 64)
     audit(cli, wrong, tmp_path / "out", "--detector", "patchcore")
     before = (tmp_path / "out/round1/review.csv").read_bytes()
     assert b"(patchcore)" in before
@@ -343,7 +343,7 @@ def test_a_detector_judges_too_and_goes_on_where_it_was_stopped(
 def test_images_of_a_part_share_group_and_doubt(tmp_path: Path) -> None:
     root = save_views(tmp_path / "views", range(6))
     data = open_dataset(root, part_pattern=VIEW_PATTERN)
-    groups = grouped(data, Judging())
+    groups = image_groups(data, JudgeSettings())
     for part in data.parts:
         assert len(set(groups[(data.table["part"] == part).to_numpy()])) == 1
 
@@ -366,12 +366,12 @@ def test_a_judge_without_a_clue_does_not_count() -> None:
     defective = np.arange(300) % 4 == 0
     groups = rng.integers(0, 3, 300)
     clear, noise = defective + 0.3 * rng.normal(size=300), rng.normal(size=300)
-    both = evidence({"clear": clear, "noise": noise}, defective, groups)
+    both = defect_log_odds({"clear": clear, "noise": noise}, defective, groups)
     assert np.corrcoef(both, clear)[0, 1] > 0.95
 
 
 def test_the_mean_of_a_part_goes_to_each_of_its_images() -> None:
-    values = by_part(np.array([1.0, 3.0, 5.0]), np.array([0, 0, 1]))
+    values = part_means(np.array([1.0, 3.0, 5.0]), np.array([0, 0, 1]))
     assert values.tolist() == [2.0, 2.0, 5.0]
 
 
@@ -397,46 +397,46 @@ def test_an_interval_misses_as_seldom_as_it_says() -> None:
 def test_a_gap_ends_the_looks_that_count() -> None:
     order = np.arange(10)
     seen = np.array([1, 1, 0, np.nan, 1, np.nan, np.nan, np.nan, 0, 0])
-    share = share_of_looks(order, order[::-1].copy(), seen, most=10)
+    share = share_from_inspection(order, order[::-1].copy(), seen, most=10)
     assert share is not None
     assert (share.low, share.looks) == (0.2, 5)  # the third found lies beyond both gaps
     nobody = np.full(10, np.nan)
-    assert share_of_looks(order, order, nobody, most=10) is None
+    assert share_from_inspection(order, order, nobody, most=10) is None
 
 
 def test_looks_by_rank_alone_tell_of_no_share() -> None:
     order = np.arange(10)
     seen = np.array([1, 1, 0, *[np.nan] * 7])
-    assert share_of_looks(order, np.array([], np.intp), seen, most=3) is None
+    assert share_from_inspection(order, np.array([], np.intp), seen, most=3) is None
 
 
 def test_the_share_comes_from_scores_where_defects_are_known() -> None:
     rng = np.random.default_rng(0)
     called = np.concatenate([rng.normal(size=450), rng.normal(4, 1, size=50)])
-    share = share_of_scores(called, rng.normal(4, 1, size=80))
+    share = share_from_scores(called, rng.normal(4, 1, size=80))
     assert share is not None
     assert share.low < 0.1 < share.high
     assert share.high - share.low < 0.15
-    assert share_of_scores(called, np.zeros(3)) is None
+    assert share_from_scores(called, np.zeros(3)) is None
 
 
 def test_a_mask_marks_the_cells_it_covers() -> None:
     mask = np.zeros((100, 50), bool)
-    assert not cells_marked(mask, 10).any()
+    assert not mask_cells(mask, 10).any()
     mask[0:10, 0:5] = True
-    assert np.argwhere(cells_marked(mask, 10)).tolist() == [[0, 0]]
+    assert np.argwhere(mask_cells(mask, 10)).tolist() == [[0, 0]]
     tiny = np.zeros((100, 50), bool)
     tiny[55, 22] = True
-    assert np.argwhere(cells_marked(tiny, 10)).tolist() == [[5, 4]]
+    assert np.argwhere(mask_cells(tiny, 10)).tolist() == [[5, 4]]
 
 
 def test_a_mask_drawn_elsewhere_is_found(copied: Path) -> None:
-    from blemish.audit.codes import open_features
+    from blemish.audit.embeddings import open_features
 
     save(copied / "ground_truth/dent/204_mask.png", dent_mask(204)[::-1, ::-1])
     (copied / "test/dent/sound.png").unlink()
     data = open_dataset(copied)
-    found = judge_masks(open_features(data), data, grouped(data, Judging()))
+    found = judge_masks(open_features(data), data, image_groups(data, JudgeSettings()))
     assert found[0].image == "test/dent/204.png"
     assert not found[0].peak_inside
     assert found[0].fit < 0.8 < np.median([doubt.fit for doubt in found])

@@ -16,9 +16,8 @@ from pictured import dataset, save, surface
 from scipy import stats
 from streams import write
 
-from blemish.dataset import Dataset, open_dataset
-from blemish.detectors import _pictures
-from blemish.detectors._pictures import Pictures, refuse_small_patches
+from blemish.dataset import Dataset, open_dataset, scaled_images
+from blemish.dataset.scaled_images import ScaledImages, refuse_small_patches
 from blemish.detectors._presentations import Presentation, Presentations, Shown
 from blemish.errors import DatasetError, ImageError
 from blemish.images import Recipe, Window, crops
@@ -299,7 +298,7 @@ def test_at_its_own_scale_a_patch_is_a_copy(tmp_path: Path) -> None:
     save(tmp_path / "a.png", pixels)
     save(tmp_path / "b.png", np.stack([pixels] * 3, 2))
     rows = dataset(tmp_path, [{"image": f"{name}.png"} for name in "ab"])
-    pictures = Pictures(rows, TILED, SIZE)
+    pictures = ScaledImages(rows, TILED, SIZE)
     assert np.array_equal(pictures[0].pixels, pixels)
     assert pictures[1].pixels.shape == (90, 100, 3)
     shown = presentations(tmp_path, [{"image": f"{name}.png"} for name in "ab"], synthetic=0.5)
@@ -318,7 +317,7 @@ def test_a_picture_is_learnt_as_the_model_sees_it(
     recipe = Recipe(64, 64, resize, tile=tile)
     smooth = np.add.outer(np.linspace(0, 120, shape[0]), np.linspace(0, 120, shape[1]))
     save(tmp_path / "a.png", smooth.astype(np.uint8))
-    picture = Pictures(dataset(tmp_path, [{"image": "a.png"}]), recipe, 1)
+    picture = ScaledImages(dataset(tmp_path, [{"image": "a.png"}]), recipe, 1)
     assert picture[0].pixels.shape == picture.shape(0)
     scaled = picture[0].pixels.astype(int)
     for crop in crops(smooth.astype(np.uint8), recipe):
@@ -340,7 +339,7 @@ def test_a_mask_follows_its_picture_to_another_scale(tmp_path: Path) -> None:
         (Recipe(64, 64, "pad"), (11, 22, 21, 32)),
         (Recipe(64, 64, "squash", tile=64), (40, 80, 80, 120)),
     ):
-        picture = Pictures(rows, recipe, 1)[0]
+        picture = ScaledImages(rows, recipe, 1)[0]
         assert picture.mask is not None
         found = np.argwhere(picture.mask)
         if recipe.resize == "squash" and recipe.tile is None:
@@ -352,7 +351,7 @@ def test_a_mask_follows_its_picture_to_another_scale(tmp_path: Path) -> None:
 
 def test_a_point_is_not_lost_where_a_large_picture_shrinks(tmp_path: Path) -> None:
     rows = dataset(tmp_path, [defect(tmp_path, "a", (1700, 900, 1701, 901), shape=(2000, 2000))])
-    picture = Pictures(rows, Recipe(64, 64, "squash"), 1)[0]
+    picture = ScaledImages(rows, Recipe(64, 64, "squash"), 1)[0]
     assert picture.mask is None
     assert [spot.tolist() for spot in picture.spots] == [[[54, 28]]]
 
@@ -361,7 +360,7 @@ def test_a_defect_in_the_rim_that_no_model_sees_is_named(tmp_path: Path) -> None
     rows = dataset(tmp_path, [defect(tmp_path, "a", (0, 0, 6, 6))])
     cropped = Recipe(64, 64, "squash", margin=16)
     with pytest.raises(DatasetError, match=r"a\.png lies in the rim"):
-        Pictures(rows, cropped, 1)[0]
+        ScaledImages(rows, cropped, 1)[0]
 
 
 @pytest.mark.parametrize("shape", [(20, 50), (50, 20), (20, 24)])
@@ -369,7 +368,7 @@ def test_a_picture_smaller_than_a_patch_is_continued(
     tmp_path: Path, shape: tuple[int, int]
 ) -> None:
     row = defect(tmp_path, "a", (2, 2, 8, 8), shape=shape)
-    picture = Pictures(dataset(tmp_path, [row]), Recipe(64, 64, "squash"), 96)[0]
+    picture = ScaledImages(dataset(tmp_path, [row]), Recipe(64, 64, "squash"), 96)[0]
     assert picture.pixels.shape == (96, 96)
     assert picture.mask is not None
     assert picture.mask.shape == (96, 96)
@@ -384,25 +383,25 @@ def test_sixteen_bits_are_seen_through_the_window(tmp_path: Path) -> None:
     save(tmp_path / "a.png", deep)
     rows = dataset(tmp_path, [{"image": "a.png"}])
     window = Window(0, 255 * 16)
-    pictures = Pictures(rows, replace(TILED, window=window), SIZE)
+    pictures = ScaledImages(rows, replace(TILED, window=window), SIZE)
     np.testing.assert_allclose(pictures[0].pixels, surface(3), atol=1)
     with pytest.raises(ImageError, match=r"a\.png holds uint16"):
-        Pictures(rows, TILED, SIZE)[0]
+        ScaledImages(rows, TILED, SIZE)[0]
 
 
 def test_no_more_is_kept_in_memory_than_was_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = dataset(tmp_path, flat(tmp_path, 10))
-    pictures = Pictures(rows, TILED, SIZE)
-    monkeypatch.setattr(_pictures, "KEPT_BYTES", 4 * 64 * 80)
+    pictures = ScaledImages(rows, TILED, SIZE)
+    monkeypatch.setattr(scaled_images, "KEPT_BYTES", 4 * 64 * 80)
     for number in [*range(10), 0, 9, 9, 3]:
         assert int(np.median(pictures[number].pixels)) == 20 + number
         kept = pictures._kept.values()
-        assert pictures._bytes == sum(_pictures._size(picture) for picture in kept)
+        assert pictures._bytes == sum(scaled_images._size(picture) for picture in kept)
         assert pictures._bytes <= 4 * 64 * 80
     assert list(pictures._kept) == [8, 0, 9, 3]
-    monkeypatch.setattr(_pictures, "KEPT_BYTES", 1)
+    monkeypatch.setattr(scaled_images, "KEPT_BYTES", 1)
     assert pictures[5].pixels.shape == (64, 80)
     assert list(pictures._kept) == [5]  # a picture that is too large is kept until the next
 

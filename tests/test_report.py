@@ -23,9 +23,9 @@ from blemish.evaluation import Evaluation, PartResult
 from blemish.metrics.decision import Confusion
 from blemish.report import write_report
 from blemish.report.gallery import groups
-from blemish.report.pictures import SIDE, ColourScale, colour_scale, heat_uri, shrink
 from blemish.report.tables import settings_tables
-from blemish.report.words import agreement, percentage, verdict
+from blemish.report.thumbnails import SIDE, ColourScale, colour_scale, heat_uri, thumbnail
+from blemish.report.words import agreement, percentage, rates_sentence
 
 
 class Page(HTMLParser):
@@ -122,7 +122,7 @@ def test_a_very_long_file_name_is_there_in_full(tmp_path: Path) -> None:
     ],
 )
 def test_the_verdict_is_one_sentence(counts: Confusion, sentence: str) -> None:
-    assert verdict(counts) == sentence
+    assert rates_sentence(counts) == sentence
 
 
 def test_the_page_opens_with_the_verdict_and_the_promise(tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_a_long_image_is_cut_out_around_its_defect() -> None:
     map_ = np.ones((64, 1000), np.float32)
     map_[10, 50] = 9  # the peak lies elsewhere: the person should still see what was missed
     rgb = np.repeat(np.where(mask, 255, 40).astype(np.uint8)[..., None], 3, axis=2)
-    picture = shrink(rgb, map_, mask, 5.0)
+    picture = thumbnail(rgb, map_, mask, 5.0)
     assert picture.rgb.shape == (64, 160, 3)
     assert picture.rgb.max() == 255
     assert picture.peak == 9
@@ -268,7 +268,9 @@ def test_a_long_image_is_cut_out_around_its_defect() -> None:
 def test_outlines_follow_the_picture_when_it_shrinks() -> None:
     mask = np.zeros((840, 840), bool)
     mask[200:400, 100:500] = True
-    picture = shrink(np.zeros((840, 840, 3), np.uint8), np.zeros((840, 840), np.float32), mask, 1.0)
+    picture = thumbnail(
+        np.zeros((840, 840, 3), np.uint8), np.zeros((840, 840), np.float32), mask, 1.0
+    )
     assert picture.rgb.shape == (SIDE, SIDE, 3)
     points = np.array(re.findall(r"([\d.]+) ([\d.]+)", picture.truth), dtype=float)
     assert points.min(0) == pytest.approx([50, 100], abs=1)
@@ -279,7 +281,7 @@ def test_one_scale_from_good_medians_to_defective_peaks() -> None:
     def flat(value: float, peak: float) -> Any:
         map_ = np.full((20, 20), value, np.float32)
         map_[3, 3] = peak
-        return shrink(np.zeros((20, 20, 3), np.uint8), map_, None, None)
+        return thumbnail(np.zeros((20, 20, 3), np.uint8), map_, None, None)
 
     good, bad = [flat(1, 2), flat(2, 2), flat(3, 4)], [flat(2, 8), flat(2, 9), flat(2, 30)]
     assert colour_scale(good, bad, 3.0) == ColourScale(2, 9)
@@ -291,7 +293,7 @@ def test_one_scale_from_good_medians_to_defective_peaks() -> None:
 
 def test_the_heat_is_transparent_at_the_low_end_and_brighter_towards_the_high_one() -> None:
     map_ = np.repeat(np.linspace(0, 12, 64, dtype=np.float32)[None], 32, axis=0)
-    picture = shrink(np.zeros((32, 64, 3), np.uint8), map_, None, None)
+    picture = thumbnail(np.zeros((32, 64, 3), np.uint8), map_, None, None)
     uri = heat_uri(picture, ColourScale(2, 10))
     data = np.frombuffer(base64.b64decode(uri.split(",")[1]), np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from blemish.detectors._pictures import Picture, Pictures
+from blemish.dataset.scaled_images import ScaledImage, ScaledImages
 from blemish.features.backbone import open_backbone
 from blemish.features.session import open_session
 from blemish.graph.join import trunk
@@ -35,7 +35,7 @@ class Patch:
 
 
 @dataclass(frozen=True, eq=False)
-class Cells:
+class PatchEncoder:
     """The backbone up to one layer."""
 
     backbone: str
@@ -54,8 +54,8 @@ class Cells:
         return np.concatenate(found).transpose(0, 2, 3, 1)
 
 
-def spoilt(
-    good: Pictures,
+def draw_defects(
+    good: ScaledImages,
     generator: Generator,
     count: int,
     rng: np.random.Generator,
@@ -66,7 +66,7 @@ def spoilt(
     before: list[Patch] = []
     for number in range(count):
         for _ in range(TRIES):
-            patch = anywhere(good[number % len(good)], rng)
+            patch = random_patch(good[number % len(good)], rng)
             made = generator(patch.pixels, rng)
             if made.mask.any():
                 after.append(Patch(made.image, made.mask))
@@ -77,13 +77,15 @@ def spoilt(
     return after, before
 
 
-def anywhere(picture: Picture, rng: np.random.Generator) -> Patch:
+def random_patch(picture: ScaledImage, rng: np.random.Generator) -> Patch:
     """A patch drawn from all places of a picture."""
     high, wide = picture.pixels.shape[:2]
-    return cut(picture, int(rng.integers(high - SIDE + 1)), int(rng.integers(wide - SIDE + 1)))
+    return cut_patch(
+        picture, int(rng.integers(high - SIDE + 1)), int(rng.integers(wide - SIDE + 1))
+    )
 
 
-def marked(picture: Picture) -> list[Patch]:
+def marked_patches(picture: ScaledImage) -> list[Patch]:
     """The patch around the largest connected piece of the mask; none without a mask."""
     if not picture.spots:
         return []
@@ -94,14 +96,14 @@ def marked(picture: Picture) -> list[Patch]:
         int(min(max(0, place - SIDE // 2), side - SIDE))
         for place, side in zip(middle, picture.pixels.shape[:2], strict=True)
     )
-    patch = cut(picture, top, left)
+    patch = cut_patch(picture, top, left)
     inside = spot - [top, left]
     inside = inside[((inside >= 0) & (inside < SIDE)).all(axis=1)]
     patch.mask[inside[:, 0], inside[:, 1]] = True
     return [patch]
 
 
-def spot_mask(row: int, column: int, stride: int) -> Mask:
+def cell_mask(row: int, column: int, stride: int) -> Mask:
     """A cell of a patch and its neighbours, as a mask in pixels."""
     mask = np.zeros((SIDE, SIDE), bool)
     top, left = (max(0, place - SPOT) * stride for place in (row, column))
@@ -109,12 +111,12 @@ def spot_mask(row: int, column: int, stride: int) -> Mask:
     return mask
 
 
-def covering(side: int) -> list[int]:
+def overlapping_starts(side: int) -> list[int]:
     """Where patches begin that cover a side, half of one after the other."""
     return sorted({*range(0, side - SIDE, SIDE // 2), side - SIDE})
 
 
-def cut(picture: Picture, top: int, left: int) -> Patch:
+def cut_patch(picture: ScaledImage, top: int, left: int) -> Patch:
     """The patch of a picture that begins there, its defect unknown."""
     pixels = picture.pixels[top : top + SIDE, left : left + SIDE]
     rgb = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)

@@ -21,7 +21,7 @@ OF_GAUSSIAN = 100  # directions that the Gaussian knows
 REGULARIZATION = 0.01  # of its covariance, times the mean variance
 
 
-def head(known: Floats, defective: Flags, others: Floats) -> Floats:
+def ridge(known: Floats, defective: Flags, others: Floats) -> Floats:
     """Ridge regression on the labels, both classes with the same weight; 0 where one is absent."""
     bad = np.count_nonzero(defective)
     if bad in (0, len(defective)):
@@ -46,7 +46,7 @@ def gaussian(known: Floats, defective: Flags, others: Floats) -> Floats:
     return np.asarray(np.log(np.maximum((away**2).sum(0), 1e-12)), np.float64)
 
 
-JUDGES: Mapping[str, Judge] = {"head": head, "gaussian": gaussian}
+JUDGES: Mapping[str, Judge] = {"head": ridge, "gaussian": gaussian}
 
 
 def cross_fitted(judge: Judge, codes: Floats, defective: Flags, groups: Groups) -> Floats:
@@ -58,7 +58,7 @@ def cross_fitted(judge: Judge, codes: Floats, defective: Flags, groups: Groups) 
     return said
 
 
-def evidence(said: Mapping[str, Floats], defective: Flags, groups: Groups) -> Floats:
+def defect_log_odds(said: Mapping[str, Floats], defective: Flags, groups: Groups) -> Floats:
     """The log-odds [n] of a defect, before the share of defects counts.
 
     Each judge's numbers become log-odds by a logistic regression on the other groups' labels, and
@@ -77,12 +77,12 @@ def evidence(said: Mapping[str, Floats], defective: Flags, groups: Groups) -> Fl
     return total
 
 
-def by_part(values: Floats, parts: npt.NDArray[np.intp]) -> Floats:
+def part_means(values: Floats, parts: npt.NDArray[np.intp]) -> Floats:
     """The mean of each part's values, given back to each of its images; parts are numbered."""
     return np.asarray((np.bincount(parts, values) / np.bincount(parts))[parts], np.float64)
 
 
-def prior(defective: Flags) -> float:
+def prior_log_odds(defective: Flags) -> float:
     """The log-odds of the labels themselves, a count of a half added to both kinds."""
     bad = float(np.count_nonzero(defective))
     return float(np.log((bad + 0.5) / (len(defective) - bad + 0.5)))
@@ -92,7 +92,7 @@ def _log_odds(known: Floats, defective: Flags, others: Floats) -> Floats:
     if defective.all() or not defective.any():
         return others
     slope, start = _logistic(known, defective)
-    return np.asarray(slope * others + start - prior(defective), np.float64)
+    return np.asarray(slope * others + start - prior_log_odds(defective), np.float64)
 
 
 def _logistic(x: Floats, defective: Flags, ridge: float = 1e-3) -> tuple[float, float]:

@@ -13,7 +13,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from blemish.audit.looks import Share
+from blemish.audit.random_inspection import ShareEstimate
 
 Floats = npt.NDArray[np.float64]
 
@@ -25,9 +25,9 @@ FALL = 3.0  # of the log-likelihood at the ends of the interval; 1.92 were the s
 STEPS = 20
 
 
-def share_of_scores(
+def share_from_scores(
     called_good: Floats, known_defects: Floats, *, tail: float = TAIL, fall: float = FALL
-) -> Share | None:
+) -> ShareEstimate | None:
     """The share of defects among parts called good, from one score per part; None for too few.
 
     The profile likelihood over `SHARES`; the interval is where it has fallen by less than `fall`,
@@ -46,7 +46,7 @@ def share_of_scores(
     near = np.flatnonzero(heights >= heights[best] - fall)
     low = 0.0 if near[0] <= 1 else float(SHARES[near[0] - 1])
     high = float(SHARES[min(near[-1] + 1, len(SHARES) - 1)])
-    return Share(float(SHARES[best]), low, high, 0)
+    return ShareEstimate(float(SHARES[best]), low, high, 0)
 
 
 def _density(known: Floats, at: Floats) -> Floats:

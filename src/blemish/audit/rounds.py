@@ -16,14 +16,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from blemish.audit import listing
-from blemish.audit.codes import open_features
-from blemish.audit.hidden import orders, with_looks, without_looks
-from blemish.audit.history import decided, write_table
-from blemish.audit.judges import Floats, by_part, evidence
-from blemish.audit.masks import judge_masks
-from blemish.audit.review import Doubt, read_review, write_review
-from blemish.audit.scores import Judging, grouped, judged
+from blemish.audit import review_rows
+from blemish.audit.corrections import corrected_table, write_table
+from blemish.audit.embeddings import open_features
+from blemish.audit.hidden_defects import (
+    inspection_orders,
+    share_with_inspection,
+    share_without_inspection,
+)
+from blemish.audit.judge_scores import JudgeSettings, image_groups, judge_scores
+from blemish.audit.judges import Floats, defect_log_odds, part_means
+from blemish.audit.mask_fit import judge_masks
+from blemish.audit.review_list import Doubt, read_review, write_review
 from blemish.dataset import Dataset
 from blemish.dataset.label_words import name_some
 from blemish.dataset.paths import absent, is_image_file
@@ -36,14 +40,14 @@ SETTLED = 0.01  # of average precision between two rounds
 
 
 @dataclass(frozen=True)
-class Asked:
+class AuditSettings:
     """What an audit is asked for.
 
     `listed`: the share of images on the list; `looks`: parts called good that are drawn at random
     for the share of hidden defects; `good_only`: leave out what is labelled defective.
     """
 
-    judging: Judging = field(default_factory=Judging)
+    judges: JudgeSettings = field(default_factory=JudgeSettings)
     listed: float = 0.1
     looks: int = 0
     good_only: bool = False
@@ -65,14 +69,14 @@ class Round:
         return self.folder / "review.csv"
 
 
-def audited(data: Dataset, asked: Asked) -> Dataset:
+def auditable_rows(data: Dataset, settings: AuditSettings) -> Dataset:
     """The rows that an audit judges, or a DatasetError that says why there is nothing to judge."""
     if len(data.categories) > 1:
         raise DatasetError(
             f"{data.root} holds {len(data.categories)} categories ({name_some(data.categories)}), "
             "and an audit compares parts of one: choose it with --category."
         )
-    rows = data.good() if asked.good_only else data.where(pl.col("label").is_not_null())
+    rows = data.good() if settings.good_only else data.where(pl.col("label").is_not_null())
     if not (rows.table["label"] == "good").any():
         raise DatasetError(
             f"{data.root} has no image labelled good, and judges learn from good ones; label some."
@@ -91,26 +95,26 @@ def audited(data: Dataset, asked: Asked) -> Dataset:
 
 
 def make_round(
-    data: Dataset, folder: Path, asked: Asked, progress: ShowProgress | None = None
+    data: Dataset, folder: Path, settings: AuditSettings, progress: ShowProgress | None = None
 ) -> Round:
     """Judge the labels after all decisions so far, and write the next review list into `folder`.
 
     Made again, a round that has no decisions yet ends at the same list, and one that is there
     already is not written again, so that decisions in it are safe.
     """
-    base = audited(data, asked)
-    past = decisions_of(folder)
+    base = auditable_rows(data, settings)
+    past = past_decisions(folder)
     number = len(past) + 1
-    table = decided(base, past)
-    now = audited(base.with_table(table.drop("history")), asked)
-    said = judged(now, folder / "scores", asked.judging, progress)
-    groups = grouped(now, asked.judging)
-    wrong = listing.wrongness(now, said, groups)
+    table = corrected_table(base, past)
+    now = auditable_rows(base.with_table(table.drop("history")), settings)
+    said = judge_scores(now, folder / "scores", settings.judges, progress)
+    groups = image_groups(now, settings.judges)
+    wrong = review_rows.error_log_odds(now, said, groups)
     known = {image for decisions in past for image in decisions}
     defective = (now.table["label"] == "defective").to_numpy()
     parts = np.unique(now.table["part"].to_numpy().astype(str), return_inverse=True)[1]
-    odds = by_part(evidence(said, defective, groups), parts)
-    doubts = _doubts(now, said, wrong, known, asked, progress)
+    odds = part_means(defect_log_odds(said, defective, groups), parts)
+    doubts = _doubts(now, said, wrong, known, settings, progress)
     figures = {
         "round": number,
         "images": len(now),
@@ -119,24 +123,30 @@ def make_round(
         "defective": int(defective.sum()),
         "listed": len(doubts),
         "average_precision": average_precision(odds, defective),
-        "share_without_looks": without_looks(now, odds),
+        "share_without_looks": share_without_inspection(now, odds),
     }
     here = folder / f"round{number}"
-    key = round_key(base, number, asked)
+    key = round_key(base, number, settings)
     _write_round(
-        here, key, doubts, figures, orders(now, odds, doubts, asked.looks, asked.judging.seed)
+        here,
+        key,
+        doubts,
+        figures,
+        inspection_orders(now, odds, doubts, settings.looks, settings.judges.seed),
     )
-    return Round(number, now, tuple(doubts), {**figures, **standing(folder)}, here)
+    return Round(number, now, tuple(doubts), {**figures, **rounds_summary(folder)}, here)
 
 
-def read_decisions(data: Dataset, folder: Path, review: Path, asked: Asked, table: Path) -> int:
+def apply_decisions(
+    data: Dataset, folder: Path, review: Path, settings: AuditSettings, table: Path
+) -> int:
     """Take in a filled review list, write the corrected table, and return the decisions' number.
 
     Raises DatasetError for a file that is not the latest list of this data set, as `read_review`
     says, and before any round was made.
     """
-    base = audited(data, asked)
-    past = decisions_of(folder)
+    base = auditable_rows(data, settings)
+    past = past_decisions(folder)
     number = len(past) + 1
     held = _read_json(folder / f"round{number}" / "list.json")
     again = held is None and number > 1
@@ -145,7 +155,7 @@ def read_decisions(data: Dataset, folder: Path, review: Path, asked: Asked, tabl
         past, held = past[:-1], _read_json(folder / f"round{number}" / "list.json")
     if held is None:
         raise DatasetError(f"{folder} holds no review list yet; make one without --apply.")
-    if held["key"] != round_key(base, number, asked):
+    if held["key"] != round_key(base, number, settings):
         raise DatasetError(
             f"the review list in {folder} is of another data set or other settings than "
             f"{data.root}; name the ones that it was made with, or another folder."
@@ -157,12 +167,12 @@ def read_decisions(data: Dataset, folder: Path, review: Path, asked: Asked, tabl
             f"{review} holds no decision; write keep, good, defective or remove into the column "
             "'decision'."
         )
-    write_table(base, decided(base, [*past, decisions]), table)
+    write_table(base, corrected_table(base, [*past, decisions]), table)
     _write_json(folder / f"round{number}" / "decisions.json", decisions)
     return len(decisions)
 
 
-def decisions_of(folder: Path) -> list[dict[str, str]]:
+def past_decisions(folder: Path) -> list[dict[str, str]]:
     """The decisions of each round so far."""
     found: list[dict[str, str]] = []
     while (held := _read_json(folder / f"round{len(found) + 1}" / "decisions.json")) is not None:
@@ -170,7 +180,7 @@ def decisions_of(folder: Path) -> list[dict[str, str]]:
     return found
 
 
-def standing(folder: Path) -> dict[str, Any]:
+def rounds_summary(folder: Path) -> dict[str, Any]:
     """How far the rounds in a folder have come.
 
     `precisions`: the average precision of each round; `settled`: whether the last two differ by
@@ -183,7 +193,7 @@ def standing(folder: Path) -> dict[str, Any]:
     settled = None
     if len(precisions) > 1 and None not in precisions[-2:]:
         settled = abs(precisions[-1] - precisions[-2]) < SETTLED
-    share = with_looks(rounds[0]["orders"], _latest(folder)) if rounds else None
+    share = share_with_inspection(rounds[0]["orders"], _latest(folder)) if rounds else None
     return {
         "precisions": precisions,
         "settled": settled,
@@ -191,10 +201,10 @@ def standing(folder: Path) -> dict[str, Any]:
     }
 
 
-def round_key(data: Dataset, number: int, asked: Asked) -> str:
+def round_key(data: Dataset, number: int, settings: AuditSettings) -> str:
     """What a review list belongs to: the data set as it lies there, the round, the settings."""
-    judging = {**asdict(asked.judging), "cache": None}
-    values = [data.fingerprint(), number, judging, asked.good_only]
+    judges = {**asdict(settings.judges), "cache": None}
+    values = [data.fingerprint(), number, judges, settings.good_only]
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
@@ -203,25 +213,25 @@ def _doubts(
     said: Mapping[str, Floats],
     wrong: Floats,
     known: set[str],
-    asked: Asked,
+    settings: AuditSettings,
     progress: ShowProgress | None,
 ) -> list[Doubt]:
-    count = max(1, round(asked.listed * len(data)))
-    doubts = listing.label_doubts(data, said, wrong, known, count)
+    count = max(1, round(settings.listed * len(data)))
+    doubts = review_rows.label_doubts(data, said, wrong, known, count)
     if data.table["mask"].null_count() < len(data):
-        features = open_features(data, folder=asked.judging.cache)
-        found = judge_masks(features, data, grouped(data, asked.judging), progress)
+        features = open_features(data, folder=settings.judges.cache)
+        found = judge_masks(features, data, image_groups(data, settings.judges), progress)
         seen = known | {doubt.image for doubt in doubts}
-        doubts += listing.mask_rows(data, found, seen, count)
-    if asked.looks and not known:
-        parts = listing.random_looks(data, asked.judging.seed)[: asked.looks]
-        doubts += listing.look_rows(data, parts, {doubt.image for doubt in doubts})
+        doubts += review_rows.mask_rows(data, found, seen, count)
+    if settings.looks and not known:
+        parts = review_rows.random_parts(data, settings.judges.seed)[: settings.looks]
+        doubts += review_rows.inspection_rows(data, parts, {doubt.image for doubt in doubts})
     return doubts
 
 
 def _latest(folder: Path) -> dict[str, str]:
     """The last decision on each image, over all rounds."""
-    return {image: d for decisions in decisions_of(folder) for image, d in decisions.items()}
+    return {image: d for decisions in past_decisions(folder) for image, d in decisions.items()}
 
 
 def _write_round(

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from blemish.errors import DatasetError
-from blemish.report.pictures import Picture, shrink
+from blemish.report.thumbnails import Thumbnail, thumbnail
 from blemish.util.files import replacing
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class KeptMap:
     why: Why
     score: float
     rejected: bool
-    picture: Picture
+    picture: Thumbnail
 
 
 def choose_images(
@@ -105,7 +105,7 @@ def maps_of(evaluation: Evaluation, chosen: Sequence[ImageChoice]) -> list[KeptM
                 choice.why,
                 result.score,
                 result.score > threshold,
-                shrink(*evaluation.look(choice.index), level, SIDE),
+                thumbnail(*evaluation.look(choice.index), level, SIDE),
             )
         )
     return [_in_units(one, *_unit(kept, level)) for one in kept]
@@ -178,5 +178,5 @@ def _kept(arrays: dict[str, Any]) -> Iterator[KeptMap]:
         rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB).astype(np.uint8)
         map_ = arrays[f"map_{number}"].astype(np.float32)
         median, peak = float(np.median(map_)), float(map_.max())
-        picture = Picture(rgb, map_, truth, found, median, peak, cut or None)
+        picture = Thumbnail(rgb, map_, truth, found, median, peak, cut or None)
         yield KeptMap(image, label, defect, why, score, bool(rejected), picture)

@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from blemish.dataset import Dataset
-from blemish.detectors._order import epoch_order
-from blemish.detectors._pictures import (
+from blemish.dataset.scaled_images import (
     Mask,
-    Picture,
-    Pictures,
     Pixels,
+    ScaledImage,
+    ScaledImages,
     refuse_small_patches,
 )
+from blemish.detectors._order import epoch_order
 from blemish.errors import DatasetError
 from blemish.images import Recipe
 from blemish.prepare.patch_recipe import Augmentation
@@ -145,16 +145,16 @@ class Presentations:
         return min(self.real, self.most_each * len(self._real))
 
     @cached_property
-    def _good(self) -> Pictures:
-        return Pictures(self.data.good(), self.recipe, self.size)
+    def _good(self) -> ScaledImages:
+        return ScaledImages(self.data.good(), self.recipe, self.size)
 
     @cached_property
-    def _drawn(self) -> Pictures:
-        return Pictures(self.data.synthetic(), self.recipe, self.size)
+    def _drawn(self) -> ScaledImages:
+        return ScaledImages(self.data.synthetic(), self.recipe, self.size)
 
     @cached_property
-    def _real(self) -> Pictures:
-        return Pictures(self.data.real(), self.recipe, self.size)
+    def _real(self) -> ScaledImages:
+        return ScaledImages(self.data.real(), self.recipe, self.size)
 
     @cached_property
     def _parts(self) -> list[npt.NDArray[np.int64]]:
@@ -191,7 +191,7 @@ class Presentations:
         rows = self._parts[int(rng.integers(len(self._parts)))]
         return self._defective(self._real, int(rows[rng.integers(len(rows))]), rng)
 
-    def _defective(self, pictures: Pictures, row: int, rng: Chance) -> Presentation:
+    def _defective(self, pictures: ScaledImages, row: int, rng: Chance) -> Presentation:
         """A patch around a spot of the defect; patches of the whole picture where none is known."""
         picture = pictures[row]
         if not picture.spots:
@@ -217,14 +217,14 @@ class Presentations:
                 patches = np.flip(patches, axis)
         return np.ascontiguousarray(patches)
 
-    def _anywhere(self, picture: Picture, rng: Chance) -> Spot:
+    def _anywhere(self, picture: ScaledImage, rng: Chance) -> Spot:
         """A square around any pixel, as often at a border as one around a defect that is there.
 
         Else a border, which few of all places reach, would be a sign of a defect.
         """
         return self._around(picture, rng.integers(_shape(picture)), rng)
 
-    def _around(self, picture: Picture, pixel: npt.NDArray[np.int64], rng: Chance) -> Spot:
+    def _around(self, picture: ScaledImage, pixel: npt.NDArray[np.int64], rng: Chance) -> Spot:
         """A square with the pixel (row, column) in its inner half, moved inwards at a border.
 
         Turned where a turned one lies in the picture.
@@ -244,13 +244,13 @@ class Presentations:
         )
         return plain(top, left, size)
 
-    def _cut(self, picture: Picture, spot: Spot, rng: Chance) -> tuple[Pixels, Mask | None]:
+    def _cut(self, picture: ScaledImage, spot: Spot, rng: Chance) -> tuple[Pixels, Mask | None]:
         patch = lit(cut(picture.pixels, spot, self.size), self.augmentation, 255, rng)
         if picture.mask is None:
             return patch, None
         return patch, cut(picture.mask.view(np.uint8), spot, self.size, nearest=True) > 0
 
-    def _refuse_large(self, pictures: Pictures, row: int, shape: tuple[int, int]) -> None:
+    def _refuse_large(self, pictures: ScaledImages, row: int, shape: tuple[int, int]) -> None:
         """Nobody can learn from a label which of a thousand patches shows the defect."""
         if len(_whole(shape).windows(self.size, self.size)) > MOST_PATCHES:
             side = int(self.size * MOST_PATCHES**0.5)
@@ -261,7 +261,7 @@ class Presentations:
             )
 
 
-def _shape(picture: Picture) -> tuple[int, int]:
+def _shape(picture: ScaledImage) -> tuple[int, int]:
     return picture.pixels.shape[0], picture.pixels.shape[1]
 
 

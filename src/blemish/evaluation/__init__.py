@@ -18,7 +18,7 @@ from blemish.errors import DatasetError
 from blemish.evaluation.figures import figures_of, mean_figures
 from blemish.evaluation.results import ImageResult as ImageResult
 from blemish.evaluation.results import PartResult as PartResult
-from blemish.evaluation.results import Scored, decide_parts
+from blemish.evaluation.results import ResultAccumulator, decide_parts
 from blemish.images import read_mask, read_rgb
 from blemish.inspector import Inspector, Look
 from blemish.metrics.image import Roc, roc
@@ -102,11 +102,13 @@ def evaluate(
     categories: dict[str, dict[str, Any]] = {}
     started, inspecting = time.monotonic(), 0.0
     with PixelScores() as pixels:
-        scored = Scored(pixels, _with_masks(rows))
+        scored = ResultAccumulator(pixels, _with_masks(rows))
         looks = _looks(inspector, rows, progress)
         for name, seen in groupby(looks, key=lambda looked: looked[0].category):
             with PixelScores() as own_pixels:
-                own = Scored(own_pixels, _with_masks([r for r in rows if r.category == name]))
+                own = ResultAccumulator(
+                    own_pixels, _with_masks([r for r in rows if r.category == name])
+                )
                 for row, look, seconds in seen:
                     inspecting += seconds
                     mask = _mask(row, look.shape) if scored.with_masks else None

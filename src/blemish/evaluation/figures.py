@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blemish.evaluation.results import ImageResult, PartResult, Scored
+from blemish.evaluation.results import ImageResult, PartResult, ResultAccumulator
 from blemish.inspector import Inspector
 from blemish.metrics.decision import Confusion, confusion, oracle_f1_threshold
 from blemish.metrics.image import (
@@ -40,7 +40,7 @@ MEANS = {
 
 
 def figures_of(
-    scored: Scored, parts: list[PartResult], inspector: Inspector, with_parts: bool
+    scored: ResultAccumulator, parts: list[PartResult], inspector: Inspector, with_parts: bool
 ) -> dict[str, Any]:
     """The figures of one category, or of all pooled, at the threshold of the inspector's card."""
     images = scored.images
@@ -93,7 +93,7 @@ def _image_figures(images: list[ImageResult]) -> dict[str, Any]:
     }
 
 
-def _pixel_figures(scored: Scored, threshold: float) -> dict[str, float | None]:
+def _pixel_figures(scored: ResultAccumulator, threshold: float) -> dict[str, float | None]:
     pixels, images = scored.pixels, scored.images
     f1 = _oracle_threshold(np.array(scored.peaks), _labels(images)) if scored.peaks else None
     return {

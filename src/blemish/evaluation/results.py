@@ -48,7 +48,7 @@ class PartResult:
 
 
 @dataclass(eq=False)
-class Scored:
+class ResultAccumulator:
     """Images as they are scored, of one category or of all, and what their maps hold.
 
     `peaks` are the largest values of the maps, where masks ask for maps at all; `overlaps` the

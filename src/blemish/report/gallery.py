@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blemish.report.pictures import (
+from blemish.report.thumbnails import (
     ColourScale,
-    Picture,
+    Thumbnail,
     colour_scale,
     heat_uri,
     picture_uri,
     ramp,
-    shrink,
+    thumbnail,
 )
 from blemish.report.words import counted, number, text
 
@@ -28,7 +28,7 @@ GOOD_LOOKS = 8  # good parts looked at for the colour scale, evenly spread over 
 
 
 @dataclass(frozen=True)
-class Group:
+class GalleryGroup:
     """Parts to look at, as indices, out of `total` such parts; `none` says why there are none."""
 
     title: str
@@ -38,7 +38,7 @@ class Group:
     none: str
 
 
-def groups(parts: Sequence[PartResult], threshold: float) -> tuple[Group, ...]:
+def groups(parts: Sequence[PartResult], threshold: float) -> tuple[GalleryGroup, ...]:
     """Misses, false rejects, close calls and clear finds, each with the most telling part first.
 
     A part is shown once: a close call is one that is not among the mistakes shown above it.
@@ -60,14 +60,14 @@ def groups(parts: Sequence[PartResult], threshold: float) -> tuple[Group, ...]:
     labels = {part.label for part in parts}
     no_defect = "The test set holds no defective parts."
     return (
-        Group(
+        GalleryGroup(
             "Worst misses",
             "Defective parts that were passed, the lowest score first.",
             tuple(missed[:SHOWN]),
             len(missed),
             "None: no defective part was passed." if "defective" in labels else no_defect,
         ),
-        Group(
+        GalleryGroup(
             "Worst false rejects",
             "Good parts that were rejected, the highest score first.",
             tuple(false[:SHOWN]),
@@ -76,7 +76,7 @@ def groups(parts: Sequence[PartResult], threshold: float) -> tuple[Group, ...]:
             if "good" in labels
             else "The test set holds no good parts.",
         ),
-        Group(
+        GalleryGroup(
             "Closest calls",
             "The parts nearest to the threshold on either side that are not shown above, from the "
             "highest score to the lowest.",
@@ -84,7 +84,7 @@ def groups(parts: Sequence[PartResult], threshold: float) -> tuple[Group, ...]:
             len(close),
             "None besides the parts above.",
         ),
-        Group(
+        GalleryGroup(
             "Clear finds",
             "Defective parts that were rejected, the highest score first.",
             tuple(found[:SHOWN]),
@@ -100,9 +100,10 @@ def gallery(evaluation: Evaluation, threshold: float, level: float) -> str:
     wanted = dict.fromkeys(index for group in chosen for index in group.parts)
     wanted.update(dict.fromkeys(_spread_good(evaluation.parts)))
     pictures = {
-        index: shrink(*evaluation.look(_worst_view(evaluation, index)), level) for index in wanted
+        index: thumbnail(*evaluation.look(_worst_view(evaluation, index)), level)
+        for index in wanted
     }
-    by_label: dict[str, list[Picture]] = {"good": [], "defective": []}
+    by_label: dict[str, list[Thumbnail]] = {"good": [], "defective": []}
     for index, picture in pictures.items():
         by_label[evaluation.parts[index].label].append(picture)
     scale = colour_scale(by_label["good"], by_label["defective"], level)
@@ -147,7 +148,7 @@ def _legend(scale: ColourScale, level: float) -> str:
     )
 
 
-def _group(group: Group, cards: list[str]) -> str:
+def _group(group: GalleryGroup, cards: list[str]) -> str:
     if not cards:
         body = f'<p class="none">{text(group.none)}</p>'
         count = ""
@@ -162,7 +163,7 @@ def _group(group: Group, cards: list[str]) -> str:
 
 
 def _card(
-    evaluation: Evaluation, part: int, picture: Picture, scale: ColourScale, threshold: float
+    evaluation: Evaluation, part: int, picture: Thumbnail, scale: ColourScale, threshold: float
 ) -> str:
     result = evaluation.parts[part]
     image = evaluation.images[_worst_view(evaluation, part)]
@@ -202,7 +203,7 @@ def _is_one_image(result: PartResult, image: ImageResult) -> bool:
     return Path(result.part).name in (image.image.name, image.image.stem)
 
 
-def _where(result: PartResult, image: ImageResult, picture: Picture) -> str:
+def _where(result: PartResult, image: ImageResult, picture: Thumbnail) -> str:
     """Part, view and cut-out, where there is more to say than the file's name."""
     views = len(result.images)
     words = [] if _is_one_image(result, image) else [f"part {result.part}"]

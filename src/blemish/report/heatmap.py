@@ -9,7 +9,7 @@ import numpy as np
 
 from blemish.images import read_rgb
 from blemish.inspector import Inspector, Verdict
-from blemish.report.pictures import ColourScale, overlay
+from blemish.report.thumbnails import ColourScale, overlay
 from blemish.util.files import harmless, inside, replacing
 
 

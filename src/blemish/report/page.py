@@ -23,7 +23,7 @@ from blemish.report.tables import (
     settings_tables,
     views_table,
 )
-from blemish.report.words import agreement, counted, percentage, text, verdict
+from blemish.report.words import agreement, counted, percentage, rates_sentence, text
 
 if TYPE_CHECKING:
     from blemish.evaluation import Evaluation, PartResult
@@ -67,7 +67,7 @@ def render(evaluation: Evaluation) -> str:
         data=_json_for_script(_chart_data(evaluation, decided, calibration)),
         title=text(name),
         model=text(_model_line(evaluation)),
-        verdict=text(verdict(counts)),
+        verdict=text(rates_sentence(counts)),
         incomplete=_incomplete_note(len(evaluation.parts) - len(decided)),
         promise=_promise(calibration, counts),
         split=_split(evaluation, calibration),

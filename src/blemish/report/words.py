@@ -42,7 +42,7 @@ def interval(k: int, n: int) -> str:
     return f"{percentage(low)} to {percentage(high)} %"
 
 
-def verdict(counts: Confusion) -> str:
+def rates_sentence(counts: Confusion) -> str:
     """What happened to the good and the defective parts, in one sentence."""
     good = _fate(counts.fp, counts.fp + counts.tn, "good", "rejected")
     defective = _fate(counts.tp, counts.tp + counts.fn, "defective", "caught")

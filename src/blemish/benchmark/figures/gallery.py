@@ -11,7 +11,7 @@ from blemish.benchmark.figures._values import BlockCategory, block_categories, f
 from blemish.benchmark.maps import KeptMap, read_maps
 from blemish.benchmark.protocol import Metric
 from blemish.benchmark.selection import Selection
-from blemish.report.pictures import ColourScale, heat_uri, picture_uri, ramp
+from blemish.report.thumbnails import ColourScale, heat_uri, picture_uri, ramp
 
 SCALE = ColourScale(0.0, 2.0)  # in units of each detector: 1 is its map threshold
 CELL, TALLEST, GAP, LEFT, HEAD = 150, 200, 10, 150, 112

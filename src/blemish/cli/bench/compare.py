@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blemish.cli import _shared as shared
-from blemish.cli.bench._names import listed
+from blemish.cli.bench._name_list import split_names
 from blemish.cli.bench.table import add_code, results_of, tell_other_code
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     protocol, folder, results = results_of(options)
     selection = select(results, table_spec_of(protocol), options.code)
     labels = {*selection.labels.values(), *(one.label for one in protocol.detectors)}
-    references = columns_named(selection, listed(options.against, labels))
+    references = columns_named(selection, split_names(options.against, labels))
     found = list(compare_with_references(selection, references, options.metric))
     if not found:
         raise BlemishError(f"{folder} holds no results but those of {options.against}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from blemish.cli import _shared as shared
 from blemish.cli._bench_progress import BenchProgressLine, duration_words
-from blemish.cli.bench._names import listed
+from blemish.cli.bench._name_list import split_names
 from blemish.cli.bench.list import missing_lines
 from blemish.errors import BlemishError
 from blemish.util.threads import default_threads
@@ -156,7 +156,7 @@ def _resource(text: str | None) -> tuple[str, float] | None:
 
 
 def _names(text: str | None, labels: Sequence[str] = ()) -> list[str] | None:
-    return None if text is None else listed(text, labels)
+    return None if text is None else split_names(text, labels)
 
 
 def _remarks(protocol: Protocol, matrix: RunMatrix, other_code: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from blemish.cli import _shared as shared
 from blemish.cli.defects import _shared as defects
 
 if TYPE_CHECKING:
-    from blemish.audit.unlike import KindOfDefect, RealDefect
+    from blemish.audit.coverage import KindCoverage, RealDefect
     from blemish.benchmark.defects.experiment import Experiment
     from blemish.benchmark.defects.unseen_kinds import UnseenKind
     from blemish.benchmark.runner import BenchSummary
@@ -40,13 +40,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compare, write the picture, train with each kind left out; 1 where trainings failed."""
-    from blemish.audit.unlike import by_kind
+    from blemish.audit.coverage import coverage_by_kind
     from blemish.benchmark.defects import unseen_kinds
 
     experiment = defects.experiment(options)
     plan = None if options.no_training else unseen_kinds.plan_unseen(experiment, options.folds)
     real = _compared(options, experiment)
-    kinds = by_kind(real)
+    kinds = coverage_by_kind(real)
     lines = [*_kind_lines(kinds), f"{options.out / PICTURE}: the real defects least resembled"]
     told: dict[str, Any] = {
         "kinds": [vars(kind) for kind in kinds],
@@ -71,8 +71,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _compared(options: argparse.Namespace, experiment: Experiment) -> list[RealDefect]:
-    from blemish.audit.unlike import real_and_synthetic
-    from blemish.audit.unlike_sheet import write_sheet
+    from blemish.audit.coverage import compare_defects
+    from blemish.audit.coverage_sheet import write_sheet
     from blemish.detectors import open_detector
     from blemish.features.backbone import BUNDLED
     from blemish.synthesis import of_same_product, open_generator
@@ -85,9 +85,7 @@ def _compared(options: argparse.Namespace, experiment: Experiment) -> list[RealD
         sources = experiment.data.good().images if of_same_product(name) else ()
         generator = open_generator(name, preset=preset, sources=sources)
     line = shared.ProgressLine(options)
-    real = real_and_synthetic(
-        experiment.data, generator, BUNDLED, seed=experiment.seed, progress=line
-    )
+    real = compare_defects(experiment.data, generator, BUNDLED, seed=experiment.seed, progress=line)
     line.end()
     write_sheet(real, options.out / PICTURE)
     return real
@@ -102,7 +100,7 @@ def _trained(
         return make_unseen(experiment, plan, options.out, **how)
 
 
-def _kind_lines(kinds: Sequence[KindOfDefect]) -> list[str]:
+def _kind_lines(kinds: Sequence[KindCoverage]) -> list[str]:
     """Each kind by how many of its parts resemble a synthetic defect, and a sentence."""
     from blemish.benchmark.defects.curve_table import aligned, share
 

@@ -11,7 +11,7 @@ from blemish.cli import _shared as shared
 from blemish.errors import BlemishError
 
 if TYPE_CHECKING:
-    from blemish.audit.rounds import Asked, Round
+    from blemish.audit.rounds import AuditSettings, Round
     from blemish.dataset import Dataset
 
 HELP = "list labels that models of other parts doubt, and apply what a person decides on them"
@@ -50,27 +50,27 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Apply decisions if there are any, then make a round unless only --apply was asked for."""
-    from blemish.audit.rounds import make_round, read_decisions, standing
-    from blemish.report.review import share_sentence, write_gallery
+    from blemish.audit.rounds import apply_decisions, make_round, rounds_summary
+    from blemish.report.review_gallery import share_sentence, write_review_gallery
 
     data = shared.open_data(options)
-    asked = _asked(options, data)
+    settings = _settings(options, data)
     lines: list[str] = []
     if options.next and options.apply is None:
         raise BlemishError("--next goes on after --apply FILE; name the filled review list")
     if options.apply is not None:
         table = options.table or data.root / "audited.csv"
-        count = read_decisions(data, options.out, options.apply, asked, table)
+        count = apply_decisions(data, options.out, options.apply, settings, table)
         lines.append(f"{count} decisions applied; corrected table: {table}")
     if options.apply is None or options.next:
         progress = shared.ProgressLine(options)
-        made = make_round(data, options.out, asked, progress)
-        gallery = write_gallery(made, asked.judging, progress)
+        made = make_round(data, options.out, settings, progress)
+        gallery = write_review_gallery(made, settings.judges, progress)
         progress.end()
         figures = made.figures
         lines += _round_lines(made, gallery)
     else:
-        figures = standing(options.out)
+        figures = rounds_summary(options.out)
     if share := figures["share_with_looks"]:
         lines.append(share_sentence(share, "looks"))
     if share := figures.get("share_without_looks"):
@@ -81,17 +81,17 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _asked(options: argparse.Namespace, data: Dataset) -> Asked:
-    from blemish.audit.rounds import Asked
-    from blemish.audit.scores import Judging
+def _settings(options: argparse.Namespace, data: Dataset) -> AuditSettings:
+    from blemish.audit.judge_scores import JudgeSettings
+    from blemish.audit.rounds import AuditSettings
     from blemish.features.cache import default_folder
 
     good_only = options.good_only or not len(data.defective())
     looks = options.looks if options.looks is not None else 80 * good_only
     if looks < 0:
         raise BlemishError(f"--looks {looks} must be 0 or more")
-    judging = Judging(options.groups, options.seed, options.detector, default_folder())
-    return Asked(judging, _share(options.list), looks, good_only)
+    judges = JudgeSettings(options.groups, options.seed, options.detector, default_folder())
+    return AuditSettings(judges, _share(options.list), looks, good_only)
 
 
 def _share(text: str) -> float:
@@ -105,8 +105,8 @@ def _share(text: str) -> float:
 
 
 def _round_lines(made: Round, gallery: Path) -> Iterator[str]:
-    from blemish.report.review import verdict
+    from blemish.report.review_gallery import round_sentence
 
-    yield f"round {made.number}: {verdict(made.figures)}"
+    yield f"round {made.number}: {round_sentence(made.figures)}"
     yield f"review list: {made.review}"
     yield f"gallery: {gallery}"

@@ -30,7 +30,9 @@ def add_generator(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="N", type=int, default=0)
 
 
-def opened(options: argparse.Namespace, own: Dataset | None) -> tuple[Generator, dict[str, Any]]:
+def generator_of(
+    options: argparse.Namespace, own: Dataset | None
+) -> tuple[Generator, dict[str, Any]]:
     """The generator, and what a manifest says of it: also its file, where that is from outside.
 
     One that takes pieces of the same product takes them from the good training images in `own`,

@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
 
     plan = SynthesisPlan(options.share, options.per_image, options.held_out, options.seed)
     data = shared.open_data(options)
-    generator, manifest = generators.opened(options, data)
+    generator, manifest = generators.generator_of(options, data)
     line = shared.ProgressLine(options)
     made = write_defective_set(
         data,

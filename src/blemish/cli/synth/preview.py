@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         ".h5",
     )
     data = None if single else shared.open_data(options)
-    generator, _ = generators.opened(options, data)
+    generator, _ = generators.generator_of(options, data)
     images = [options.data] if data is None else _not_defective(data)
     images = some(images, count=options.count, seed=options.seed)
     line, visible = shared.ProgressLine(options), []

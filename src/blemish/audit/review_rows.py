@@ -8,24 +8,24 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from blemish.audit.judges import Floats, Groups, by_part, evidence, prior
-from blemish.audit.masks import DOUBTFUL, MaskDoubt
-from blemish.audit.review import Doubt
+from blemish.audit.judges import Floats, Groups, defect_log_odds, part_means, prior_log_odds
+from blemish.audit.mask_fit import DOUBTFUL, MaskDoubt
+from blemish.audit.review_list import Doubt
 from blemish.dataset import Dataset
 from blemish.dataset.splits._parts import ranked
 
 
-def wrongness(data: Dataset, said: Mapping[str, Floats], groups: Groups) -> Floats:
+def error_log_odds(data: Dataset, said: Mapping[str, Floats], groups: Groups) -> Floats:
     """The log-odds [n] that each label is wrong, from all images of its part with that label."""
     defective = (data.table["label"] == "defective").to_numpy()
     names = np.char.add(
         data.table["part"].to_numpy().astype(str), np.where(defective, "\n1", "\n0")
     )
     parts = np.unique(names, return_inverse=True)[1]
-    odds = by_part(evidence(said, defective, groups), parts)
+    odds = part_means(defect_log_odds(said, defective, groups), parts)
     if defective.all() or not defective.any():
         return odds
-    return np.where(defective, -1, 1) * (odds + prior(defective))
+    return np.where(defective, -1, 1) * (odds + prior_log_odds(defective))
 
 
 def label_doubts(
@@ -48,19 +48,19 @@ def label_doubts(
     ]
 
 
-def random_looks(data: Dataset, seed: int) -> list[str]:
+def random_parts(data: Dataset, seed: int) -> list[str]:
     """The parts of which every image is called good, in an order that the seed decides."""
-    return ranked(called_good(data), f"looks {seed}")["part"].to_list()
+    return ranked(parts_called_good(data), f"looks {seed}")["part"].to_list()
 
 
-def called_good(data: Dataset) -> pl.DataFrame:
+def parts_called_good(data: Dataset) -> pl.DataFrame:
     """Category and part of the parts of which every image is called good, in row order."""
     parts = data.table.group_by("category", "part", maintain_order=True)
     all_good = parts.agg(good=(pl.col("label") == "good").all())
     return all_good.filter("good").select("category", "part")
 
 
-def look_rows(data: Dataset, parts: Sequence[str], listed: set[str]) -> list[Doubt]:
+def inspection_rows(data: Dataset, parts: Sequence[str], listed: set[str]) -> list[Doubt]:
     """A row for each image of parts drawn at random, unless it is listed already."""
     rows = data.table.with_row_index("row")
     place = {part: number for number, part in enumerate(parts)}

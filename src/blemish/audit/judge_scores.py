@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 import blemish
-from blemish.audit.codes import open_features, pooled, principal
+from blemish.audit.embeddings import open_features, pooled_features, principal_components
 from blemish.audit.judges import JUDGES, Floats, Groups, cross_fitted
 from blemish.dataset import Dataset, folds
 from blemish.detectors import open_detector, usual_size
@@ -29,7 +29,7 @@ from blemish.util.progress import Progress, ShowProgress
 
 
 @dataclass(frozen=True)
-class Judging:
+class JudgeSettings:
     """How labels are judged: parts in so many groups, and a detector as a further judge, or none.
 
     `cache` is the folder of features.
@@ -41,51 +41,53 @@ class Judging:
     cache: Path | None = None
 
 
-def grouped(data: Dataset, judging: Judging) -> Groups:
+def image_groups(data: Dataset, judges: JudgeSettings) -> Groups:
     """The group of each image; all images of a part are in one. DatasetError for too few parts."""
     parts = len(data.parts)
-    if not 2 <= judging.groups <= parts:
+    if not 2 <= judges.groups <= parts:
         raise DatasetError(
-            f"{data.root} has {parts} part(s), which cannot be dealt into {judging.groups} groups; "
+            f"{data.root} has {parts} part(s), which cannot be dealt into {judges.groups} groups; "
             "an audit needs at least 3 parts, better 100, and 2 groups or more"
         )
     group_of: dict[str, int] = {}
-    for number, (_, held) in enumerate(folds(data, judging.groups, judging.seed)):
+    for number, (_, held) in enumerate(folds(data, judges.groups, judges.seed)):
         group_of.update(dict.fromkeys(held.table["image"], number))
     return np.array([group_of[image] for image in data.table["image"]], np.int64)
 
 
-def judged(
-    data: Dataset, folder: Path, judging: Judging, progress: ShowProgress | None = None
+def judge_scores(
+    data: Dataset, folder: Path, judges: JudgeSettings, progress: ShowProgress | None = None
 ) -> dict[str, Floats]:
     """What each judge says of each image [n], from the other groups; read back where it is known.
 
     `folder` keeps a file for each set of labels, and one for each group that a detector judged.
     """
-    groups = grouped(data, judging)
+    groups = image_groups(data, judges)
     defective = (data.table["label"] == "defective").to_numpy()
-    key = _key(data, judging)
+    key = _key(data, judges)
     path = folder / f"{key}.npz"
-    said = _read(path, [*JUDGES, *([judging.detector] if judging.detector else [])], len(data))
+    said = _read(path, [*JUDGES, *([judges.detector] if judges.detector else [])], len(data))
     if said is not None:
         return said
-    codes = principal(pooled(open_features(data, folder=judging.cache), data, progress))
+    codes = principal_components(
+        pooled_features(open_features(data, folder=judges.cache), data, progress)
+    )
     said = {name: cross_fitted(judge, codes, defective, groups) for name, judge in JUDGES.items()}
-    if judging.detector is not None:
-        said[judging.detector] = _by_detector(data, groups, folder / key, judging, progress)
+    if judges.detector is not None:
+        said[judges.detector] = _by_detector(data, groups, folder / key, judges, progress)
     _write(path, said)
     return said
 
 
 def _by_detector(
-    data: Dataset, groups: Groups, start: Path, judging: Judging, progress: ShowProgress | None
+    data: Dataset, groups: Groups, start: Path, judges: JudgeSettings, progress: ShowProgress | None
 ) -> Floats:
     """Logarithms of a detector's scores; it learns from the images called good of other groups."""
-    name = str(judging.detector)
+    name = str(judges.detector)
     detector, size = open_detector(name), usual_size(name)
     recipe = Recipe(size, size, "squash", find_window(data.images))
     backbone = open_backbone(detector.backbone)
-    features = FeatureStream(backbone, detector.layers, recipe, folder=judging.cache)
+    features = FeatureStream(backbone, detector.layers, recipe, folder=judges.cache)
     good = (data.table["label"] == "good").to_numpy()
     scores = np.zeros(len(data))
     for group in np.unique(groups):
@@ -94,7 +96,7 @@ def _by_detector(
         known = _read(path, [name], len(inside))
         if known is None:
             learnt = data.take(np.flatnonzero((groups != group) & good))
-            fitted = detector.fit(learnt, features=features, seed=judging.seed, progress=progress)
+            fitted = detector.fit(learnt, features=features, seed=judges.seed, progress=progress)
             inspector = Inspector(fitted.graph, recipe)
             said = np.empty(len(inside))
             for number, image in enumerate(data.take(inside).images):
@@ -107,11 +109,11 @@ def _by_detector(
     return scores
 
 
-def _key(data: Dataset, judging: Judging) -> str:
+def _key(data: Dataset, judges: JudgeSettings) -> str:
     values = [
         blemish.__version__,
         data.fingerprint(),
-        [judging.groups, judging.seed, judging.detector],
+        [judges.groups, judges.seed, judges.detector],
         open_backbone().sha256,
     ]
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:24]

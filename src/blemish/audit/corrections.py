@@ -16,7 +16,7 @@ from blemish.util.files import replacing
 Decisions = Mapping[str, str]
 
 
-def decided(data: Dataset, rounds: Sequence[Decisions]) -> pl.DataFrame:
+def corrected_table(data: Dataset, rounds: Sequence[Decisions]) -> pl.DataFrame:
     """The table after every round's decisions, in their order, with the column `history`.
 
     `history` reads "given good; round 1: defective". An image called good loses defect and mask;

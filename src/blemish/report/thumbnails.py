@@ -21,7 +21,7 @@ STOPS = 12  # colours in the legend's ramp
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class Thumbnail:
     """One image as the report shows it.
 
     rgb uint8 [h, w, 3] and map float32 [h, w] are shrunk to a side; `truth` outlines the mask and
@@ -46,16 +46,16 @@ class ColourScale:
     high: float
 
 
-def shrink(
+def thumbnail(
     rgb: Pixels, map_: Floats, mask: Mask | None, level: float | None, side: int = SIDE
-) -> Picture:
+) -> Thumbnail:
     """Prepare an image [H, W, 3], its map [H, W] and its mask; `level` is the map threshold."""
     part, cut = _cut_out(map_, mask)
     rgb_part, map_part = np.ascontiguousarray(rgb[part]), np.ascontiguousarray(map_[part])
     height, width = map_part.shape
     scale = min(1.0, side / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return Picture(
+    return Thumbnail(
         rgb=cv2.resize(rgb_part, size, interpolation=cv2.INTER_AREA).astype(np.uint8),
         map=cv2.resize(map_part, size, interpolation=cv2.INTER_AREA).astype(np.float32),
         truth="" if mask is None else _outlines(mask[part], scale),
@@ -67,7 +67,7 @@ def shrink(
 
 
 def colour_scale(
-    good: Sequence[Picture], defective: Sequence[Picture], level: float | None
+    good: Sequence[Thumbnail], defective: Sequence[Thumbnail], level: float | None
 ) -> ColourScale:
     """Fix the ends of the scale from the pictures looked at.
 
@@ -84,13 +84,13 @@ def colour_scale(
     return ColourScale(low, high if high > low else low + max(1e-6, abs(low)))
 
 
-def picture_uri(picture: Picture) -> str:
+def picture_uri(picture: Thumbnail) -> str:
     """The plain picture as a JPEG data URI."""
     bgr = cv2.cvtColor(picture.rgb, cv2.COLOR_RGB2BGR)
     return _uri("jpeg", bgr.astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 82])
 
 
-def heat_uri(picture: Picture, scale: ColourScale) -> str:
+def heat_uri(picture: Thumbnail, scale: ColourScale) -> str:
     """The map as a transparent WebP data URI: the larger the value, the less transparent."""
     share = _share(picture.map, scale)
     alpha = np.rint(255 * 0.85 * share**1.2).astype(np.uint8)

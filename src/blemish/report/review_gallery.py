@@ -8,21 +8,21 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from blemish.audit.codes import open_features
-from blemish.audit.patches import departures, on_image
-from blemish.audit.review import Doubt
+from blemish.audit.embeddings import open_features
+from blemish.audit.judge_scores import JudgeSettings, image_groups
+from blemish.audit.patch_features import mahalanobis_maps, map_on_image
+from blemish.audit.review_list import Doubt
 from blemish.audit.rounds import Round
-from blemish.audit.scores import Judging, grouped
 from blemish.images import read_mask, read_rgb
 from blemish.report.gallery import GOOD_LOOKS
-from blemish.report.pictures import (
+from blemish.report.thumbnails import (
     ColourScale,
-    Picture,
+    Thumbnail,
     colour_scale,
     heat_uri,
     picture_uri,
     ramp,
-    shrink,
+    thumbnail,
 )
 from blemish.report.words import counted, number, percentage, text
 from blemish.util.files import replacing
@@ -36,20 +36,22 @@ GROUPS = (
 )
 
 
-def write_gallery(made: Round, judging: Judging, progress: ShowProgress | None = None) -> Path:
+def write_review_gallery(
+    made: Round, judges: JudgeSettings, progress: ShowProgress | None = None
+) -> Path:
     """Write `review.html` beside the review list and return its path.
 
     One file that loads nothing from elsewhere, with the first `SHOWN` rows of the list. Raises
     ArtifactError when it cannot be written, ImageError when an image is gone.
     """
     shown = list(made.doubts[:SHOWN])
-    pictures, scale = _pictures(made, shown, judging, progress)
+    pictures, scale = _pictures(made, shown, judges, progress)
     page = Template(_asset("review.html")).substitute(
         css=_asset("page.css"),
         gallery_js=_asset("gallery.js"),
         title=text(made.data.name),
         round=made.number,
-        verdict=text(verdict(made.figures)),
+        verdict=text(round_sentence(made.figures)),
         share=share_words(made),
         gallery=_legend(scale) + _groups(made, shown, pictures, scale),
     )
@@ -59,7 +61,7 @@ def write_gallery(made: Round, judging: Judging, progress: ShowProgress | None =
     return path
 
 
-def verdict(figures: Mapping[str, Any]) -> str:
+def round_sentence(figures: Mapping[str, Any]) -> str:
     """What the judges made of the labels, in one or two sentences."""
     judged = (
         f"{counted(figures['images'], 'image')} of {counted(figures['parts'], 'part')}, "
@@ -109,25 +111,27 @@ def _asset(name: str) -> str:
 
 
 def _pictures(
-    made: Round, shown: Sequence[Doubt], judging: Judging, progress: ShowProgress | None
-) -> tuple[list[Picture], ColourScale]:
+    made: Round, shown: Sequence[Doubt], judges: JudgeSettings, progress: ShowProgress | None
+) -> tuple[list[Thumbnail], ColourScale]:
     """A picture for each row, and the scale that all share; good images looked at for its foot."""
     data = made.data
     row_of = {image: row for row, image in enumerate(data.table["image"])}
     rows = [row_of[doubt.image] for doubt in shown]
     good = [row for row, label in enumerate(data.table["label"]) if label == "good"]
     spread = good[:: max(1, len(good) // GOOD_LOOKS)][:GOOD_LOOKS]
-    features = open_features(data, folder=judging.cache)
-    groups = grouped(data, judging)
-    made_of: list[Picture] = []
+    features = open_features(data, folder=judges.cache)
+    groups = image_groups(data, judges)
+    made_of: list[Thumbnail] = []
     wanted = [*rows, *spread]
-    maps = departures(features, data, groups, wanted, progress)
+    maps = mahalanobis_maps(features, data, groups, wanted, progress)
     for done, (row, map_) in enumerate(zip(wanted, maps, strict=True), 1):
         rgb = read_rgb(data.images[row], features.recipe.window)
         shape = (rgb.shape[0], rgb.shape[1])
         path = data.masks[row]
         mask = None if path is None else read_mask(path, shape)
-        made_of.append(shrink(rgb, on_image(map_, features.recipe, shape), mask, None, side=300))
+        made_of.append(
+            thumbnail(rgb, map_on_image(map_, features.recipe, shape), mask, None, side=300)
+        )
         if progress:
             progress(Progress("drawing the gallery", done, len(wanted)))
     listed = made_of[: len(rows)]
@@ -145,7 +149,7 @@ def _legend(scale: ColourScale) -> str:
 
 
 def _groups(
-    made: Round, shown: Sequence[Doubt], pictures: Sequence[Picture], scale: ColourScale
+    made: Round, shown: Sequence[Doubt], pictures: Sequence[Thumbnail], scale: ColourScale
 ) -> str:
     sections, total = [], len(made.doubts)
     both = made.figures["average_precision"] is not None
@@ -173,7 +177,7 @@ def _told(doubt: Doubt, both: bool) -> str:
     return f"{doubt.suggested}? {sure}" if doubt.listed == "mask" else "at random"
 
 
-def _card(row: int, doubt: Doubt, picture: Picture, scale: ColourScale, told: str) -> str:
+def _card(row: int, doubt: Doubt, picture: Thumbnail, scale: ColourScale, told: str) -> str:
     height, width = picture.map.shape
     name = text(doubt.image)
     box = f'viewBox="0 0 {width} {height}" role="img"'

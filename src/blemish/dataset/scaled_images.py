@@ -28,7 +28,7 @@ POINT_PIXELS = 16  # a mask of fewer pixels is a point: it says where, but not h
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class ScaledImage:
     """uint8 [h, w] or [h, w, 3] at the model's scale, and its mask, bool [h, w], where known.
 
     `spots` are the pixels (row, column) of each connected piece of the mask, or of the point.
@@ -40,7 +40,7 @@ class Picture:
 
 
 @dataclass(eq=False)
-class Pictures:
+class ScaledImages:
     """The pictures of `rows`, brought to the scale at which the model of `recipe` sees them.
 
     With tiles of as many pixels as the model's input has, that is the scale of the file; a side
@@ -52,7 +52,7 @@ class Pictures:
     rows: Dataset
     recipe: Recipe
     least: int
-    _kept: OrderedDict[int, Picture] = field(default_factory=OrderedDict, init=False)
+    _kept: OrderedDict[int, ScaledImage] = field(default_factory=OrderedDict, init=False)
     _bytes: int = field(default=0, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
@@ -64,7 +64,7 @@ class Pictures:
         """The number of pictures."""
         return len(self._files)
 
-    def __getitem__(self, number: int) -> Picture:
+    def __getitem__(self, number: int) -> ScaledImage:
         """The picture of a row; ImageError for a file that cannot be read."""
         with self._lock:
             if (known := self._kept.get(number)) is not None:
@@ -101,12 +101,12 @@ class Pictures:
             return max(self.least, self.recipe.height), max(self.least, self.recipe.width)
         return self.least, self.least
 
-    def _read(self, number: int) -> Picture:
+    def _read(self, number: int) -> ScaledImage:
         image, mask_file = self._files[number]
         pixels = read_eight_bit(image, self.recipe.window)
         mask = None if mask_file is None else read_mask(mask_file, pixels.shape[:2])
         if mask is None or not mask.any():
-            return Picture(self._filled(self._scaled(pixels)), None, ())
+            return ScaledImage(self._filled(self._scaled(pixels)), None, ())
         is_point = int(mask.sum()) < POINT_PIXELS
         pixels = self._scaled(pixels)
         # As floats, of which none becomes 0 where many pixels make one.
@@ -119,7 +119,7 @@ class Pictures:
         count, labels = cv2.connectedComponents(shown.astype(np.uint8))
         spots = tuple(np.argwhere(labels == piece) for piece in range(1, count))
         filled = None if is_point else self._filled(shown.astype(np.uint8), repeat=False) > 0
-        return Picture(self._filled(pixels), filled, spots)
+        return ScaledImage(self._filled(pixels), filled, spots)
 
     def _scaled(self, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Grey values, colours or a mask at the model's scale."""
@@ -171,6 +171,6 @@ def _pixels(array: Any) -> Pixels:
     return np.asarray(array, np.uint8)
 
 
-def _size(picture: Picture) -> int:
+def _size(picture: ScaledImage) -> int:
     spots = sum(spot.nbytes for spot in picture.spots)
     return picture.pixels.nbytes + spots + (0 if picture.mask is None else picture.mask.nbytes)

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from blemish.audit import listing
+from blemish.audit import review_rows
 from blemish.audit.judges import Floats
-from blemish.audit.looks import Share, share_of_looks
-from blemish.audit.mixture import share_of_scores
-from blemish.audit.review import Doubt
+from blemish.audit.mixture import share_from_scores
+from blemish.audit.random_inspection import ShareEstimate, share_from_inspection
+from blemish.audit.review_list import Doubt
 from blemish.dataset import Dataset
 
 
-def orders(
+def inspection_orders(
     data: Dataset, odds: Floats, doubts: Sequence[Doubt], looks: int, seed: int
 ) -> dict[str, Any]:
     """The parts called good in two orders, ready for JSON.
@@ -27,28 +27,30 @@ def orders(
     images = data.table.group_by("part", maintain_order=True).agg("image")
     of = dict(zip(images["part"], images["image"].to_list(), strict=True))
     odd = dict(zip(data.table["part"], odds, strict=True))
-    good = listing.called_good(data)["part"].to_list()
+    good = review_rows.parts_called_good(data)["part"].to_list()
     ranking = sorted(good, key=lambda part: (-odd[part], part))
     listed = {doubt.image for doubt in doubts if doubt.listed == "label"}
     whole = [listed.issuperset(of[part]) for part in ranking]
     return {
         "ranking": {part: of[part] for part in ranking},
-        "random": listing.random_looks(data, seed)[:looks],
+        "random": review_rows.random_parts(data, seed)[:looks],
         "by_rank": whole.index(False) if False in whole else len(whole),
     }
 
 
-def without_looks(data: Dataset, odds: Floats) -> dict[str, Any] | None:
+def share_without_inspection(data: Dataset, odds: Floats) -> dict[str, Any] | None:
     """The share from scores alone, as JSON; None without enough known defects."""
     odd = dict(zip(data.table["part"], odds, strict=True))
-    good = set(listing.called_good(data)["part"])
+    good = set(review_rows.parts_called_good(data)["part"])
     called = np.array([value for part, value in odd.items() if part in good])
     others = np.array([value for part, value in odd.items() if part not in good])
-    share = share_of_scores(called, others)
+    share = share_from_scores(called, others)
     return None if share is None else asdict(share)
 
 
-def with_looks(found: Mapping[str, Any], decisions: Mapping[str, str]) -> Share | None:
+def share_with_inspection(
+    found: Mapping[str, Any], decisions: Mapping[str, str]
+) -> ShareEstimate | None:
     """The share from decisions on the parts that `orders` told of; None before any part that was
     drawn at random was looked at.
 
@@ -68,6 +70,6 @@ def with_looks(found: Mapping[str, Any], decisions: Mapping[str, str]) -> Share 
         state.append(1.0 if bad else np.nan if None in answers else 0.0)
     place_of = {part: place for place, part in enumerate(names)}
     random = [place_of[part] for part in found["random"] if part in place_of]
-    return share_of_looks(
+    return share_from_inspection(
         np.arange(len(names)), np.array(random, np.intp), np.array(state, np.float64), by_rank
     )

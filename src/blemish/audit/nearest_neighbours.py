@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from blemish.audit.patches import Moments
+from blemish.audit.patch_features import RunningMoments
 
 Floats = npt.NDArray[np.float64]
 
@@ -16,7 +16,7 @@ _AT_ONCE = 256  # rows compared in one go
 
 
 @dataclass(frozen=True, eq=False)
-class Resemblance:
+class NearestNeighbours:
     """Of each item [n]: `distance` to its nearest known one, and which that is, `nearest`.
 
     `limit` is the distance within which 95 % of the known ones have another one.
@@ -38,16 +38,16 @@ class Resemblance:
 
 
 @dataclass(frozen=True, eq=False)
-class Units:
+class Whitening:
     """What makes distances of features comparable: where good cells lie, and how they vary."""
 
     mean: Floats
     root: Floats
 
     @classmethod
-    def of(cls, good: npt.NDArray[np.float32]) -> Units:
+    def of(cls, good: npt.NDArray[np.float32]) -> Whitening:
         """From cells [n, C] of good patches."""
-        moments = Moments.empty(good.shape[1])
+        moments = RunningMoments.empty(good.shape[1])
         moments.add(good)
         mean, covariance = moments.mean_and_covariance()
         return cls(mean, np.asarray(np.linalg.cholesky(covariance), np.float64))
@@ -58,26 +58,26 @@ class Units:
         return np.asarray(np.linalg.solve(self.root, flat.T).T.reshape(cells.shape), np.float64)
 
 
-def directions(vectors: Floats) -> Floats:
+def unit_vectors(vectors: Floats) -> Floats:
     """Vectors [n, C] brought to length 1, so that their strength does not count; 0 stays 0."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(lengths > 0, lengths, 1), np.float64)
 
 
-def pooled(cells: npt.NDArray[np.floating], marked: npt.NDArray[np.bool_]) -> Floats:
+def masked_mean(cells: npt.NDArray[np.floating], marked: npt.NDArray[np.bool_]) -> Floats:
     """The mean [C] of the marked ones of cells [h, w, C]; of all where none is marked."""
     chosen = cells[marked] if marked.any() else cells.reshape(-1, cells.shape[-1])
     return np.asarray(chosen.mean(axis=0), np.float64)
 
 
-def resemblance(items: Floats, known: Floats, usual: float = USUAL) -> Resemblance:
+def nearest_neighbours(items: Floats, known: Floats, usual: float = USUAL) -> NearestNeighbours:
     """Items [n, C] beside known ones [k, C], at least two of them, by Euclidean distance."""
-    distance, nearest = nearest_of(items, known)
+    distance, nearest = nearest_known(items, known)
     limit = float(np.quantile(nearest_other(known), usual))
-    return Resemblance(distance, nearest, limit)
+    return NearestNeighbours(distance, nearest, limit)
 
 
-def nearest_of(items: Floats, known: Floats) -> tuple[Floats, npt.NDArray[np.intp]]:
+def nearest_known(items: Floats, known: Floats) -> tuple[Floats, npt.NDArray[np.intp]]:
     """Distance [n] to the nearest of the known ones, and its index [n]."""
     found = [_distances(items[i : i + _AT_ONCE], known) for i in range(0, len(items), _AT_ONCE)]
     every = np.concatenate(found) if found else np.empty((0, len(known)))

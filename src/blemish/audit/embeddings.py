@@ -28,7 +28,9 @@ def open_features(data: Dataset, **options: object) -> FeatureStream:
     return FeatureStream(open_backbone(BUNDLED), LAYERS, recipe, **options)  # type: ignore[arg-type]
 
 
-def pooled(features: FeatureStream, data: Dataset, progress: ShowProgress | None = None) -> Floats:
+def pooled_features(
+    features: FeatureStream, data: Dataset, progress: ShowProgress | None = None
+) -> Floats:
     """Mean, standard deviation and maximum of every channel of each image: float64 [n, 3 C]."""
     rows: list[npt.NDArray[np.float32]] = []
     images = data.images
@@ -43,7 +45,7 @@ def pooled(features: FeatureStream, data: Dataset, progress: ShowProgress | None
     return np.concatenate(rows).astype(np.float64)
 
 
-def principal(vectors: Floats, directions: int = DIRECTIONS) -> Floats:
+def principal_components(vectors: Floats, directions: int = DIRECTIONS) -> Floats:
     """The coordinates [n, k] of standardised vectors [n, d] in their main directions.
 
     Scaled so that the mean squared length of a row is about 1; k is at most n - 1.

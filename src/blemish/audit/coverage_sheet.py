@@ -7,8 +7,8 @@ from pathlib import Path
 
 import cv2
 
+from blemish.audit.coverage import RealDefect
 from blemish.audit.defect_patches import Patch
-from blemish.audit.unlike import RealDefect
 from blemish.synthesis.contact_sheet import RGB, fitted, outlined, sheet
 from blemish.util.files import replacing
 
@@ -16,7 +16,7 @@ HEADS = ("real", "real, marked", "nearest synthetic", "nearest synthetic, marked
 SHOWN = 12
 
 
-def unlike_sheet(defects: Sequence[RealDefect]) -> RGB:
+def coverage_sheet(defects: Sequence[RealDefect]) -> RGB:
     """The first so many, one per row, RGB uint8 [h, w, 3]."""
     return sheet(HEADS, ((_cells(defect), _caption(defect)) for defect in defects[:SHOWN]))
 
@@ -24,7 +24,7 @@ def unlike_sheet(defects: Sequence[RealDefect]) -> RGB:
 def write_sheet(defects: Sequence[RealDefect], path: Path) -> None:
     """Write the sheet as PNG. Raises ArtifactError when it cannot be written."""
     with replacing(path) as file:
-        file.write(cv2.imencode(".png", unlike_sheet(defects)[..., ::-1])[1].tobytes())
+        file.write(cv2.imencode(".png", coverage_sheet(defects)[..., ::-1])[1].tobytes())
 
 
 def _cells(defect: RealDefect) -> list[RGB]:

@@ -36,7 +36,7 @@ def _spread(layer: Floats, side: int) -> Floats:
     return layer.repeat(factor, axis=2).repeat(factor, axis=3)
 
 
-def cells_marked(mask: Mask, side: int) -> Mask:
+def mask_cells(mask: Mask, side: int) -> Mask:
     """The cells [side, side] of which a mask covers a quarter, or the one it covers most."""
     rows = np.linspace(0, mask.shape[0], side + 1).round().astype(int)
     columns = np.linspace(0, mask.shape[1], side + 1).round().astype(int)
@@ -49,7 +49,7 @@ def cells_marked(mask: Mask, side: int) -> Mask:
     return np.asarray(marked if marked.any() or not mask.any() else share == share.max(), bool)
 
 
-def read_cells(data: Dataset, row: int, recipe: Recipe) -> Mask | None:
+def read_mask_cells(data: Dataset, row: int, recipe: Recipe) -> Mask | None:
     """The marked cells of an image's mask; all False where it is good, None where it is unknown."""
     side = recipe.height // STRIDE
     if data.table["label"][row] == "good":
@@ -58,11 +58,11 @@ def read_cells(data: Dataset, row: int, recipe: Recipe) -> Mask | None:
     if path is None:
         return None
     shape = read_eight_bit(data.images[row], recipe.window).shape
-    return cells_marked(read_mask(path, (shape[0], shape[1])), side)
+    return mask_cells(read_mask(path, (shape[0], shape[1])), side)
 
 
 @dataclass(eq=False)
-class Moments:
+class RunningMoments:
     """Sums over patches, from which a Gaussian or a ridge regression follows."""
 
     weight: float
@@ -70,7 +70,7 @@ class Moments:
     second: npt.NDArray[np.float64]
 
     @classmethod
-    def empty(cls, channels: int) -> Moments:
+    def empty(cls, channels: int) -> RunningMoments:
         """Of no patch."""
         return cls(0.0, np.zeros(channels), np.zeros((channels, channels)))
 
@@ -80,9 +80,9 @@ class Moments:
         self.first += sign * x.sum(0, dtype=np.float64)
         self.second += sign * (x.T @ x)
 
-    def plus(self, other: Moments) -> Moments:
+    def plus(self, other: RunningMoments) -> RunningMoments:
         """Of both."""
-        return Moments(
+        return RunningMoments(
             self.weight + other.weight, self.first + other.first, self.second + other.second
         )
 
@@ -94,7 +94,7 @@ class Moments:
         return mean, covariance + RIDGE * scale * np.eye(len(mean))
 
 
-def departure(x: Floats, of_good: Moments) -> Floats:
+def mahalanobis_map(x: Floats, of_good: RunningMoments) -> Floats:
     """Mahalanobis distance of each patch [h, w, C] to good patches: float32 [h, w]."""
     mean, covariance = of_good.mean_and_covariance()
     root = np.linalg.cholesky(covariance)
@@ -102,12 +102,12 @@ def departure(x: Floats, of_good: Moments) -> Floats:
     return np.asarray(np.sqrt((away**2).sum(0)).reshape(x.shape[:2]), np.float32)
 
 
-def on_image(map_: Floats, recipe: Recipe, shape: tuple[int, int]) -> Floats:
+def map_on_image(map_: Floats, recipe: Recipe, shape: tuple[int, int]) -> Floats:
     """A map of cells in the pixels of its image."""
     return unfit(map_, np.array([0, 0, recipe.height, recipe.width]), recipe, shape)
 
 
-def departures(
+def mahalanobis_maps(
     features: FeatureStream,
     data: Dataset,
     groups: npt.NDArray[np.int64],
@@ -118,7 +118,7 @@ def departures(
 
     At most `LEARNT` images called good are read for each group.
     """
-    moments: dict[int, Moments] = {}
+    moments: dict[int, RunningMoments] = {}
     good = (data.table["label"] == "good").to_numpy()
     learnt = np.sort(
         np.concatenate([np.flatnonzero(good & (groups == g))[:LEARNT] for g in np.unique(groups)])
@@ -126,15 +126,15 @@ def departures(
     for done, (row, x) in enumerate(
         zip(learnt, patches(features, data.take(learnt)), strict=True), 1
     ):
-        of = moments.setdefault(int(groups[row]), Moments.empty(x.shape[-1]))
+        of = moments.setdefault(int(groups[row]), RunningMoments.empty(x.shape[-1]))
         of.add(x.reshape(-1, x.shape[-1]))
         if progress:
             progress(Progress("learning where good parts vary", done, len(learnt)))
     for row, x in zip(rows, patches(features, data.take(rows)), strict=True):
-        yield departure(x, without(moments, int(groups[row])))
+        yield mahalanobis_map(x, moments_without(moments, int(groups[row])))
 
 
-def without(moments: dict[int, Moments], group: int) -> Moments:
+def moments_without(moments: dict[int, RunningMoments], group: int) -> RunningMoments:
     """The moments of all groups but one; of that one, where there is no other."""
     [first, *rest] = [of for g, of in sorted(moments.items()) if g != group] or [moments[group]]
     for one in rest:

@@ -13,7 +13,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from blemish.audit.patches import Floats, Mask, Moments, departures, patches, read_cells, without
+from blemish.audit.patch_features import (
+    Floats,
+    Mask,
+    RunningMoments,
+    mahalanobis_maps,
+    moments_without,
+    patches,
+    read_mask_cells,
+)
 from blemish.dataset import Dataset
 from blemish.features.feature_stream import FeatureStream
 from blemish.metrics.image import auroc
@@ -56,19 +64,19 @@ def judge_masks(
     progress: ShowProgress | None = None,
 ) -> list[MaskDoubt]:
     """Every mask with its fit, worst first; none where there are too few masks to learn."""
-    cells = [read_cells(data, row, features.recipe) for row in range(len(data))]
+    cells = [read_mask_cells(data, row, features.recipe) for row in range(len(data))]
     masked = [c is not None and bool(c.any()) for c in cells]
     numbers = np.unique(groups)
     if sum(masked) < LEAST_MASKS or any(not np.any(masked & (groups != g)) for g in numbers):
         return []
     clean, marked = _learn(features, data, groups, cells, progress)
-    heads = {g: _head(*(without(of, int(g)) for of in (clean, marked))) for g in numbers}
+    heads = {g: _head(*(moments_without(of, int(g)) for of in (clean, marked))) for g in numbers}
     rows = np.flatnonzero(masked)
     maps = {
         int(row): x @ heads[groups[row]]
         for row, x in zip(rows, patches(features, data.take(rows)), strict=True)
     }
-    apart = departures(features, data, groups, rows.tolist(), progress)
+    apart = mahalanobis_maps(features, data, groups, rows.tolist(), progress)
     away = {int(row): x for row, x in zip(rows, apart, strict=True)}
     names = data.table["image"]
     doubts = []
@@ -89,21 +97,21 @@ def _learn(
     groups: npt.NDArray[np.int64],
     cells: list[Mask | None],
     progress: ShowProgress | None,
-) -> tuple[dict[int, Moments], dict[int, Moments]]:
+) -> tuple[dict[int, RunningMoments], dict[int, RunningMoments]]:
     """The moments of clean and of marked patches by group."""
-    clean: dict[int, Moments] = {}
-    marked: dict[int, Moments] = {}
+    clean: dict[int, RunningMoments] = {}
+    marked: dict[int, RunningMoments] = {}
     for row, x in enumerate(patches(features, data)):
         mask, group = cells[row], int(groups[row])
         if mask is not None:
             for of, chosen in ((clean, ~mask), (marked, mask)):
-                of.setdefault(group, Moments.empty(x.shape[-1])).add(x[chosen])
+                of.setdefault(group, RunningMoments.empty(x.shape[-1])).add(x[chosen])
         if progress:
             progress(Progress("learning masks", row + 1, len(data)))
     return clean, marked
 
 
-def _head(clean: Moments, marked: Moments) -> Floats:
+def _head(clean: RunningMoments, marked: RunningMoments) -> Floats:
     """Direction of the discriminant between both kinds of patches, float32 [C]."""
     clean_mean, clean_spread = clean.mean_and_covariance()
     marked_mean, marked_spread = marked.mean_and_covariance()

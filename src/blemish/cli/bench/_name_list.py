@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 
-def listed(text: str, labels: Collection[str] = ()) -> list[str]:
+def split_names(text: str, labels: Collection[str] = ()) -> list[str]:
     """The names between the commas of a list; a label may have commas of its own.
 
     "padim, CFlow, 10 min" is two names where "CFlow, 10 min" is a label.

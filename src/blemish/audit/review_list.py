@@ -57,13 +57,13 @@ def write_review(doubts: Sequence[Doubt], key: str, path: Path) -> None:
     for number, doubt in enumerate(doubts, 1):
         confidence = f"{100 * doubt.confidence:.1f} %"
         words = (doubt.image, doubt.part, doubt.view or "", doubt.label, doubt.suggested)
-        start = (f"row {number}", check_of(doubt, key))
+        start = (f"row {number}", row_check(doubt, key))
         writer.writerow([*start, *words, confidence, doubt.listed, doubt.why, ""])
     with replacing(path) as file:
         file.write(text.getvalue().encode("utf-8"))
 
 
-def check_of(doubt: Doubt, key: str) -> str:
+def row_check(doubt: Doubt, key: str) -> str:
     """What a row is known by; it begins with letters, so that no spreadsheet takes it for a number.
 
     12 hexadecimal digits of a sha256 over key, image, part and label.
@@ -85,7 +85,7 @@ def read_review(path: Path, doubts: Sequence[Doubt], key: str) -> dict[str, str]
             raise DatasetError(
                 f"{path} has no column '{column}'; a review list has {', '.join(COLUMNS)}."
             )
-    known = {check_of(doubt, key): doubt for doubt in doubts}
+    known = {row_check(doubt, key): doubt for doubt in doubts}
     images = {doubt.image for doubt in doubts}
     names = table["part"] if "part" in table.columns else table["image"]
     decided: dict[str, tuple[str, int]] = {}

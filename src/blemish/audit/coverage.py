@@ -18,28 +18,28 @@ import polars as pl
 from blemish.audit.defect_patches import (
     BATCH,
     SIDE,
-    Cells,
     Mask,
     Patch,
-    anywhere,
-    covering,
-    cut,
-    marked,
-    spoilt,
-    spot_mask,
+    PatchEncoder,
+    cell_mask,
+    cut_patch,
+    draw_defects,
+    marked_patches,
+    overlapping_starts,
+    random_patch,
 )
-from blemish.audit.patches import cells_marked
-from blemish.audit.resemblance import (
+from blemish.audit.nearest_neighbours import (
     Floats,
-    Resemblance,
-    Units,
-    directions,
-    nearest_of,
-    pooled,
-    resemblance,
+    NearestNeighbours,
+    Whitening,
+    masked_mean,
+    nearest_known,
+    nearest_neighbours,
+    unit_vectors,
 )
+from blemish.audit.patch_features import mask_cells
 from blemish.dataset import Dataset
-from blemish.detectors._pictures import Picture, Pictures
+from blemish.dataset.scaled_images import ScaledImage, ScaledImages
 from blemish.errors import DatasetError
 from blemish.images import Recipe, find_window
 from blemish.synthesis import Generator
@@ -73,7 +73,7 @@ class RealDefect:
 
 
 @dataclass(frozen=True)
-class KindOfDefect:
+class KindCoverage:
     """Defective parts of a kind, those like a synthetic one, those nearer to a good patch."""
 
     kind: str
@@ -88,7 +88,7 @@ class KindOfDefect:
         return self.like_synthetic / self.parts
 
 
-def real_and_synthetic(
+def compare_defects(
     data: Dataset,
     generator: Generator | None,
     backbone: str,
@@ -103,35 +103,35 @@ def real_and_synthetic(
     DatasetError where too few can be had, ImageError for a picture that cannot be read.
     """
     recipe = Recipe(SIDE, SIDE, window=find_window(data.images), tile=SIDE)
-    rng, cells = np.random.default_rng(seed), Cells(backbone)
-    good = Pictures(_some(data.good(), count, rng), recipe, SIDE)
+    rng, encode = np.random.default_rng(seed), PatchEncoder(backbone)
+    good = ScaledImages(_some(data.good(), count, rng), recipe, SIDE)
     if generator is None:
         rows = _some(data.synthetic(), count, rng)
-        drawn = [patch for picture in _all(rows, recipe) for patch in marked(picture)]
-        plain = [anywhere(good[number % len(good)], rng) for number in range(len(drawn))]
+        drawn = [patch for picture in _all(rows, recipe) for patch in marked_patches(picture)]
+        plain = [random_patch(good[number % len(good)], rng) for number in range(len(drawn))]
     else:
-        drawn, plain = spoilt(good, generator, count, rng, progress)
+        drawn, plain = draw_defects(good, generator, count, rng, progress)
     if len(drawn) < FEWEST:
         raise DatasetError(
             f"{data.root}: {len(drawn)} synthetic defects that can be seen are too few to compare "
             "real ones with; choose a generator whose defects show on these images"
         )
-    of_plain = cells(plain)
-    units = Units.of(of_plain.reshape(-1, of_plain.shape[-1]))
-    known = np.stack([_vector(units, c, p) for c, p in zip(cells(drawn), drawn, strict=True)])
+    of_plain = encode(plain)
+    whitening = Whitening.of(of_plain.reshape(-1, of_plain.shape[-1]))
+    known = np.stack([_vector(whitening, c, p) for c, p in zip(encode(drawn), drawn, strict=True)])
     masks = [Patch(p.pixels, d.mask) for p, d in zip(plain, drawn, strict=True)]
-    usual = np.stack([_vector(units, c, p) for c, p in zip(of_plain, masks, strict=True)])
+    usual = np.stack([_vector(whitening, c, p) for c, p in zip(of_plain, masks, strict=True)])
     real = data.real()
     shown: list[Patch] = []
     vectors: list[Floats] = []
     for row, picture in enumerate(_all(real, recipe)):
-        patch, vector = _most_departing(picture, cells, units)
+        patch, vector = _most_departing(picture, encode, whitening)
         shown.append(patch)
         vectors.append(vector)
         if progress:
             progress(Progress("looking at real defects", row + 1, len(real)))
-    found = resemblance(directions(np.stack(vectors)), directions(known))
-    to_good, _ = nearest_of(directions(np.stack(vectors)), directions(usual))
+    found = nearest_neighbours(unit_vectors(np.stack(vectors)), unit_vectors(known))
+    to_good, _ = nearest_known(unit_vectors(np.stack(vectors)), unit_vectors(usual))
     return _by_part(real, shown, drawn, found, to_good < found.distance)
 
 
@@ -139,7 +139,7 @@ def _by_part(
     real: Dataset,
     shown: Sequence[Patch],
     drawn: Sequence[Patch],
-    found: Resemblance,
+    found: NearestNeighbours,
     like_good: Mask,
 ) -> list[RealDefect]:
     """The nearest picture of each part, for each kind that it shows."""
@@ -164,40 +164,42 @@ def _some(rows: Dataset, count: int, rng: np.random.Generator) -> Dataset:
     return rows.take(np.sort(rng.permutation(len(rows))[:count]))
 
 
-def _all(rows: Dataset, recipe: Recipe) -> Iterator[Picture]:
-    pictures = Pictures(rows, recipe, SIDE)
+def _all(rows: Dataset, recipe: Recipe) -> Iterator[ScaledImage]:
+    pictures = ScaledImages(rows, recipe, SIDE)
     return (pictures[number] for number in range(len(pictures)))
 
 
-def _most_departing(picture: Picture, cells: Cells, units: Units) -> tuple[Patch, Floats]:
+def _most_departing(
+    picture: ScaledImage, encode: PatchEncoder, whitening: Whitening
+) -> tuple[Patch, Floats]:
     """The defect's patch and vector; without a mask, where the picture departs most from good."""
-    for patch in marked(picture):
-        return patch, _vector(units, cells([patch])[0], patch)
+    for patch in marked_patches(picture):
+        return patch, _vector(whitening, encode([patch])[0], patch)
     high, wide = picture.pixels.shape[:2]
-    starts = [(top, left) for top in covering(high) for left in covering(wide)]
-    best, departure = cut(picture, 0, 0), -np.inf
+    starts = [(top, left) for top in overlapping_starts(high) for left in overlapping_starts(wide)]
+    best, departure = cut_patch(picture, 0, 0), -np.inf
     for group in (starts[i : i + BATCH] for i in range(0, len(starts), BATCH)):
-        patches = [cut(picture, top, left) for top, left in group]
-        for patch, found in zip(patches, cells(patches), strict=True):
-            away = (units.apply(found) ** 2).sum(axis=-1)
+        patches = [cut_patch(picture, top, left) for top, left in group]
+        for patch, found in zip(patches, encode(patches), strict=True):
+            away = (whitening.apply(found) ** 2).sum(axis=-1)
             if away.max() > departure:
                 departure = float(away.max())
                 row, column = np.unravel_index(int(away.argmax()), away.shape)
-                best = Patch(patch.pixels, spot_mask(int(row), int(column), SIDE // away.shape[0]))
-    return best, _vector(units, cells([best])[0], best)
+                best = Patch(patch.pixels, cell_mask(int(row), int(column), SIDE // away.shape[0]))
+    return best, _vector(whitening, encode([best])[0], best)
 
 
-def _vector(units: Units, found: npt.NDArray[np.float32], patch: Patch) -> Floats:
-    return units.apply(pooled(found, cells_marked(patch.mask, found.shape[0])))
+def _vector(whitening: Whitening, found: npt.NDArray[np.float32], patch: Patch) -> Floats:
+    return whitening.apply(masked_mean(found, mask_cells(patch.mask, found.shape[0])))
 
 
-def by_kind(defects: Sequence[RealDefect]) -> list[KindOfDefect]:
+def coverage_by_kind(defects: Sequence[RealDefect]) -> list[KindCoverage]:
     """The kinds, that of which the smallest share is like a synthetic defect first."""
     found = []
     for name in sorted({defect.kind for defect in defects}):
         of_kind = [defect for defect in defects if defect.kind == name]
         found.append(
-            KindOfDefect(
+            KindCoverage(
                 name,
                 len(of_kind),
                 sum(one.like_synthetic for one in of_kind),

@@ -17,7 +17,7 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
-class Share:
+class ShareEstimate:
     """A share of hidden defects with its 95 % interval; `looks` parts were looked at for it."""
 
     estimate: float
@@ -26,12 +26,12 @@ class Share:
     looks: int
 
 
-def share_of_looks(
+def share_from_inspection(
     ranking: npt.NDArray[np.intp],
     random: npt.NDArray[np.intp],
     defective: npt.NDArray[np.float64],
     most: int,
-) -> Share | None:
+) -> ShareEstimate | None:
     """The share of defective parts; None where no part that was drawn has been looked at.
 
     `ranking` is an order of all parts [n], `random` lists those drawn, in their order; `defective`
@@ -52,7 +52,9 @@ def share_of_looks(
     low, high = hypergeometric_interval(found, len(drawn), len(rest))
     middle = found / len(drawn) * len(rest) if len(drawn) else 0.0
     looks = len(top) + len(drawn)
-    return Share((known + middle) / total, (known + low) / total, (known + high) / total, looks)
+    return ShareEstimate(
+        (known + middle) / total, (known + low) / total, (known + high) / total, looks
+    )
 
 
 def hypergeometric_interval(
