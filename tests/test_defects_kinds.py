@@ -18,8 +18,8 @@ from hypothesis.extra import numpy as arrays
 from plates import dent_mask, dented, plate, save, save_good, save_set
 from running import Cli
 
-from blemish.audit.coverage import RealDefect, compare_defects, coverage_by_kind
-from blemish.audit.coverage_sheet import HEADS, coverage_sheet
+from blemish.audit.defect_coverage import RealDefect, compare_defects, coverage_by_kind
+from blemish.audit.defect_coverage_sheet import HEADS, coverage_sheet
 from blemish.audit.defect_patches import (
     SIDE,
     cell_mask,
@@ -328,10 +328,10 @@ def test_the_command_compares_draws_and_trains(cli: Cli, pictured: Path, tmp_pat
 def test_the_command_tells_unseen_beside_seen(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    planted = functools.partial(unseen_kinds.make_unseen, execute=execute)
-    monkeypatch.setattr(unseen_kinds, "make_unseen", planted)
-    monkeypatch.setattr("blemish.audit.coverage.compare_defects", lambda *_, **__: [])
-    monkeypatch.setattr("blemish.audit.coverage_sheet.write_sheet", lambda *_: None)
+    planted = functools.partial(unseen.make_unseen, execute=execute)
+    monkeypatch.setattr(unseen, "make_unseen", planted)
+    monkeypatch.setattr("blemish.audit.defect_coverage.compare_defects", lambda *_, **__: [])
+    monkeypatch.setattr("blemish.audit.defect_coverage_sheet.write_sheet", lambda *_: None)
     root = defective_set(tmp_path / "set", kinds={"dent": 12, "scratch": 4})
     run = cli("defects", "kinds", root, "-o", tmp_path / "out", "--draws", 1, "--quiet")
     assert run.code == 0, run.err

@@ -1,1 +1,1 @@
-"""What models say about labels: label errors, and hidden defects in a set called good."""
+"""Label audit (label errors, hidden defects), and coverage of real defects by synthetic ones."""

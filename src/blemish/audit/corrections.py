@@ -1,4 +1,4 @@
-"""Decisions applied: a table with corrected labels, and the history of each."""
+"""Corrected labels: the table after a person's decisions, with the history of each label."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Decisions = Mapping[str, str]
 def corrected_table(data: Dataset, rounds: Sequence[Decisions]) -> pl.DataFrame:
     """The table after every round's decisions, in their order, with the column `history`.
 
-    `history` reads "given good; round 1: defective". An image called good loses defect and mask;
-    one called defective takes its part from the training, where only good ones are, to the test. A
-    removed image has no row.
+    `history` reads "given good; round 1: defective". An image labelled good loses defect and
+    mask. One labelled defective moves its part from the training split, which holds good parts
+    alone, to the test split. A removed image has no row.
     """
     label = dict(zip(data.table["image"], data.table["label"], strict=True))
     history = {image: [f"given {word or 'no label'}"] for image, word in label.items()}

@@ -1,4 +1,4 @@
-"""Patches of 128 pixels: around marked defects, anywhere on good pictures, spoilt or not."""
+"""Patches of 128 pixels: around marked defects, and on good images, with a drawn defect or not."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Patch:
 
 @dataclass(frozen=True, eq=False)
 class PatchEncoder:
-    """The backbone up to one layer."""
+    """Encodes patches with a frozen backbone, up to one layer."""
 
     backbone: str
 
@@ -61,7 +61,7 @@ def draw_defects(
     rng: np.random.Generator,
     progress: ShowProgress | None,
 ) -> tuple[list[Patch], list[Patch]]:
-    """Patches with a drawn defect, and the same ones before."""
+    """Patches with a synthetic defect drawn on them, and the same patches before."""
     after: list[Patch] = []
     before: list[Patch] = []
     for number in range(count):
@@ -78,7 +78,7 @@ def draw_defects(
 
 
 def random_patch(picture: ScaledImage, rng: np.random.Generator) -> Patch:
-    """A patch drawn from all places of a picture."""
+    """A patch at a random position of an image."""
     high, wide = picture.pixels.shape[:2]
     return cut_patch(
         picture, int(rng.integers(high - SIDE + 1)), int(rng.integers(wide - SIDE + 1))
@@ -112,12 +112,12 @@ def cell_mask(row: int, column: int, stride: int) -> Mask:
 
 
 def overlapping_starts(side: int) -> list[int]:
-    """Where patches begin that cover a side, half of one after the other."""
+    """First pixels of the patches that cover a side, each overlapping half of the one before."""
     return sorted({*range(0, side - SIDE, SIDE // 2), side - SIDE})
 
 
 def cut_patch(picture: ScaledImage, top: int, left: int) -> Patch:
-    """The patch of a picture that begins there, its defect unknown."""
+    """The patch of an image with this top left pixel, its defect unknown."""
     pixels = picture.pixels[top : top + SIDE, left : left + SIDE]
     rgb = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
     return Patch(np.ascontiguousarray(rgb), np.zeros((SIDE, SIDE), bool))

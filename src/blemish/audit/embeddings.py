@@ -1,6 +1,6 @@
-"""One vector per image: the backbone's features pooled, then turned to their main directions.
+"""Image embeddings: pooled features of a frozen backbone, reduced by principal components (PCA).
 
-The directions are learnt from all images without their labels, so that no label leaks into them.
+The components are learnt from all images without their labels, so no label leaks into them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def pooled_features(
 
 
 def principal_components(vectors: Floats, directions: int = DIRECTIONS) -> Floats:
-    """The coordinates [n, k] of standardised vectors [n, d] in their main directions.
+    """PCA scores [n, k] of vectors [n, d], standardised first.
 
     Scaled so that the mean squared length of a row is about 1; k is at most n - 1.
     """

@@ -1,4 +1,4 @@
-"""How many defects hide among the parts that are called good: with looks, and without."""
+"""The share of hidden defects among parts labelled good, with random inspection and without."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from blemish.dataset import Dataset
 def inspection_orders(
     data: Dataset, odds: Floats, doubts: Sequence[Doubt], looks: int, seed: int
 ) -> dict[str, Any]:
-    """The parts called good in two orders, ready for JSON.
+    """The two orders in which parts labelled good are inspected, as JSON.
 
     `ranking` maps each part to its images, the most doubtful part first; `random` lists the parts
-    drawn for the looks; `by_rank` is how many of the first of the ranking are on the list.
+    drawn for random inspection; `by_rank` is the number of parts at the head of the ranking that
+    are on the review list.
     """
     images = data.table.group_by("part", maintain_order=True).agg("image")
     of = dict(zip(images["part"], images["image"].to_list(), strict=True))
     odd = dict(zip(data.table["part"], odds, strict=True))
-    good = review_rows.parts_called_good(data)["part"].to_list()
+    good = review_rows.parts_labelled_good(data)["part"].to_list()
     ranking = sorted(good, key=lambda part: (-odd[part], part))
     listed = {doubt.image for doubt in doubts if doubt.listed == "label"}
     whole = [listed.issuperset(of[part]) for part in ranking]
@@ -41,7 +42,7 @@ def inspection_orders(
 def share_without_inspection(data: Dataset, odds: Floats) -> dict[str, Any] | None:
     """The share from scores alone, as JSON; None without enough known defects."""
     odd = dict(zip(data.table["part"], odds, strict=True))
-    good = set(review_rows.parts_called_good(data)["part"])
+    good = set(review_rows.parts_labelled_good(data)["part"])
     called = np.array([value for part, value in odd.items() if part in good])
     others = np.array([value for part, value in odd.items() if part not in good])
     share = share_from_scores(called, others)
@@ -51,11 +52,11 @@ def share_without_inspection(data: Dataset, odds: Floats) -> dict[str, Any] | No
 def share_with_inspection(
     found: Mapping[str, Any], decisions: Mapping[str, str]
 ) -> ShareEstimate | None:
-    """The share from decisions on the parts that `orders` told of; None before any part that was
-    drawn at random was looked at.
+    """The share from decisions on the parts of `inspection_orders`.
 
-    A part is decided when all its images are; one with a defective image is defective, one of
-    which every image was removed does not count.
+    None until the first randomly drawn part was inspected. A part is decided when all its images
+    are. One defective image makes it defective. A part whose images were all removed does not
+    count.
     """
     names: list[str] = []
     state: list[float] = []

@@ -1,4 +1,4 @@
-"""What every judge says of every image, kept on disk under a key of all that it depends on."""
+"""Out-of-fold scores of every judge for every image, cached on disk by a key of their inputs."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from blemish.util.progress import Progress, ShowProgress
 
 @dataclass(frozen=True)
 class JudgeSettings:
-    """How labels are judged: parts in so many groups, and a detector as a further judge, or none.
+    """Settings of the judges: the number of groups (folds), and a detector as one more judge.
 
-    `cache` is the folder of features.
+    `cache` is the folder of cached features.
     """
 
     groups: int = 3
@@ -42,7 +42,7 @@ class JudgeSettings:
 
 
 def image_groups(data: Dataset, judges: JudgeSettings) -> Groups:
-    """The group of each image; all images of a part are in one. DatasetError for too few parts."""
+    """The group (fold) of each image [n], by whole parts. DatasetError for too few parts."""
     parts = len(data.parts)
     if not 2 <= judges.groups <= parts:
         raise DatasetError(
@@ -58,9 +58,9 @@ def image_groups(data: Dataset, judges: JudgeSettings) -> Groups:
 def judge_scores(
     data: Dataset, folder: Path, judges: JudgeSettings, progress: ShowProgress | None = None
 ) -> dict[str, Floats]:
-    """What each judge says of each image [n], from the other groups; read back where it is known.
+    """Out-of-fold scores [n] of each judge, by its name; from the cache where they are known.
 
-    `folder` keeps a file for each set of labels, and one for each group that a detector judged.
+    `folder` keeps a file for each set of labels, and one for each group that a detector scored.
     """
     groups = image_groups(data, judges)
     defective = (data.table["label"] == "defective").to_numpy()
@@ -69,10 +69,12 @@ def judge_scores(
     said = _read(path, [*JUDGES, *([judges.detector] if judges.detector else [])], len(data))
     if said is not None:
         return said
-    codes = principal_components(
+    embeddings = principal_components(
         pooled_features(open_features(data, folder=judges.cache), data, progress)
     )
-    said = {name: cross_fitted(judge, codes, defective, groups) for name, judge in JUDGES.items()}
+    said = {
+        name: cross_fitted(judge, embeddings, defective, groups) for name, judge in JUDGES.items()
+    }
     if judges.detector is not None:
         said[judges.detector] = _by_detector(data, groups, folder / key, judges, progress)
     _write(path, said)
@@ -82,7 +84,7 @@ def judge_scores(
 def _by_detector(
     data: Dataset, groups: Groups, start: Path, judges: JudgeSettings, progress: ShowProgress | None
 ) -> Floats:
-    """Logarithms of a detector's scores; it learns from the images called good of other groups."""
+    """Logarithms of a detector's out-of-fold scores; it learns from images labelled good."""
     name = str(judges.detector)
     detector, size = open_detector(name), usual_size(name)
     recipe = Recipe(size, size, "squash", find_window(data.images))

@@ -1,7 +1,8 @@
-"""Judges of labels: each learns from two groups of parts and judges the third (Real-IAD, sec. 3).
+"""Judges: models that find label errors by out-of-fold scores (cross-fitting; Real-IAD, sec. 3).
 
-A judge maps codes and labels of some images to one number for each other image, larger = more
-likely defective. `evidence` brings the judges to one scale: the log-odds of a defect.
+Each learns from two groups of parts and scores the third. A judge maps embeddings and labels of
+some images to one score for each other image; larger means more likely defective.
+`defect_log_odds` calibrates the scores of all judges and adds them up.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ Flags = npt.NDArray[np.bool_]
 Groups = npt.NDArray[np.int64]
 Judge = Callable[[Floats, Flags, Floats], Floats]
 
-RIDGE = 1e-3  # of the head, where codes have a mean squared length of 1
-OF_GAUSSIAN = 100  # directions that the Gaussian knows
+RIDGE = 1e-3  # for embeddings with a mean squared length of 1
+OF_GAUSSIAN = 100  # principal components that the Gaussian uses
 REGULARIZATION = 0.01  # of its covariance, times the mean variance
 
 
@@ -35,7 +36,7 @@ def ridge(known: Floats, defective: Flags, others: Floats) -> Floats:
 
 
 def gaussian(known: Floats, defective: Flags, others: Floats) -> Floats:
-    """Log of the squared Mahalanobis distance to the images called good; 0 for fewer than two."""
+    """Log of the squared Mahalanobis distance to the images labelled good; 0 for fewer than two."""
     good = known[~defective, :OF_GAUSSIAN]
     if len(good) < 2:
         return np.zeros(len(others))
@@ -49,21 +50,21 @@ def gaussian(known: Floats, defective: Flags, others: Floats) -> Floats:
 JUDGES: Mapping[str, Judge] = {"head": ridge, "gaussian": gaussian}
 
 
-def cross_fitted(judge: Judge, codes: Floats, defective: Flags, groups: Groups) -> Floats:
-    """What a judge says of each image [n] when it has learnt from the other groups."""
-    said = np.zeros(len(codes))
+def cross_fitted(judge: Judge, embeddings: Floats, defective: Flags, groups: Groups) -> Floats:
+    """Out-of-fold scores [n]: each image is scored by a judge that learnt from the other groups."""
+    said = np.zeros(len(embeddings))
     for group in np.unique(groups):
         inside = groups == group
-        said[inside] = judge(codes[~inside], defective[~inside], codes[inside])
+        said[inside] = judge(embeddings[~inside], defective[~inside], embeddings[inside])
     return said
 
 
 def defect_log_odds(said: Mapping[str, Floats], defective: Flags, groups: Groups) -> Floats:
-    """The log-odds [n] of a defect, before the share of defects counts.
+    """The log-odds [n] of a defect, without the prior.
 
-    Each judge's numbers become log-odds by a logistic regression on the other groups' labels, and
-    these are added, as if the judges erred apart. Without labels of both kinds the numbers are
-    standardised and added instead.
+    A logistic regression on the labels of the other groups turns each judge's scores into log-odds
+    (Platt scaling). These are added, as for independent judges (naive Bayes). Without labels of
+    both kinds the scores are standardised and added instead.
     """
     total = np.zeros(len(defective))
     for numbers in said.values():
@@ -78,12 +79,12 @@ def defect_log_odds(said: Mapping[str, Floats], defective: Flags, groups: Groups
 
 
 def part_means(values: Floats, parts: npt.NDArray[np.intp]) -> Floats:
-    """The mean of each part's values, given back to each of its images; parts are numbered."""
+    """For each image [n] the mean of its part's values; `parts` are the numbers of its parts."""
     return np.asarray((np.bincount(parts, values) / np.bincount(parts))[parts], np.float64)
 
 
 def prior_log_odds(defective: Flags) -> float:
-    """The log-odds of the labels themselves, a count of a half added to both kinds."""
+    """The prior log-odds of a defect, from the labels, with 0.5 added to both counts."""
     bad = float(np.count_nonzero(defective))
     return float(np.log((bad + 0.5) / (len(defective) - bad + 0.5)))
 

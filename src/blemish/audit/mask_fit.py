@@ -1,8 +1,8 @@
-"""Masks judged by what models of other parts say of each patch, cross-fitted.
+"""The fit of masks, by out-of-fold scores of patches (cross-fitting).
 
-A light segmentation head (a linear discriminant) learns marked and clean patches of two groups of
-parts and marks the third; a Gaussian of good patches tells how far each departs. A mask fits when
-the patches that it marks rank above the others of their image by both.
+Two models learn from two groups of parts and score the patches of the third: a linear discriminant
+of marked against clean patches, and a Gaussian of good patches (Mahalanobis distance). A mask fits
+when its patches rank above the others of their image by both.
 """
 
 from __future__ import annotations

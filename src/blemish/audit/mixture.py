@@ -1,9 +1,10 @@
-"""The share of hidden defects without a look, from the scores that known defects get (ours).
+"""The share of hidden defects without inspection: a mixture model of the scores (ours).
 
-Scores of parts called good are taken as a mixture: hidden defects, spread as the known ones are,
-and good parts, spread as a Student law with a side of its own on either hand. What must hold: the
-hidden defects look like the known ones, and the good parts' scores have one hump. Neither can be
-checked from the scores themselves.
+The scores of parts labelled good are a mixture of two components. Hidden defects have the score
+distribution of the known ones (a kernel density). Good parts have a split Student t distribution,
+with one scale below the mode and another above. The model assumes that hidden defects look like
+the known ones and that the scores of good parts have one mode. Neither assumption can be checked
+from the scores.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 LEAST_KNOWN = 10  # known defects; fewer tell nothing of their spread
 LEAST_CALLED_GOOD = 30
 SHARES = np.concatenate([[0.0], np.geomspace(0.002, 0.5, 60)])
-TAIL = 12.0  # degrees of freedom of the good parts' law
+TAIL = 12.0  # degrees of freedom of the good parts' distribution
 FALL = 3.0  # of the log-likelihood at the ends of the interval; 1.92 were the shape truly known
 STEPS = 20
 
@@ -28,11 +29,11 @@ STEPS = 20
 def share_from_scores(
     called_good: Floats, known_defects: Floats, *, tail: float = TAIL, fall: float = FALL
 ) -> ShareEstimate | None:
-    """The share of defects among parts called good, from one score per part; None for too few.
+    """The share of defects among parts labelled good, from one score per part; None for too few.
 
-    The profile likelihood over `SHARES`; the interval is where it has fallen by less than `fall`,
-    which is wider than theory asks, for the law of the good parts is but a model. `tail` and `fall`
-    are for measuring what other values would do.
+    The maximum of the profile likelihood over `SHARES`. The interval holds the shares whose
+    log-likelihood is less than `fall` below it; that is wider than for a true model. `tail`
+    (degrees of freedom) and `fall` are parameters for a sensitivity analysis.
     """
     if len(called_good) < LEAST_CALLED_GOOD or len(known_defects) < LEAST_KNOWN:
         return None
@@ -50,7 +51,7 @@ def share_from_scores(
 
 
 def _density(known: Floats, at: Floats) -> Floats:
-    """A Gaussian kernel density with Silverman's width."""
+    """Gaussian kernel density estimate with Silverman's bandwidth."""
     quartiles = np.quantile(known, [0.25, 0.75])
     width = min(float(known.std()), float(quartiles[1] - quartiles[0]) / 1.34) or float(known.std())
     width *= 1.06 * len(known) ** -0.2
@@ -59,21 +60,21 @@ def _density(known: Floats, at: Floats) -> Floats:
 
 
 def _profile(scores: Floats, of_defects: Floats, tail: float) -> Floats:
-    """The largest log-likelihood at each of `SHARES`, by expectation and maximisation."""
+    """Profile log-likelihood at each of `SHARES`, by expectation maximisation (EM)."""
     law = (float(np.median(scores)), float(scores.std()), float(scores.std()))
     heights = np.empty(len(SHARES))
     for number, share in enumerate(SHARES):
         for _ in range(STEPS):
-            good = (1 - share) * _two_sided(scores, *law, tail)
+            good = (1 - share) * _split_student_t(scores, *law, tail)
             total = good + share * of_defects + 1e-300
             law = _fitted(scores, good / total, *law, tail)
-        good = (1 - share) * _two_sided(scores, *law, tail)
+        good = (1 - share) * _split_student_t(scores, *law, tail)
         heights[number] = np.log(good + share * of_defects + 1e-300).sum()
     return heights
 
 
-def _two_sided(x: Floats, mode: float, left: float, right: float, tail: float) -> Floats:
-    """Student's density with another scale on each side of the mode."""
+def _split_student_t(x: Floats, mode: float, left: float, right: float, tail: float) -> Floats:
+    """Density of a split Student t distribution: scale `left` below the mode, `right` above."""
     z = np.where(x < mode, (x - mode) / left, (x - mode) / right)
     top = math.exp(math.lgamma((tail + 1) / 2) - math.lgamma(tail / 2)) / math.sqrt(tail * math.pi)
     return np.asarray(2 / (left + right) * top * (1 + z * z / tail) ** (-(tail + 1) / 2))
@@ -82,10 +83,10 @@ def _two_sided(x: Floats, mode: float, left: float, right: float, tail: float) -
 def _fitted(
     x: Floats, share: Floats, mode: float, left: float, right: float, tail: float
 ) -> tuple[float, float, float]:
-    """Mode and scales for sorted scores that are good with these shares (one step of EM).
+    """Mode and scales for sorted scores that are good with these probabilities (M-step of EM).
 
-    Of a split normal law the scales follow from the mode in closed form (John 1982); the mode is
-    the best of 25 quantiles.
+    The scales of a split normal distribution follow from its mode in closed form (John 1982); the
+    mode is the best of 25 quantiles.
     """
     z = np.where(x < mode, (x - mode) / left, (x - mode) / right)
     weight = share * (tail + 1) / (tail + z * z)

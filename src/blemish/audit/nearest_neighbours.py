@@ -1,4 +1,7 @@
-"""How far real defects are from synthetic ones, in units of how far these are from each other."""
+"""Nearest synthetic neighbours of real defects, in whitened features.
+
+The unit of distance is how far synthetic defects usually are from each other.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,9 @@ _AT_ONCE = 256  # rows compared in one go
 
 @dataclass(frozen=True, eq=False)
 class NearestNeighbours:
-    """Of each item [n]: `distance` to its nearest known one, and which that is, `nearest`.
+    """For each item [n] the `distance` to its nearest known one, and the index of that, `nearest`.
 
-    `limit` is the distance within which 95 % of the known ones have another one.
+    `limit`: 95 % of the known ones have another known one within this distance.
     """
 
     distance: Floats
@@ -39,27 +42,27 @@ class NearestNeighbours:
 
 @dataclass(frozen=True, eq=False)
 class Whitening:
-    """What makes distances of features comparable: where good cells lie, and how they vary."""
+    """A whitening transform: the mean of good cells and the Cholesky root of their covariance."""
 
     mean: Floats
     root: Floats
 
     @classmethod
     def of(cls, good: npt.NDArray[np.float32]) -> Whitening:
-        """From cells [n, C] of good patches."""
+        """Learn from cells [n, C] of good patches."""
         moments = RunningMoments.empty(good.shape[1])
         moments.add(good)
         mean, covariance = moments.mean_and_covariance()
         return cls(mean, np.asarray(np.linalg.cholesky(covariance), np.float64))
 
     def apply(self, cells: npt.NDArray[np.floating]) -> Floats:
-        """Cells [..., C] as float64 in which good ones have mean 0 and, about, covariance 1."""
+        """Whitened cells, float64 [..., C]: good ones have mean 0 and, about, covariance 1."""
         flat = cells.reshape(-1, cells.shape[-1]) - self.mean
         return np.asarray(np.linalg.solve(self.root, flat.T).T.reshape(cells.shape), np.float64)
 
 
 def unit_vectors(vectors: Floats) -> Floats:
-    """Vectors [n, C] brought to length 1, so that their strength does not count; 0 stays 0."""
+    """Vectors [n, C] scaled to length 1, so that only their direction counts; 0 stays 0."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(lengths > 0, lengths, 1), np.float64)
 
@@ -71,7 +74,7 @@ def masked_mean(cells: npt.NDArray[np.floating], marked: npt.NDArray[np.bool_]) 
 
 
 def nearest_neighbours(items: Floats, known: Floats, usual: float = USUAL) -> NearestNeighbours:
-    """Items [n, C] beside known ones [k, C], at least two of them, by Euclidean distance."""
+    """The nearest of the known ones [k, C], k > 1, of each item [n, C], by Euclidean distance."""
     distance, nearest = nearest_known(items, known)
     limit = float(np.quantile(nearest_other(known), usual))
     return NearestNeighbours(distance, nearest, limit)

@@ -1,4 +1,4 @@
-"""Patches of an image: where it departs from good ones, and where a light head marks a defect."""
+"""Patch features of an image, and their Mahalanobis distance to good patches."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def read_mask_cells(data: Dataset, row: int, recipe: Recipe) -> Mask | None:
 
 @dataclass(eq=False)
 class RunningMoments:
-    """Sums over patches, from which a Gaussian or a ridge regression follows."""
+    """Count, sum and second moment of patches, from which mean and covariance follow."""
 
     weight: float
     first: npt.NDArray[np.float64]
@@ -71,17 +71,17 @@ class RunningMoments:
 
     @classmethod
     def empty(cls, channels: int) -> RunningMoments:
-        """Of no patch."""
+        """The moments of no patch."""
         return cls(0.0, np.zeros(channels), np.zeros((channels, channels)))
 
     def add(self, x: Floats, sign: float = 1.0) -> None:
-        """Take in patches [p, C], or take them out again with the sign -1."""
+        """Add patches [p, C], or remove them with the sign -1."""
         self.weight += sign * len(x)
         self.first += sign * x.sum(0, dtype=np.float64)
         self.second += sign * (x.T @ x)
 
     def plus(self, other: RunningMoments) -> RunningMoments:
-        """Of both."""
+        """The moments of both."""
         return RunningMoments(
             self.weight + other.weight, self.first + other.first, self.second + other.second
         )
@@ -103,7 +103,7 @@ def mahalanobis_map(x: Floats, of_good: RunningMoments) -> Floats:
 
 
 def map_on_image(map_: Floats, recipe: Recipe, shape: tuple[int, int]) -> Floats:
-    """A map of cells in the pixels of its image."""
+    """A map of cells, resized to the pixels of its image."""
     return unfit(map_, np.array([0, 0, recipe.height, recipe.width]), recipe, shape)
 
 
@@ -114,9 +114,9 @@ def mahalanobis_maps(
     rows: list[int],
     progress: ShowProgress | None = None,
 ) -> Iterator[Floats]:
-    """Maps [h, w] of these rows: how far each patch is from good ones in the other groups.
+    """Out-of-fold anomaly maps [h, w] of these rows: the distance to good patches of other groups.
 
-    At most `LEARNT` images called good are read for each group.
+    At most `LEARNT` images labelled good are read for each group.
     """
     moments: dict[int, RunningMoments] = {}
     good = (data.table["label"] == "good").to_numpy()

@@ -1,7 +1,8 @@
-"""The share of hidden defects from looks: some parts by rank, some at random, all by a person.
+"""Random inspection: the share of hidden defects among parts labelled good, and its interval.
 
-Whatever the ranking is worth, the interval is exact: the parts looked at by rank are known, and
-the others are a finite population of which some were drawn at random (hypergeometric law).
+A person inspects the most doubtful parts and a random sample of the others. The interval is exact
+however good the ranking is: the ranked parts are known, and the sample comes from a finite
+population without replacement (hypergeometric distribution).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class ShareEstimate:
-    """A share of hidden defects with its 95 % interval; `looks` parts were looked at for it."""
+    """The share of hidden defects, with its 95 % interval, from `looks` inspected parts."""
 
     estimate: float
     low: float
@@ -32,13 +33,14 @@ def share_from_inspection(
     defective: npt.NDArray[np.float64],
     most: int,
 ) -> ShareEstimate | None:
-    """The share of defective parts; None where no part that was drawn has been looked at.
+    """The share of defective parts; None where no part of the random sample was inspected.
 
-    `ranking` is an order of all parts [n], `random` lists those drawn, in their order; `defective`
-    [n] is 1, 0, or NaN where nobody has looked. The parts before the first gap in the ranking are
-    counted, at most `most`, a number fixed before any was drawn: were it to grow with what was
-    drawn, the sample would not be random. Of the others, those drawn that come before the first gap
-    are the sample. When to stop must not depend on what the random looks found.
+    `ranking` is an order of all parts [n]; `random` lists the parts drawn, in the order of drawing;
+    `defective` [n] is 1, 0, or NaN where a part was not inspected. The ranked parts before the
+    first one not inspected are counted as they are, at most `most` of them. `most` is fixed before
+    the drawing: a number that depended on it would bias the sample. Of the other parts, those drawn
+    before the first one not inspected are the sample. The decision to stop must not depend on what
+    the random inspection found (optional stopping).
     """
     total = len(ranking)
     seen = ~np.isnan(defective)
@@ -60,7 +62,10 @@ def share_from_inspection(
 def hypergeometric_interval(
     found: int, drawn: int, total: int, confidence: float = CONFIDENCE
 ) -> tuple[int, int]:
-    """Exact two-sided interval for the defective ones among `total`, of which `drawn` were seen."""
+    """Exact two-sided confidence interval for the number of defective parts among `total`.
+
+    `found` of the `drawn` parts, sampled without replacement, were defective.
+    """
     tail = (1 - confidence) / 2
     low = _first(
         found, total - drawn + found, lambda d: 1 - _cdf(found - 1, total, d, drawn) > tail
@@ -70,7 +75,7 @@ def hypergeometric_interval(
 
 
 def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
-    """The first whole number from `low` for which a rising condition holds; `high` if none does."""
+    """Bisection: the first integer from `low` where a monotone condition holds, else `high`."""
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle + 1, high)
@@ -78,7 +83,7 @@ def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
 
 
 def _cdf(k: int, total: int, defective: int, drawn: int) -> float:
-    """P(at most k defective ones among `drawn` of `total`)."""
+    """Hypergeometric distribution: P(at most k defective parts among `drawn` of `total`)."""
     good = total - defective
     values = range(max(0, drawn - good), min(k, defective, drawn) + 1)
     every = _log_choose(total, drawn)

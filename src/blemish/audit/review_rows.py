@@ -1,4 +1,4 @@
-"""From what judges say to the rows that a person should look at, the surest doubts first."""
+"""The rows of a review list, from the scores of the judges: the surest label errors first."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ def label_doubts(
 
 
 def random_parts(data: Dataset, seed: int) -> list[str]:
-    """The parts of which every image is called good, in an order that the seed decides."""
-    return ranked(parts_called_good(data), f"looks {seed}")["part"].to_list()
+    """The parts labelled good in a random order that follows from the seed."""
+    return ranked(parts_labelled_good(data), f"looks {seed}")["part"].to_list()
 
 
-def parts_called_good(data: Dataset) -> pl.DataFrame:
-    """Category and part of the parts of which every image is called good, in row order."""
+def parts_labelled_good(data: Dataset) -> pl.DataFrame:
+    """Category and part of the parts whose images are all labelled good, in row order."""
     parts = data.table.group_by("category", "part", maintain_order=True)
     all_good = parts.agg(good=(pl.col("label") == "good").all())
     return all_good.filter("good").select("category", "part")
 
 
 def inspection_rows(data: Dataset, parts: Sequence[str], listed: set[str]) -> list[Doubt]:
-    """A row for each image of parts drawn at random, unless it is listed already."""
+    """Random inspection: a row for each image of the parts drawn, unless it is listed already."""
     rows = data.table.with_row_index("row")
     place = {part: number for number, part in enumerate(parts)}
     rows = rows.filter(pl.col("part").is_in(list(parts)) & ~pl.col("image").is_in(sorted(listed)))
@@ -97,7 +97,7 @@ def _doubt(data: Dataset, row: int, confidence: float, listed: str, why: str) ->
 
 
 def _why(data: Dataset, said: Mapping[str, Floats], row: int) -> str:
-    """Where an image stands among those called good, by each judge that tells them apart."""
+    """The percentile of an image's score among images labelled good, by each judge."""
     good = (data.table["label"] == "good").to_numpy()
     places = [
         f"{100 * float(np.mean(values[good] < values[row])):.0f} % ({judge})"

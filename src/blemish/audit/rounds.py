@@ -1,7 +1,7 @@
-"""The loop of an audit: judge, list, let a person decide, correct, judge again.
+"""Rounds of a label audit: score labels, list doubts, let a person decide, correct, score again.
 
 `DIR/roundN` holds a round's review list and, once they were read back, its decisions; `DIR/scores`
-what judges said. A round is made of the data set and of the decisions before it, nothing else.
+the scores of the judges. A round follows from the data set and the decisions before it alone.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ SETTLED = 0.01  # of average precision between two rounds
 
 @dataclass(frozen=True)
 class AuditSettings:
-    """What an audit is asked for.
+    """Settings of a label audit.
 
-    `listed`: the share of images on the list; `looks`: parts called good that are drawn at random
-    for the share of hidden defects; `good_only`: leave out what is labelled defective.
+    `listed`: the share of images on the review list; `looks`: the number of parts labelled good
+    for random inspection; `good_only`: leave out images labelled defective.
     """
 
     judges: JudgeSettings = field(default_factory=JudgeSettings)
@@ -65,7 +65,7 @@ class Round:
 
     @property
     def review(self) -> Path:
-        """The file for a person's decisions."""
+        """The review list, a CSV file for a person's decisions."""
         return self.folder / "review.csv"
 
 
@@ -97,10 +97,10 @@ def auditable_rows(data: Dataset, settings: AuditSettings) -> Dataset:
 def make_round(
     data: Dataset, folder: Path, settings: AuditSettings, progress: ShowProgress | None = None
 ) -> Round:
-    """Judge the labels after all decisions so far, and write the next review list into `folder`.
+    """Score the labels after all decisions so far, and write the next review list into `folder`.
 
-    Made again, a round that has no decisions yet ends at the same list, and one that is there
-    already is not written again, so that decisions in it are safe.
+    A round without decisions gives the same list again. A list that is there already is not
+    written again, so decisions that a person entered in it are safe.
     """
     base = auditable_rows(data, settings)
     past = past_decisions(folder)
@@ -181,7 +181,7 @@ def past_decisions(folder: Path) -> list[dict[str, str]]:
 
 
 def rounds_summary(folder: Path) -> dict[str, Any]:
-    """How far the rounds in a folder have come.
+    """Figures over all rounds in a folder.
 
     `precisions`: the average precision of each round; `settled`: whether the last two differ by
     less than `SETTLED`, None for a single round; `share_with_looks`: from all decisions, or None.
@@ -202,7 +202,7 @@ def rounds_summary(folder: Path) -> dict[str, Any]:
 
 
 def round_key(data: Dataset, number: int, settings: AuditSettings) -> str:
-    """What a review list belongs to: the data set as it lies there, the round, the settings."""
+    """Hash of what a review list belongs to: the data set, the round, the settings."""
     judges = {**asdict(settings.judges), "cache": None}
     values = [data.fingerprint(), number, judges, settings.good_only]
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()

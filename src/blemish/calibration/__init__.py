@@ -1,1 +1,1 @@
-"""From a promised false-reject rate to a threshold, and from views to a decision on a part."""
+"""Calibration of the threshold for a promised false-reject rate, and the decision on a part."""

@@ -1,4 +1,4 @@
-"""An a-contrario threshold: how many places as surprising as this one chance alone would show.
+"""The a-contrario threshold: the number of false alarms (NFA) expected by chance.
 
 U-Flow (Tailanian, Pardo, Muse, JMIV 2024) decides so without labels. In its latents, standard
 normal on good parts, the tested places are the connected components (4 neighbours) of the upper
@@ -60,7 +60,7 @@ class Latent:
 
 @dataclass(frozen=True, eq=False)
 class Surprise:
-    """What chance would make of an image: `log_nfa` is log10 of its number of false alarms.
+    """The a-contrario test of an image: `log_nfa` is log10 of its number of false alarms (NFA).
 
     `maps` are minus log10 PFA [h, w] by scale and crop; minus `log_tests` they are minus log10 NFA.
     """

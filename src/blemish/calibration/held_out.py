@@ -1,4 +1,4 @@
-"""From the scores of held-out good images to the threshold on parts and what goes with it."""
+"""Calibrate the threshold on the calibration set: the scores of held-out good parts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger("blemish")
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What one held-out good image scored; `peak` is the largest value of its map.
+    """The score of one image of the calibration set; `peak` is the largest value of its map.
 
     Raises CalibrationError for one that is not finite.
     """
@@ -40,7 +40,7 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class WholeParts:
-    """The images of each part that lacks no usual view, which are `required`."""
+    """The images of each complete part: one that has every view in `required`."""
 
     parts: tuple[tuple[HeldOut, ...], ...]
     required: tuple[str, ...]
@@ -49,7 +49,7 @@ class WholeParts:
 
 @dataclass(frozen=True, kw_only=True)
 class PartScores:
-    """A held-out good part: the view, the score and the map's peak of each of its images."""
+    """A part of the calibration set: view, score and peak of the map of each of its images."""
 
     category: str | None = absent()
     part: str
@@ -58,13 +58,14 @@ class PartScores:
 
 @dataclass(frozen=True, kw_only=True)
 class PartCalibration:
-    """A `Calibration` on the scores of whole parts, and what else a decision on parts takes.
+    """A `Calibration` on the scores of complete parts, and what else a decision on parts needs.
 
-    `map_threshold` is the value of a map above which a place is a region; without one of
-    `required_views` no part passes; `parts_left_out` lacked one of them; `scores` are those that
-    the threshold was set on. Of several categories all this pools them, `required_views` are those
-    that every category requires, and `categories` holds each by itself, without its scores. Raises
-    CalibrationError for a number that decides nothing.
+    `map_threshold`: the value of a map above which pixels form a region; `required_views`: a part
+    that lacks one of them does not pass; `parts_left_out`: the number of held-out parts that lacked
+    one; `scores`: the calibration set. With several categories, all of this is for the categories
+    pooled, `required_views` are those that every category requires, and `categories` holds the
+    calibration of each, without its scores. Raises CalibrationError for a number that is not
+    finite.
     """
 
     max_fpr: float
@@ -94,13 +95,13 @@ class PartCalibration:
 
     @property
     def limit(self) -> Calibration:
-        """The threshold and its bound, by themselves."""
+        """The threshold and its bound alone."""
         names = [field.name for field in fields(Calibration) if field.name != "promise"]
         promise = Promise(self.max_fpr, self.confidence)
         return Calibration(promise=promise, **{name: getattr(self, name) for name in names})
 
     def of_category(self, name: str) -> PartCalibration:
-        """That of one category of several.
+        """The calibration of one category of several.
 
         Raises CalibrationError for a category without a threshold of its own.
         """
@@ -126,11 +127,11 @@ def usual_views(views_of: dict[str, set[str]]) -> tuple[str, ...]:
 def calibrate_parts(
     images: Sequence[HeldOut], promise: Promise, method: Method = "held-out"
 ) -> PartCalibration:
-    """The calibration on whole parts, of every category by itself too where there are several.
+    """Calibrate on complete parts; with several categories, pooled and each alone.
 
     A part that lacks a usual view is left out: its largest score would be too small. The same
-    rank, taken of the peaks of the maps, gives `map_threshold`. Raises CalibrationError when no
-    part is left.
+    rank among the peaks of the maps gives `map_threshold`. Raises CalibrationError when no part is
+    left.
     """
     names = sorted({image.category for image in images})
     if len(names) < 2:

@@ -2,7 +2,7 @@
 
 Wilks (1941): among n exchangeable good parts, the (n-k)-th smallest score is exceeded by more than
 a share p of all good parts with probability at most P(Bin(n, p) <= k). With ties, rejecting only
-scores strictly above the threshold can but lower that probability.
+scores strictly above the threshold can only lower that probability.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ class Promise:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A threshold on the part score and what is known about it.
+    """A threshold on the part score, and the upper bound on its false-reject rate.
 
     upper_bound: the false-reject rate that holds with the promised confidence, at most
-    `promise.max_fpr` unless `provisional`. rank: how many of the `good_parts` scored above the
-    threshold's place; None where they are too few for the promise. parts_needed: the fewest good
-    parts that would do. An estimate from cross-fitted scores proves nothing: it is always
-    provisional, and its bound is the one that as many held-out parts would have given. Raises
-    CalibrationError for a threshold or a bound that is not finite.
+    `promise.max_fpr` unless `provisional`. rank: how many of the `good_parts` may score above the
+    threshold; None where they are too few for the promise. parts_needed: the fewest good parts that
+    suffice. An estimate from cross-fitted scores proves nothing: it is always provisional, and its
+    bound is the one that as many held-out parts would have given. Raises CalibrationError for a
+    threshold or a bound that is not finite.
     """
 
     threshold: float
@@ -76,7 +76,7 @@ class Calibration:
         return {**values.pop("promise"), **values}
 
     def sentence(self) -> str:
-        """What the threshold promises, and on which condition, in words."""
+        """The promise of the threshold and its condition, in words."""
         promise, n = self.promise, self.good_parts
         parts = "1 good part" if n == 1 else f"{n} good parts"
         bound = f"at most {_percent_up(self.upper_bound)}"

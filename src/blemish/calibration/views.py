@@ -1,6 +1,6 @@
-"""From the scores of a part's views to one decision; a missing view is never a pass.
+"""The decision on a part from the scores of its views; a missing view is never a pass.
 
-And the scale of each view's scores, with which views that differ can be ranked side by side.
+Also the robust scale (median, MAD) of each view's scores, which makes views comparable.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def decide(
 
 @dataclass(frozen=True)
 class Scale:
-    """Median and median absolute deviation of some good images' `scores`, a number of them.
+    """Median and median absolute deviation (MAD) of the scores of good images, `scores` of them.
 
     Raises CalibrationError for one that is not finite, and for a deviation below 0.
     """
@@ -89,14 +89,14 @@ class Scale:
 
 @dataclass(frozen=True)
 class ViewScales:
-    """The scale of each view, and that of the images of all views together."""
+    """The scale of each view, and that of all views pooled."""
 
     scales: Mapping[str, Scale]
     together: Scale
 
     @classmethod
     def learn(cls, scores: Sequence[float], views: Sequence[str | None]) -> Self:
-        """From the scores of good images, out of fold, one entry per image.
+        """Learn from out-of-fold scores of good images, one entry per image.
 
         Raises CalibrationError without scores and for one that is not finite.
         """

@@ -1,4 +1,4 @@
-"""The progress line of a bench."""
+"""Progress of a bench, shown while it runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from blemish.benchmark.runner import BenchProgress
+    pass
 
 
 def duration_words(seconds: float) -> str:
@@ -18,14 +18,14 @@ def duration_words(seconds: float) -> str:
 
 
 class BenchProgressLine:
-    """One line that is written over on a terminal; elsewhere one for each run that has ended."""
+    """A progress line: rewritten in place on a terminal, else one line per finished run."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.quiet, self.terminal = options.quiet, sys.stderr.isatty()
         self.shown = False
 
-    def __call__(self, progress: BenchProgress) -> None:
-        """Show how far the bench has come."""
+    def __call__(self, standing: Standing) -> None:
+        """Show the progress."""
         if self.quiet:
             return
         ended = f"{progress.done + progress.failed} of {progress.total} runs"

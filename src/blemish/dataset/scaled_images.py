@@ -1,4 +1,4 @@
-"""Pictures of a table at the model's scale, with their masks, and where in them a defect lies."""
+"""Images of a data set resized to the model's scale, with their masks and the pixels of defects."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from blemish.images.geometry import resize
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
-KEPT_BYTES = 512 << 20  # of pictures that were read, kept for the next time
+KEPT_BYTES = 512 << 20  # size of the cache of images
 SIZES = 32  # pixels: a model's side is a multiple of so many
 POINT_PIXELS = 16  # a mask of fewer pixels is a point: it says where, but not how far
 
 
 @dataclass(frozen=True, eq=False)
 class ScaledImage:
-    """uint8 [h, w] or [h, w, 3] at the model's scale, and its mask, bool [h, w], where known.
+    """An image at the model's scale, uint8 [h, w] or [h, w, 3]; its mask, bool [h, w], if known.
 
     `spots` are the pixels (row, column) of each connected piece of the mask, or of the point.
     """
@@ -41,12 +41,12 @@ class ScaledImage:
 
 @dataclass(eq=False)
 class ScaledImages:
-    """The pictures of `rows`, brought to the scale at which the model of `recipe` sees them.
+    """The images of `rows`, resized to the scale at which the model of `recipe` sees them.
 
     With tiles of as many pixels as the model's input has, that is the scale of the file; a side
     shorter than a tile is stretched where the model's input stretches it, and continued at its end
     by its last rows and columns where the model's input is padded so, or where it has fewer than
-    `least` pixels. What was read lately stays in memory.
+    `least` pixels. The images read last stay in memory (a cache of `KEPT_BYTES`).
     """
 
     rows: Dataset
@@ -61,31 +61,31 @@ class ScaledImages:
         self._files = list(zip(self.rows.images, self.rows.masks, strict=True))
 
     def __len__(self) -> int:
-        """The number of pictures."""
+        """The number of images."""
         return len(self._files)
 
     def __getitem__(self, number: int) -> ScaledImage:
-        """The picture of a row; ImageError for a file that cannot be read."""
+        """The image of a row; ImageError for a file that cannot be read."""
         with self._lock:
             if (known := self._kept.get(number)) is not None:
                 self._kept.move_to_end(number)
                 return known
-        picture = self._read(number)
+        image = self._read(number)
         with self._lock:
             if (other := self._kept.pop(number, None)) is not None:  # read by two threads at once
                 self._bytes -= _size(other)
-            self._kept[number] = picture
-            self._bytes += _size(picture)
+            self._kept[number] = image
+            self._bytes += _size(image)
             while self._bytes > KEPT_BYTES and len(self._kept) > 1:
                 self._bytes -= _size(self._kept.popitem(last=False)[1])
-        return picture
+        return image
 
     @cached_property
     def _sizes(self) -> Callable[[str], tuple[int, int]]:
         return sizes_below(self.rows.root)
 
     def shape(self, number: int) -> tuple[int, int]:
-        """Height and width of a picture, from the header of its file; ImageError as there."""
+        """Height and width of a scaled image, from its file's header; ImageError as there."""
         size = self._sizes(self.rows.table["image"][number])
         if self.recipe.tile is None:
             ((top, left, bottom, right),) = crop_boxes(size, self.recipe)
@@ -96,7 +96,7 @@ class ScaledImages:
 
     @property
     def _least(self) -> tuple[int, int]:
-        """Rows and columns that every picture has, those that continue it too."""
+        """The fewest rows and columns of an image, padding included."""
         if self.recipe.resize == "pad":
             return max(self.least, self.recipe.height), max(self.least, self.recipe.width)
         return self.least, self.least
@@ -132,7 +132,7 @@ class ScaledImages:
         return np.ascontiguousarray(resize(pixels, height, width))
 
     def _scaled_shape(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        """The shape of a picture, its rim cut off, where each tile fills what it fills there."""
+        """The shape of an image, its rim cut off, at the scale of the tiles in the model's input."""
         tile = self.recipe.tile
         seen = shape[:2] if tile is None else tuple(min(side, tile) for side in shape[:2])
         _, valid = fit(np.zeros(seen, np.uint8), self.recipe)
@@ -171,6 +171,6 @@ def _pixels(array: Any) -> Pixels:
     return np.asarray(array, np.uint8)
 
 
-def _size(picture: ScaledImage) -> int:
-    spots = sum(spot.nbytes for spot in picture.spots)
-    return picture.pixels.nbytes + spots + (0 if picture.mask is None else picture.mask.nbytes)
+def _size(image: ScaledImage) -> int:
+    spots = sum(spot.nbytes for spot in image.spots)
+    return image.pixels.nbytes + spots + (0 if image.mask is None else image.mask.nbytes)

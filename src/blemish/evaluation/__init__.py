@@ -1,4 +1,4 @@
-"""Run a model over a labelled data set: scores, decisions by part, and every figure of them."""
+"""Evaluate a model on a labelled test set: scores, decisions by part, and all figures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What a model did on a test set; `figures` is what `evaluate --json` writes."""
+    """The results of a model on a test set; `figures` is what `evaluate --json` writes."""
 
     images: list[ImageResult]
     parts: list[PartResult]
@@ -86,7 +86,7 @@ def evaluate(
 
     Maps go to disk as they come, so memory does not grow with the images. A centre crop is measured
     as papers do: pixel figures are those of the cropped maps and masks. Whether a peak lies on its
-    mask is asked of the whole mask. Raises DatasetError without labelled test images, and for a
+    mask is tested with the whole mask. Raises DatasetError without labelled test images, and for a
     mask of another size.
     """
     ensure_sound(data, training=False)
@@ -143,7 +143,7 @@ def _with_masks(rows: Sequence[Row]) -> bool:
 def _looks(
     inspector: Inspector, rows: Sequence[Row], progress: ShowProgress | None
 ) -> Iterator[tuple[Row, Look, float]]:
-    """Every row with what the model says of it, and the seconds that this took."""
+    """Every row with the model's output for it, and the seconds that this took."""
     for done, row in enumerate(rows, 1):
         start = time.perf_counter()
         look = inspector.look(row.image)

@@ -1,4 +1,4 @@
-"""What a model did on each image and each part of a test set."""
+"""Results of a model on each image and each part of a test set."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class PartResult:
 
 @dataclass(eq=False)
 class ResultAccumulator:
-    """Images as they are scored, of one category or of all, and what their maps hold.
+    """Accumulates the results of one category, or of all, image by image.
 
-    `peaks` are the largest values of the maps, where masks ask for maps at all; `overlaps` the
-    intersection over union of what is surprising with what is marked; `hidden` counts the images
-    whose marked defects lie outside of the centre crop.
+    `peaks`: the largest value of each map, where any image has a mask; `overlaps`: intersection
+    over union of the a-contrario detection with the mask; `hidden`: the number of images whose
+    marked defects lie outside of the centre crop.
     """
 
     pixels: PixelScores

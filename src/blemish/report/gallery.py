@@ -1,4 +1,4 @@
-"""The gallery: which parts a person should look at, and a card with pictures for each."""
+"""The gallery: the parts a person should look at, each with its images and anomaly maps."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GOOD_LOOKS = 8  # good parts looked at for the colour scale, evenly spread over 
 
 @dataclass(frozen=True)
 class GalleryGroup:
-    """Parts to look at, as indices, out of `total` such parts; `none` says why there are none."""
+    """A section of the gallery: indices of parts, out of `total`; `none` says why it is empty."""
 
     title: str
     meaning: str

@@ -1,4 +1,4 @@
-"""A heat map over every inspected picture, in the picture's own pixels."""
+"""Heat maps: the anomaly map over every inspected image, in the image's own pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gallery of a review list: every listed image, where it departs from good ones, and why."""
+"""The gallery of a label audit: every listed image, its anomaly map, and why it is listed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def write_review_gallery(
     ArtifactError when it cannot be written, ImageError when an image is gone.
     """
     shown = list(made.doubts[:SHOWN])
-    pictures, scale = _pictures(made, shown, judges, progress)
+    pictures, scale = _thumbnails(made, shown, judges, progress)
     page = Template(_asset("review.html")).substitute(
         css=_asset("page.css"),
         gallery_js=_asset("gallery.js"),
@@ -62,7 +62,7 @@ def write_review_gallery(
 
 
 def round_sentence(figures: Mapping[str, Any]) -> str:
-    """What the judges made of the labels, in one or two sentences."""
+    """A round's figures in one or two sentences: images, rows to review, average precision."""
     judged = (
         f"{counted(figures['images'], 'image')} of {counted(figures['parts'], 'part')}, "
         f"{figures['good']:,} called good and {figures['defective']:,} defective; "
@@ -80,7 +80,7 @@ def round_sentence(figures: Mapping[str, Any]) -> str:
 
 
 def share_words(made: Round) -> str:
-    """The estimates of the share of hidden defects as HTML paragraphs, or what they wait for."""
+    """The share of hidden defects as HTML paragraphs, or which decisions it waits for."""
     said = [
         share_sentence(share, how)
         for name, how in (("share_with_looks", "looks"), ("share_without_looks", "scores"))
@@ -110,10 +110,10 @@ def _asset(name: str) -> str:
     return (resources.files("blemish.report") / name).read_text(encoding="utf-8")
 
 
-def _pictures(
+def _thumbnails(
     made: Round, shown: Sequence[Doubt], judges: JudgeSettings, progress: ShowProgress | None
 ) -> tuple[list[Thumbnail], ColourScale]:
-    """A picture for each row, and the scale that all share; good images looked at for its foot."""
+    """A thumbnail for each row, and the colour scale of all; good images set its lower end."""
     data = made.data
     row_of = {image: row for row, image in enumerate(data.table["image"])}
     rows = [row_of[doubt.image] for doubt in shown]
@@ -121,7 +121,7 @@ def _pictures(
     spread = good[:: max(1, len(good) // GOOD_LOOKS)][:GOOD_LOOKS]
     features = open_features(data, folder=judges.cache)
     groups = image_groups(data, judges)
-    made_of: list[Thumbnail] = []
+    thumbnails: list[Thumbnail] = []
     wanted = [*rows, *spread]
     maps = mahalanobis_maps(features, data, groups, wanted, progress)
     for done, (row, map_) in enumerate(zip(wanted, maps, strict=True), 1):
@@ -129,13 +129,13 @@ def _pictures(
         shape = (rgb.shape[0], rgb.shape[1])
         path = data.masks[row]
         mask = None if path is None else read_mask(path, shape)
-        made_of.append(
+        thumbnails.append(
             thumbnail(rgb, map_on_image(map_, features.recipe, shape), mask, None, side=300)
         )
         if progress:
             progress(Progress("drawing the gallery", done, len(wanted)))
-    listed = made_of[: len(rows)]
-    return listed, colour_scale(made_of[len(rows) :], listed, None)
+    listed = thumbnails[: len(rows)]
+    return listed, colour_scale(thumbnails[len(rows) :], listed, None)
 
 
 def _legend(scale: ColourScale) -> str:

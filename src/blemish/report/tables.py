@@ -1,4 +1,4 @@
-"""The report's tables: every figure of the evaluation, and what the model's card says."""
+"""The report's tables: every figure of the evaluation, and the entries of the model's card."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COEFFICIENTS = (("MCC", "mcc"), ("F1", "f1"))
 
 
 def ranking_table(figures: Mapping[str, Any]) -> str:
-    """What the scores are worth at every threshold, from the figures of an evaluation."""
+    """Threshold-free figures (AUROC, AUPRO and others) of an evaluation, as a table."""
     rows = []
     for name, group, key, meaning in RANKING:
         values = figures.get(group) or {}

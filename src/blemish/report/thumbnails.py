@@ -1,4 +1,4 @@
-"""Pictures of the report: shrunk, coloured by one scale, outlined, and embedded as data URIs."""
+"""Thumbnails of the report: heat maps on one colour scale, outlines, embedded as data URIs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STOPS = 12  # colours in the legend's ramp
 
 @dataclass(frozen=True, eq=False)
 class Thumbnail:
-    """One image as the report shows it.
+    """A thumbnail of one image with its anomaly map.
 
     rgb uint8 [h, w, 3] and map float32 [h, w] are shrunk to a side; `truth` outlines the mask and
     `found` the map above the map threshold, as SVG paths in the same pixels. `median` and `peak`

@@ -1,4 +1,4 @@
-"""What the report says in sentences: the verdict, the promise, and whether the test agrees."""
+"""Sentences of the report: false-reject rate and recall, the promise, whether the test agrees."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def interval(k: int, n: int) -> str:
 
 
 def rates_sentence(counts: Confusion) -> str:
-    """What happened to the good and the defective parts, in one sentence."""
+    """False rejects of good parts and recall of defective ones, in one sentence."""
     good = _fate(counts.fp, counts.fp + counts.tn, "good", "rejected")
     defective = _fate(counts.tp, counts.tp + counts.fn, "defective", "caught")
     return f"{good}; {defective[0].lower()}{defective[1:]}."

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from blemish.benchmark.defects.experiment import Experiment
-    from blemish.benchmark.runner import BenchSummary
     from blemish.benchmark.runs import Job
 
 
@@ -72,7 +71,7 @@ def experiment(options: argparse.Namespace) -> Experiment:
 
 @contextlib.contextmanager
 def running(options: argparse.Namespace, jobs: Sequence[Job]) -> Iterator[dict[str, Any]]:
-    """How the trainings are to be run, with a line that shows where they stand."""
+    """Workers, budget and progress line of the trainings, as keyword arguments."""
     from blemish.benchmark.defects.curve import RUNS
 
     if not options.quiet:
@@ -86,8 +85,8 @@ def running(options: argparse.Namespace, jobs: Sequence[Job]) -> Iterator[dict[s
         show.end()
 
 
-def closing(made: BenchSummary) -> list[str]:
-    """What failed, and what is left."""
+def closing(made: Made) -> list[str]:
+    """Lines on the trainings that failed and those left."""
     reasons = dict.fromkeys(str(result.reason) for result in made.failed)
     lines = [f"{len(made.failed)} trainings failed: {reason}" for reason in list(reasons)[:1]]
     if made.left:

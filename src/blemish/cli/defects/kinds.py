@@ -11,10 +11,8 @@ from blemish.cli import _shared as shared
 from blemish.cli.defects import _shared as defects
 
 if TYPE_CHECKING:
-    from blemish.audit.coverage import KindCoverage, RealDefect
-    from blemish.benchmark.defects.experiment import Experiment
-    from blemish.benchmark.defects.unseen_kinds import UnseenKind
-    from blemish.benchmark.runner import BenchSummary
+    from blemish.audit.defect_coverage import KindCoverage, RealDefect
+    from blemish.benchmark.defects.asked import Subject
 
 HELP = "which kinds of real defect to collect: unlike synthetic ones, and missed when unseen"
 STOPPED = "the same command goes on where it stopped"
@@ -40,8 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compare, write the picture, train with each kind left out; 1 where trainings failed."""
-    from blemish.audit.coverage import coverage_by_kind
-    from blemish.benchmark.defects import unseen_kinds
+    from blemish.audit.defect_coverage import coverage_by_kind
 
     experiment = defects.experiment(options)
     plan = None if options.no_training else unseen_kinds.plan_unseen(experiment, options.folds)
@@ -70,9 +67,9 @@ def run(options: argparse.Namespace) -> int:
     return int(failed > 0)
 
 
-def _compared(options: argparse.Namespace, experiment: Experiment) -> list[RealDefect]:
-    from blemish.audit.coverage import compare_defects
-    from blemish.audit.coverage_sheet import write_sheet
+def _compared(options: argparse.Namespace, subject: Subject) -> list[RealDefect]:
+    from blemish.audit.defect_coverage import compare_defects
+    from blemish.audit.defect_coverage_sheet import write_sheet
     from blemish.detectors import open_detector
     from blemish.features.backbone import BUNDLED
     from blemish.synthesis import of_same_product, open_generator

@@ -1,4 +1,4 @@
-"""The arguments that say which generator draws, and what it takes its material from."""
+"""Arguments that choose the generator of synthetic defects, and its source images."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def add_generator(parser: argparse.ArgumentParser) -> None:
 def generator_of(
     options: argparse.Namespace, own: Dataset | None
 ) -> tuple[Generator, dict[str, Any]]:
-    """The generator, and what a manifest says of it: also its file, where that is from outside.
+    """The generator and its entries in a manifest, with its file where that is from outside.
 
-    One that takes pieces of the same product takes them from the good training images in `own`,
-    unless the options name other sources.
+    A generator that cuts pieces from the same product (CutPaste) takes them from the good training
+    images in `own`, unless the options name other sources.
     """
     from blemish.images import image_files
     from blemish.synthesis import GENERATORS, of_same_product, open_generator, settings_of

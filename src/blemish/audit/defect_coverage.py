@@ -1,9 +1,10 @@
-"""Which real defects no synthetic one resembles, by features of a frozen backbone.
+"""Coverage of real defects by synthetic ones: which real defects are outliers to them.
 
-Patches of 128 pixels around each defect, as the file holds them; the features of the cells below
-the mask are averaged, in units of how good cells vary, and the direction of what is left tells what
-kind of departure it is, however strong. Without a mask, the cell that departs most from good ones
-stands for the defect, with its neighbours.
+A nearest-neighbour search in features of a frozen backbone. Each defect is a patch of 128 pixels at
+the scale of the file. The features of the cells under its mask are averaged, whitened with the
+covariance of good cells, and scaled to length 1, so that the kind of departure counts and not its
+strength. Without a mask, the cell that is farthest from good ones, and its neighbours, stand for
+the defect.
 """
 
 from __future__ import annotations
@@ -52,10 +53,11 @@ UNNAMED = "(no kind)"
 
 @dataclass(frozen=True, eq=False)
 class RealDefect:
-    """A defective part, by its picture of that kind that is nearest to a synthetic defect.
+    """A defective part and a kind of defect that it shows, with its nearest synthetic defect.
 
-    `ratio`: its distance to the nearest synthetic one over what is usual between these, at most 1
-    for one that is like a synthetic one; `like_good`: a good patch is still nearer.
+    Of several images of the part, the one nearest to a synthetic defect counts. `ratio`: the
+    distance to that one over the limit of `NearestNeighbours`; at most 1 where it is covered.
+    `like_good`: a good patch is nearer still.
     """
 
     part: str
@@ -68,13 +70,13 @@ class RealDefect:
 
     @property
     def like_synthetic(self) -> bool:
-        """Whether a synthetic one resembles it."""
+        """Whether it is covered: a synthetic defect is within the limit."""
         return self.ratio <= 1
 
 
 @dataclass(frozen=True)
 class KindCoverage:
-    """Defective parts of a kind, those like a synthetic one, those nearer to a good patch."""
+    """Coverage of one kind of defect: its parts, those covered, those nearer to a good patch."""
 
     kind: str
     parts: int
@@ -84,7 +86,7 @@ class KindCoverage:
 
     @property
     def share(self) -> float:
-        """Of the parts that are like a synthetic one."""
+        """Share of the parts that are covered."""
         return self.like_synthetic / self.parts
 
 
@@ -97,10 +99,11 @@ def compare_defects(
     seed: int = 0,
     progress: ShowProgress | None = None,
 ) -> list[RealDefect]:
-    """Every real defective part beside `count` synthetic defects, the least resembled first.
+    """Every real defective part with its nearest of `count` synthetic defects, outliers first.
 
-    These are drawn by `generator` on good patches, or come from the data where it is None. Raises
-    DatasetError where too few can be had, ImageError for a picture that cannot be read.
+    `generator` draws the synthetic defects on good patches; where it is None, those of the data
+    set are used. Raises DatasetError for too few of them, ImageError for an image that cannot be
+    read.
     """
     recipe = Recipe(SIDE, SIDE, window=find_window(data.images), tile=SIDE)
     rng, encode = np.random.default_rng(seed), PatchEncoder(backbone)
@@ -142,7 +145,7 @@ def _by_part(
     found: NearestNeighbours,
     like_good: Mask,
 ) -> list[RealDefect]:
-    """The nearest picture of each part, for each kind that it shows."""
+    """The nearest image of each part, for each kind that it shows."""
     names = list(real.table.select("part", pl.col("defect").fill_null(UNNAMED)).iter_rows())
     best: dict[tuple[str, str], int] = {}
     for row, name in enumerate(names):
@@ -160,7 +163,7 @@ def _by_part(
 
 
 def _some(rows: Dataset, count: int, rng: np.random.Generator) -> Dataset:
-    """At most so many rows, drawn."""
+    """A random sample of at most `count` rows."""
     return rows.take(np.sort(rng.permutation(len(rows))[:count]))
 
 
@@ -172,7 +175,7 @@ def _all(rows: Dataset, recipe: Recipe) -> Iterator[ScaledImage]:
 def _most_departing(
     picture: ScaledImage, encode: PatchEncoder, whitening: Whitening
 ) -> tuple[Patch, Floats]:
-    """The defect's patch and vector; without a mask, where the picture departs most from good."""
+    """The defect's patch and vector; without a mask, at the cell farthest from good ones."""
     for patch in marked_patches(picture):
         return patch, _vector(whitening, encode([patch])[0], patch)
     high, wide = picture.pixels.shape[:2]
@@ -194,7 +197,7 @@ def _vector(whitening: Whitening, found: npt.NDArray[np.float32], patch: Patch) 
 
 
 def coverage_by_kind(defects: Sequence[RealDefect]) -> list[KindCoverage]:
-    """The kinds, that of which the smallest share is like a synthetic defect first."""
+    """The coverage of each kind, the least covered first."""
     found = []
     for name in sorted({defect.kind for defect in defects}):
         of_kind = [defect for defect in defects if defect.kind == name]

@@ -1,4 +1,4 @@
-"""A contact sheet of the real defects that synthetic ones resemble least, beside the nearest."""
+"""A contact sheet of the least covered real defects, each beside its nearest synthetic one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 
-from blemish.audit.coverage import RealDefect
+from blemish.audit.defect_coverage import RealDefect
 from blemish.audit.defect_patches import Patch
 from blemish.synthesis.contact_sheet import RGB, fitted, outlined, sheet
 from blemish.util.files import replacing
@@ -17,7 +17,7 @@ SHOWN = 12
 
 
 def coverage_sheet(defects: Sequence[RealDefect]) -> RGB:
-    """The first so many, one per row, RGB uint8 [h, w, 3]."""
+    """The first `SHOWN` defects, one per row: RGB uint8 [h, w, 3]."""
     return sheet(HEADS, ((_cells(defect), _caption(defect)) for defect in defects[:SHOWN]))
 
 
