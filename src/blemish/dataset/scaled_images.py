@@ -132,7 +132,7 @@ class ScaledImages:
         return np.ascontiguousarray(resize(pixels, height, width))
 
     def _scaled_shape(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        """The shape of an image, its rim cut off, at the scale of the tiles in the model's input."""
+        """The shape of an image, its rim cut off, at the scale of the model's tiles."""
         tile = self.recipe.tile
         seen = shape[:2] if tile is None else tuple(min(side, tile) for side in shape[:2])
         _, valid = fit(np.zeros(seen, np.uint8), self.recipe)
