@@ -1,14 +1,14 @@
 """The a-contrario threshold: the number of false alarms (NFA) expected by chance.
 
 U-Flow (Tailanian, Pardo, Muse, JMIV 2024) decides so without labels. In its latents, standard
-normal on good parts, the tested places are the connected components (4 neighbours) of the upper
-level sets of z2, the mean of z squared over the C channels of one scale. A place whose cells all
-lie above u has a probability of false alarm PFA of at most exp(-C/2 (u - 1 - ln u)) for each of its
-cells (Chernoff's bound on the chi-square law, for u > 1). Times the number of tests, it is the
-number of false alarms NFA to be expected on a good image; below 1 the place is an anomaly.
+normal on good parts, the tests are on the connected components (4 neighbours) of the upper level
+sets of z2, the mean of z squared over the C channels of one scale. A component whose cells all lie
+above u has a probability of false alarm PFA of at most exp(-C/2 (u - 1 - ln u)) for each of its
+cells (Chernoff's bound on the chi-square distribution, for u > 1). The NFA is the PFA times the
+number of tests; a component with an NFA below 1 is an anomaly.
 
-Ours: a level u of 1 or less counts as no surprise, where the bound does not hold. The decision on
-an image takes the most significant place of each scale as it is, not after its interpolation.
+Ours: a level u of 1 or less, where the bound does not hold, counts as no evidence. The decision on
+an image takes the most significant component of each scale as it is, not after its interpolation.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
-# There are about ALPHA * BETA**r / r connected places of r cells (polyominoes) at each cell.
+# There are about ALPHA * BETA**r / r connected components of r cells (polyominoes) at each cell.
 ALPHA, BETA = 0.316915, 4.062570
 
 
 def log_tests(cells: Iterable[int]) -> float:
-    """log10 of the number of tests on maps of so many cells: any connected place of any of them."""
+    """log10 of the number of tests: all connected components in maps of so many cells."""
     logs = []
     for count in cells:
         sizes = np.arange(1, count + 1)
@@ -79,7 +79,7 @@ class Surprise:
 
     @property
     def anomalous(self) -> bool:
-        """Whether fewer than one such place is to be expected on a good image."""
+        """Whether fewer than one such component is to be expected on a good image."""
         return self.log_nfa < 0
 
     def to_json(self) -> dict[str, float | bool]:
@@ -88,12 +88,12 @@ class Surprise:
 
 
 def painted(energy: npt.NDArray[np.floating], channels: int) -> Doubles:
-    """log10 PFA, 0 or below, of the place that each cell of a map belongs to: float64 [h, w].
+    """log10 PFA, 0 or below, of the component that each cell of a map belongs to: float64 [h, w].
 
-    `energy` is z2 [h, w], of the cells of the picture alone; `channels` is C. Of the tree of places
-    an unbranched chain is narrowed to its most significant place, and sibling leaves merge into
-    their parent if it is as significant as each of them, until nothing changes. A cell gets the
-    least PFA of the places left that hold it. The minimum is that of all places there are.
+    `energy` is z2 [h, w], without padding; `channels` is C. The component tree is pruned until nothing
+    changes: an unbranched chain becomes its most significant component, and sibling leaves merge
+    into a parent that is as significant as each of them. A cell gets the least PFA of the remaining
+    components that hold it. The minimum is that of the whole tree.
     """
     height, width = energy.shape
     rim = np.zeros((height + 2, width + 2))  # its cells are never surprising
@@ -101,18 +101,18 @@ def painted(energy: npt.NDArray[np.floating], channels: int) -> Doubles:
     levels = rim.ravel()
     above = np.flatnonzero(levels > 1)
     order = above[np.argsort(-levels[above], kind="stable")]
-    places = _grown(order.tolist(), levels.tolist(), log_pfa(levels, channels).tolist(), width + 2)
+    tree = _grown(order.tolist(), levels.tolist(), log_pfa(levels, channels).tolist(), width + 2)
     values = np.zeros(len(levels))
-    values[order] = _least(order.tolist(), places)
+    values[order] = _least(order.tolist(), tree)
     return values.reshape(rim.shape)[1:-1, 1:-1]
 
 
 @dataclass(frozen=True)
-class _Places:
-    """Places by their last cell: the connected place around it of the cells that come no later.
+class _ComponentTree:
+    """The component tree of a map; a component is named by its last cell, that of lowest level.
 
-    `parent` is the cell with which a place grew on, itself when it never did; `pfa` is log10 PFA;
-    `left` is the outermost place that simplifying left of a place, and `below` those left in one.
+    `parent` is the last cell of the component that holds it, itself at the root; `pfa` is log10
+    PFA; `left` is the outermost component that pruning left of it; `below` are those left inside.
     """
 
     parent: list[int]
@@ -121,12 +121,14 @@ class _Places:
     below: list[list[int]]
 
 
-def _grown(order: list[int], levels: list[float], cell_pfa: list[float], width: int) -> _Places:
-    """The places of the cells in `order`, of falling level, simplified; the grid is so wide."""
+def _grown(
+    order: list[int], levels: list[float], cell_pfa: list[float], width: int
+) -> _ComponentTree:
+    """The pruned tree of the cells in `order`, of falling level; `width` is that of the grid."""
     parent, nearest = [-1] * len(levels), [-1] * len(levels)  # nearest: with shortcuts
     size, pfa, left = [0] * len(levels), [0.0] * len(levels), [-1] * len(levels)
-    inside: list[list[int]] = [[]] * len(levels)  # the places left in a place, but for itself
-    places = _Places(parent, pfa, left, [[]] * len(levels))
+    inside: list[list[int]] = [[]] * len(levels)  # remaining components inside of one
+    tree = _ComponentTree(parent, pfa, left, [[]] * len(levels))
     for cell in order:
         parent[cell] = nearest[cell] = cell
         level, cells = levels[cell], 1
@@ -142,37 +144,37 @@ def _grown(order: list[int], levels: list[float], cell_pfa: list[float], width: 
                 continue
             parent[last] = nearest[last] = cell
             cells += size[last]
-            # A place of the same level was but a part of this one.
+            # A component of the same level is only a part of this one.
             inner = inner + (inside[last] if levels[last] == level else [left[last]])
         size[cell], pfa[cell], inside[cell] = cells, cells * cell_pfa[cell], inner
-        left[cell] = _simplified(cell, inner, places)
-    return places
+        left[cell] = _simplified(cell, inner, tree)
+    return tree
 
 
-def _simplified(place: int, inner: list[int], places: _Places) -> int:
-    """The outermost place left of `place`, in which `inner` are left; sets what is below it."""
-    pfa, below = places.pfa, places.below
+def _simplified(component: int, inner: list[int], tree: _ComponentTree) -> int:
+    """Prune `component`, in which `inner` are left: its outermost remainder; sets `below`."""
+    pfa, below = tree.pfa, tree.below
     if len(inner) == 1:
-        if pfa[inner[0]] < pfa[place]:
+        if pfa[inner[0]] < pfa[component]:
             return inner[0]  # a chain, narrowed
         inner = below[inner[0]]
     leaves = not any(below[one] for one in inner)
-    merged = leaves and all(pfa[place] <= pfa[one] for one in inner)
-    below[place] = [] if merged else inner
-    return place
+    merged = leaves and all(pfa[component] <= pfa[one] for one in inner)
+    below[component] = [] if merged else inner
+    return component
 
 
-def _least(order: list[int], places: _Places) -> list[float]:
-    """The least log10 PFA of the places left that hold each cell, 0 where none does."""
-    waiting = [places.left[cell] for cell in order if places.parent[cell] == cell]
+def _least(order: list[int], tree: _ComponentTree) -> list[float]:
+    """The least log10 PFA of the remaining components that hold each cell, 0 where none does."""
+    waiting = [tree.left[cell] for cell in order if tree.parent[cell] == cell]
     kept = set(waiting)
     while waiting:
-        below = places.below[waiting.pop()]
+        below = tree.below[waiting.pop()]
         kept.update(below)
         waiting += below
-    least = [0.0] * len(places.pfa)
-    for cell in reversed(order):  # a place comes before the places in it
-        around = places.parent[cell]
+    least = [0.0] * len(tree.pfa)
+    for cell in reversed(order):  # a component comes before the components in it
+        around = tree.parent[cell]
         value = 0.0 if around == cell else least[around]
-        least[cell] = min(value, places.pfa[cell]) if cell in kept else value
+        least[cell] = min(value, tree.pfa[cell]) if cell in kept else value
     return [least[cell] for cell in order]

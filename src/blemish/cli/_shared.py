@@ -23,7 +23,7 @@ MAX_FPR, CONFIDENCE = "1%", "95%"
 
 
 def add_data(parser: argparse.ArgumentParser, name: str = "DATA") -> None:
-    """Add the data argument and what says how to read it."""
+    """Add the data argument and the options on how to read it."""
     parser.add_argument(name.lower(), metavar=name, type=Path, help="a folder, .csv, .parquet, .h5")
     parser.add_argument("--category", metavar="C", help="one category of a set with several")
     parser.add_argument("--layout", metavar="L", help="read DATA as this layout, or by a .py file")
@@ -97,7 +97,7 @@ def promise(options: argparse.Namespace) -> Promise:
 
 
 def promises(trained: Trained) -> list[str]:
-    """What the thresholds promise, that over all categories first, as lines for a person."""
+    """The promise of each threshold, pooled over categories first, as lines for a person."""
     lines = [trained.calibration.sentence()]
     if trained.categories:
         lines.append("By its own threshold, with --category or in `blemish evaluate`:")
@@ -139,7 +139,7 @@ def write_json(values: Any, target: str | None) -> None:
 
 
 class ProgressLine:
-    """One line on standard error that says what is done and how long the rest will take."""
+    """Progress on one line of standard error, with the time left."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.silent = options.quiet or not sys.stderr.isatty()

@@ -1,4 +1,4 @@
-"""`blemish calibrate`: set a model's threshold anew on good parts it has not seen."""
+"""`blemish calibrate`: recalibrate a model's threshold on a new calibration set."""
 
 from __future__ import annotations
 

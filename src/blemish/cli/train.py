@@ -1,4 +1,4 @@
-"""`blemish train`: from good pictures to a model with a threshold that keeps its promise."""
+"""`blemish train`: train on good images, and calibrate the threshold on held-out parts."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _fresh_start(options: argparse.Namespace) -> tuple[Start, Plan]:
-    """A training of the data alone, as the options plan it."""
+    """A fresh training, as the options plan it."""
     from blemish.features.cache import default_folder
     from blemish.training import FRESH_START, Plan
 
@@ -143,7 +143,7 @@ def _fresh_start(options: argparse.Namespace) -> tuple[Start, Plan]:
 
 
 def _warm_start(options: argparse.Namespace) -> tuple[Start, Plan]:
-    """The model to go on from, and its plan."""
+    """The model of a warm start, and the plan of its training."""
     if options.model is None or options.defects is None:
         alone, lacking = ("--from", "--defects") if options.model else ("--defects", "--from")
         raise BlemishError(

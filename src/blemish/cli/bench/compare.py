@@ -1,4 +1,4 @@
-"""`blemish bench compare`: is a detector separably below the better of some references."""
+"""`blemish bench compare`: a paired test of a detector against the best of some references."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`blemish bench figures`: curves, critical differences and galleries of results."""
+"""`blemish bench figures`: curves, critical difference diagrams and galleries of results."""
 
 from __future__ import annotations
 

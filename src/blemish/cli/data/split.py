@@ -1,4 +1,4 @@
-"""`blemish data split`: divide a data set by a protocol, into a file that other verbs take."""
+"""`blemish data split`: split a data set by a protocol, into a file that other verbs take."""
 
 from __future__ import annotations
 

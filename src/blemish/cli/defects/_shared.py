@@ -15,12 +15,11 @@ from blemish.errors import BlemishError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from blemish.benchmark.defects.experiment import Experiment
     from blemish.benchmark.runs import Job
 
 
 def add_runs(parser: argparse.ArgumentParser) -> None:
-    """Add what says how often which detector is trained."""
+    """Add the detector, its settings, and the number of repeated draws of defects."""
     parser.add_argument(
         "--draws",
         metavar="N",
@@ -44,8 +43,8 @@ def add_runs(parser: argparse.ArgumentParser) -> None:
     shared.add_json(parser)
 
 
-def experiment(options: argparse.Namespace) -> Experiment:
-    """The data and the detector. Raises BlemishError for what cannot be had."""
+def subject(options: argparse.Namespace) -> Subject:
+    """The data set and the detector. Raises BlemishError for options that name none."""
     import os
 
     from blemish.benchmark.defects.experiment import SupervisedDetector, experiment_of

@@ -1,4 +1,4 @@
-"""`blemish defects curve`: how much recall more real defects buy on a user's own data."""
+"""`blemish defects curve`: a learning curve, recall by the number of real defects in training."""
 
 from __future__ import annotations
 

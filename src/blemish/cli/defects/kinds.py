@@ -1,4 +1,4 @@
-"""`blemish defects kinds`: which kinds of real defect to collect, as synthetic ones do not do."""
+"""`blemish defects kinds`: kinds of real defect that synthetic ones do not cover."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compare, write the picture, train with each kind left out; 1 where trainings failed."""
+    """Measure coverage, write the sheet, train without each kind; 1 where trainings failed."""
     from blemish.audit.defect_coverage import coverage_by_kind
 
     experiment = defects.experiment(options)
@@ -98,8 +98,8 @@ def _trained(
 
 
 def _kind_lines(kinds: Sequence[KindCoverage]) -> list[str]:
-    """Each kind by how many of its parts resemble a synthetic defect, and a sentence."""
-    from blemish.benchmark.defects.curve_table import aligned, share
+    """The coverage of each kind as a table, and a sentence on which to collect."""
+    from blemish.benchmark.defects.columns import aligned, share
 
     heads = ["kind", "parts", "like a synthetic one", "nearer to good", "distance, median"]
     rows = [

@@ -1,4 +1,4 @@
-"""`blemish label audit`: which labels are likely wrong, and how many defects hide among good."""
+"""`blemish label audit`: label errors, and the share of hidden defects by random inspection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the verbs that follow a recipe have in common."""
+"""Arguments that the verbs with a recipe share."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def recipe(options: argparse.Namespace) -> PatchRecipe:
 
 
 def workers(options: argparse.Namespace) -> int:
-    """How many processes work."""
+    """The number of worker processes."""
     from blemish.util.threads import default_threads
 
     if options.workers is not None and options.workers < 1:
