@@ -328,8 +328,8 @@ def test_the_command_compares_draws_and_trains(cli: Cli, pictured: Path, tmp_pat
 def test_the_command_tells_unseen_beside_seen(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    planted = functools.partial(unseen.make_unseen, execute=execute)
-    monkeypatch.setattr(unseen, "make_unseen", planted)
+    planted = functools.partial(unseen_kinds.make_unseen, execute=execute)
+    monkeypatch.setattr(unseen_kinds, "make_unseen", planted)
     monkeypatch.setattr("blemish.audit.defect_coverage.compare_defects", lambda *_, **__: [])
     monkeypatch.setattr("blemish.audit.defect_coverage_sheet.write_sheet", lambda *_: None)
     root = defective_set(tmp_path / "set", kinds={"dent": 12, "scratch": 4})

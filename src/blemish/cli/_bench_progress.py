@@ -1,4 +1,4 @@
-"""Progress of a bench, shown while it runs."""
+"""The progress line of a bench."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    pass
+    from blemish.benchmark.runner import BenchProgress
 
 
 def duration_words(seconds: float) -> str:
@@ -18,14 +18,14 @@ def duration_words(seconds: float) -> str:
 
 
 class BenchProgressLine:
-    """A progress line: rewritten in place on a terminal, else one line per finished run."""
+    """One line that is written over on a terminal; elsewhere one for each run that has ended."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.quiet, self.terminal = options.quiet, sys.stderr.isatty()
         self.shown = False
 
-    def __call__(self, standing: Standing) -> None:
-        """Show the progress."""
+    def __call__(self, progress: BenchProgress) -> None:
+        """Show how far the bench has come."""
         if self.quiet:
             return
         ended = f"{progress.done + progress.failed} of {progress.total} runs"

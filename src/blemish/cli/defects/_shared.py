@@ -15,11 +15,13 @@ from blemish.errors import BlemishError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from blemish.benchmark.defects.experiment import Experiment
+    from blemish.benchmark.runner import BenchSummary
     from blemish.benchmark.runs import Job
 
 
 def add_runs(parser: argparse.ArgumentParser) -> None:
-    """Add the detector, its settings, and the number of repeated draws of defects."""
+    """Add what says how often which detector is trained."""
     parser.add_argument(
         "--draws",
         metavar="N",
@@ -43,8 +45,8 @@ def add_runs(parser: argparse.ArgumentParser) -> None:
     shared.add_json(parser)
 
 
-def subject(options: argparse.Namespace) -> Subject:
-    """The data set and the detector. Raises BlemishError for options that name none."""
+def experiment(options: argparse.Namespace) -> Experiment:
+    """The data and the detector. Raises BlemishError for what cannot be had."""
     import os
 
     from blemish.benchmark.defects.experiment import SupervisedDetector, experiment_of
@@ -70,7 +72,7 @@ def subject(options: argparse.Namespace) -> Subject:
 
 @contextlib.contextmanager
 def running(options: argparse.Namespace, jobs: Sequence[Job]) -> Iterator[dict[str, Any]]:
-    """Workers, budget and progress line of the trainings, as keyword arguments."""
+    """How the trainings are to be run, with a line that shows where they stand."""
     from blemish.benchmark.defects.curve import RUNS
 
     if not options.quiet:
@@ -84,8 +86,8 @@ def running(options: argparse.Namespace, jobs: Sequence[Job]) -> Iterator[dict[s
         show.end()
 
 
-def closing(made: Made) -> list[str]:
-    """Lines on the trainings that failed and those left."""
+def closing(made: BenchSummary) -> list[str]:
+    """What failed, and what is left."""
     reasons = dict.fromkeys(str(result.reason) for result in made.failed)
     lines = [f"{len(made.failed)} trainings failed: {reason}" for reason in list(reasons)[:1]]
     if made.left:

@@ -1,4 +1,4 @@
-"""`blemish defects kinds`: kinds of real defect that synthetic ones do not cover."""
+"""`blemish defects kinds`: which kinds of real defect to collect, as synthetic ones do not do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from blemish.cli.defects import _shared as defects
 
 if TYPE_CHECKING:
     from blemish.audit.defect_coverage import KindCoverage, RealDefect
-    from blemish.benchmark.defects.asked import Subject
+    from blemish.benchmark.defects.experiment import Experiment
+    from blemish.benchmark.defects.unseen_kinds import UnseenKind
+    from blemish.benchmark.runner import BenchSummary
 
 HELP = "which kinds of real defect to collect: unlike synthetic ones, and missed when unseen"
 STOPPED = "the same command goes on where it stopped"
@@ -37,8 +39,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure coverage, write the sheet, train without each kind; 1 where trainings failed."""
+    """Compare, write the picture, train with each kind left out; 1 where trainings failed."""
     from blemish.audit.defect_coverage import coverage_by_kind
+    from blemish.benchmark.defects import unseen_kinds
 
     experiment = defects.experiment(options)
     plan = None if options.no_training else unseen_kinds.plan_unseen(experiment, options.folds)
@@ -67,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     return int(failed > 0)
 
 
-def _compared(options: argparse.Namespace, subject: Subject) -> list[RealDefect]:
+def _compared(options: argparse.Namespace, experiment: Experiment) -> list[RealDefect]:
     from blemish.audit.defect_coverage import compare_defects
     from blemish.audit.defect_coverage_sheet import write_sheet
     from blemish.detectors import open_detector
@@ -98,8 +101,8 @@ def _trained(
 
 
 def _kind_lines(kinds: Sequence[KindCoverage]) -> list[str]:
-    """The coverage of each kind as a table, and a sentence on which to collect."""
-    from blemish.benchmark.defects.columns import aligned, share
+    """Each kind by how many of its parts resemble a synthetic defect, and a sentence."""
+    from blemish.benchmark.defects.curve_table import aligned, share
 
     heads = ["kind", "parts", "like a synthetic one", "nearer to good", "distance, median"]
     rows = [

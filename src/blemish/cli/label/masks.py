@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from blemish.cli import _shared as shared
 
 if TYPE_CHECKING:
-    pass
+    from blemish.prepare.mask_making import MaskSummary
 
 log = logging.getLogger("blemish")
 
@@ -63,8 +63,8 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def summary(made: MasksMade, out: Path) -> list[str]:
-    """The counts of masks, as a few lines for a person."""
+def summary(made: MaskSummary, out: Path) -> list[str]:
+    """What was made, as a few lines for a person."""
     lines = [f"{out}: {len(made.made)} masks made, {len(made.kept)} kept from before"]
     if made.changed:
         lines.append(
