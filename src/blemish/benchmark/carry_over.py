@@ -1,4 +1,4 @@
-"""Kept results for the installed code, once a run of it agrees with one of them to the digit."""
+"""Carries kept results over to the installed code, once a rerun agrees with one to the digit."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def results_of_other_code(results: Sequence[Result]) -> list[list[Result]]:
 def rerun_candidate(
     group: Sequence[Result], runs: Collection[Run], made: Collection[str]
 ) -> Result:
-    """The result of a group whose run is to be made again: one that is made, else the cheapest.
+    """The result of a group to rerun: one that was rerun already, else the cheapest.
 
     `runs` are those that can be made here, `made` the keys of those that were. Raises BlemishError
-    where none will do: the budget of a run that it cut short cuts elsewhere on another day.
+    where none will do: a run that its budget cut short is not reproducible.
     """
     here = [result for result in group if result.run in runs]
     if not here:
@@ -52,7 +52,7 @@ def rerun_candidate(
 
 
 def disagreements(kept: Result, again: Result) -> list[str]:
-    """Every figure, number of the fit and score in which a run made again differs, in words.
+    """Every figure, number of the fit and score in which a rerun differs, in words.
 
     Figures that the kept result lacks are new, and agree.
     """
@@ -113,7 +113,7 @@ def _cut_short(result: Result) -> bool:
 
 
 def _values(tree: Any, way: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of nested objects and lists, each by its way through them."""
+    """The values of nested objects and lists, each by its dotted path."""
     if isinstance(tree, dict | list | tuple):
         inner = tree.items() if isinstance(tree, dict) else enumerate(tree)
         for name, value in inner:

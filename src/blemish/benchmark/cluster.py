@@ -94,7 +94,7 @@ class _ClusterPool:
         self.waits = False
 
     def give(self, proceed: Callable[[], bool], started: Callable[[Job], None]) -> bool:
-        """Give every free slot a job; False when none is left and none is under way."""
+        """Give every free worker a job; False when none is left and none is running."""
         workers = self._workers()
         self._take_from(set(workers))
         taken = {worker for _, worker, _ in self.at_work.values()}
@@ -251,7 +251,7 @@ def _client(cluster: Cluster, stack: contextlib.ExitStack) -> Iterator[Client]:
 
 
 def _work(execute: Callable[[Job], Answer], job: Job, code: Code) -> Any:
-    """Make a run in a worker's process, if this is the place for it."""
+    """Make a run in a worker's process, if it has the code and the data."""
     from distributed import get_worker
 
     worker, host = get_worker(), socket.gethostname()

@@ -1,4 +1,4 @@
-"""The code that a result is of: the version, the source, and the libraries that compute."""
+"""The code version of a result: hashes of the source and of the libraries that compute."""
 
 from __future__ import annotations
 

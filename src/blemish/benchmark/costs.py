@@ -1,4 +1,4 @@
-"""What runs cost, by detector and machine: for all data sets together, or for each."""
+"""The cost of runs by detector and machine: over all data sets, or for each data set."""
 
 from __future__ import annotations
 

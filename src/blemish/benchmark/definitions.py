@@ -1,4 +1,4 @@
-"""The definitions of a package that a run reaches, and hashes of them that no move changes.
+"""The definitions of a package that a run reaches, and hashes that do not depend on file names.
 
 A function, a class or a constant is hashed without the names of its file and of its package: what
 it names is hashed with it, so that an import of another definition of the same name tells, and one
@@ -101,7 +101,7 @@ class Package:
         return None
 
     def reached(self, roots: Iterable[str]) -> frozenset[Definition]:
-        """The definitions that those of some modules lead to."""
+        """The definitions reachable from those of some modules."""
         seen: set[Definition] = set()
         imported: set[str] = set()
         waiting: list[Definition] = []

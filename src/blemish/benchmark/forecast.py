@@ -35,7 +35,7 @@ _TRIALS = 15
 
 @dataclass(frozen=True)
 class Rate:
-    """Seconds of a detector's run: to start, per good image to learn from, per image to test.
+    """Seconds of a detector's run: start-up, per training image, per test image.
 
     They are of its usual input size, `size` pixels a side; pixels count, not sides.
     """
@@ -69,7 +69,7 @@ class MeasuredRates:
 
 @dataclass(frozen=True)
 class Forecast:
-    """`seconds` one run after the other, None where nothing tells; `source` says what does.
+    """`seconds` one run after the other, None where unknown; `source` says what it is based on.
 
     `unknown` are the detectors of which nothing is known; where each of their runs has a budget,
     that is what they are counted with.

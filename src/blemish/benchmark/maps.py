@@ -112,7 +112,7 @@ def maps_of(evaluation: Evaluation, chosen: Sequence[ImageChoice]) -> list[KeptM
 
 
 def _unit(kept: Sequence[KeptMap], level: float) -> tuple[float, float]:
-    """What is 0 and the length of 1, in the detector's own values."""
+    """The offset and scale of the unit, in the detector's own values."""
     good = [one.picture.median for one in kept if one.label == "good"]
     low = float(np.median(good or [one.picture.median for one in kept]))
     if np.isfinite(level) and level > low:

@@ -62,7 +62,7 @@ class JobQueue(Generic[Job]):
         return sum(map(len, self._jobs.values()))
 
     def take(self, last: object, busy: Sequence[object]) -> tuple[Job, object] | None:
-        """A job and its group, for a worker whose last group that was, while others are busy."""
+        """The next job and its group for a worker: of its `last` group, else of one not `busy`."""
         if not self._jobs:
             return None
         free = (group for group in self._jobs if group not in busy)
@@ -73,7 +73,7 @@ class JobQueue(Generic[Job]):
         return job, group
 
     def give_back(self, job: Job) -> None:
-        """The job comes first in its group again."""
+        """Put a job back, first in its group."""
         self._jobs.setdefault(self._group(job), deque()).appendleft(job)
 
 
@@ -212,7 +212,7 @@ def _serve(connection: Connection, threads: int | None, folder: str) -> None:
 
 
 def _end_with_parent(folder: str) -> None:
-    """A bench that is killed leaves neither its workers nor their files behind."""
+    """End with the parent process, and remove the worker's files."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

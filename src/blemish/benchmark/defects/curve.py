@@ -130,7 +130,7 @@ def curve_of(experiment: Experiment, plan: CurvePlan, results: Sequence[Result])
 
 
 def by_kind(found: Decisions, kinds: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[float, int]]:
-    """For each kind the tested parts that show it: rejected, as a mean over draws, and all."""
+    """Per kind of defect, its tested parts: rejected (mean over draws), and all."""
     names = sorted({kind for part in found.parts for kind in kinds.get(part, ())})
     return {
         kind: found.of([part for part in found.parts if kind in kinds.get(part, ())]).caught()
@@ -148,7 +148,7 @@ def _notes(
     points: Sequence[DefectCurvePoint],
     missing: Sequence[str],
 ) -> list[str]:
-    """What a reader of the figures must know."""
+    """Notes on how the figures were measured."""
     draws = experiment.draws
     if plan.folds is None:
         notes = ["The splits on disk: real defects of training are learnt from, the test stays."]
@@ -172,7 +172,7 @@ def _notes(
 
 
 def _promises(results: Sequence[Result]) -> list[str]:
-    """How many good parts set the thresholds, where they cannot prove what is promised."""
+    """A note where too few held-out good parts set the thresholds to prove the promised FPR."""
     told = [((result.figures or {}).get("decision") or {}).get("promise") for result in results]
     short = [promise for promise in told if promise and promise["provisional"]]
     if not short:

@@ -85,7 +85,7 @@ def _trains_and_tests(experiment: Experiment) -> bool:
 
 
 def _pools(experiment: Experiment, folds: int | None) -> dict[str | None, int]:
-    """The real defective parts that every draw and fold can learn from, by kind and in all."""
+    """The number of real defective parts in training of every draw and fold, by kind and in all."""
     found: dict[str | None, int] = {}
     kinds = kinds_of(experiment.data)
     every = {kind for of_part in kinds.values() for kind in of_part}
@@ -102,7 +102,7 @@ def _pools(experiment: Experiment, folds: int | None) -> dict[str | None, int]:
 
 
 def _widest(experiment: Experiment, folds: int | None) -> list[Job]:
-    """The jobs with all the real defects that there are; the splits on disk are one for all."""
+    """The jobs with all real defects in training; one job for the splits on disk."""
     if folds is None:
         return [experiment.job("", "fractions", (("fraction", "1"),), experiment.seed)]
     open_protocol("k_fold", {"k": str(folds)})

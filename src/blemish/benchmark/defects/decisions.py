@@ -1,4 +1,4 @@
-"""The decisions on every part in several draws, from the results of their runs."""
+"""Decisions on parts in several draws, and their rates with intervals."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Decisions:
 
     @property
     def draws(self) -> list[Confusion]:
-        """The counts of each draw."""
+        """The confusion counts of each draw."""
         good, bad = ~self.defective, self.defective
         return [
             Confusion(int((good & ~r).sum()), int((good & r).sum()), int((bad & ~r).sum()), tp)
@@ -71,11 +71,11 @@ class Decisions:
         return caught / parts if parts else None
 
     def recall_interval(self) -> Interval | None:
-        """95 % for the recall; None without a defective part."""
+        """95 % interval of the recall; None without a defective part."""
         return share_interval(*self.caught())
 
     def fpr_interval(self) -> Interval | None:
-        """95 % for the share of good parts that are rejected; None without any."""
+        """95 % interval of the FPR; None without a good part."""
         return share_interval(*self.false_rejects())
 
     def mcc_interval(self) -> Interval | None:
@@ -119,7 +119,7 @@ def decisions_of(draws: Sequence[Sequence[Result]]) -> Decisions:
 
 
 def share_interval(hits: float, n: int) -> Interval | None:
-    """95 % Clopper-Pearson for a rate; None of none.
+    """95 % Clopper-Pearson interval of a rate; None where n is 0.
 
     `hits` of `n` parts may be a mean over draws. The sample size is the number of parts, not of
     decisions, so the mean is rounded outwards to whole parts.

@@ -35,7 +35,7 @@ class RateChange:
 
     @property
     def proven(self) -> bool:
-        """Whether the interval leaves 0 out, and the sign test agrees."""
+        """Whether the interval excludes 0 and the sign test is significant."""
         return not self.low <= 0 <= self.high and self.p < SIGNIFICANT
 
 
@@ -65,7 +65,7 @@ def rate_change(before: Decisions, after: Decisions, rate: RateName) -> RateChan
 
 
 def in_words(found: RateChange, before: Interval | None, after: Interval | None) -> str:
-    """What became of the rate, such as "recall rises from 41 % (33 to 49) to 72 % (64 to 79)"."""
+    """The change in words, such as "recall rises from 41 % (33 to 49) to 72 % (64 to 79)"."""
     name = "recall" if found.rate == "recall" else "FPR"
     values = f"{_rate(found.before, before)} to {_rate(found.after, after)}"
     if found.proven:

@@ -23,7 +23,7 @@ LEAVE_OUT = "leave_one_defect_out"
 
 @dataclass(frozen=True, eq=False)
 class LeaveOneKindOutPlan:
-    """Jobs by draw: one for each kind that is left out, and one for each fold with all kinds."""
+    """Jobs by draw: one per kind that is left out, and one per fold with all kinds."""
 
     kinds: tuple[str, ...]
     without: dict[str, list[list[Job]]]
@@ -41,7 +41,7 @@ class LeaveOneKindOutPlan:
 
 @dataclass(frozen=True, eq=False)
 class UnseenKind:
-    """The decisions on the parts of one kind, and on good ones, by models with and without it.
+    """Decisions on the parts of one kind and on good ones, by models trained without and with it.
 
     `seen` is None until all folds are there.
     """
@@ -52,7 +52,7 @@ class UnseenKind:
 
     @property
     def change(self) -> RateChange | None:
-        """What seeing the kind changes in its recall, part by part."""
+        """The change of the kind's recall when it is in training."""
         return None if self.seen is None else rate_change(self.unseen, self.seen, "recall")
 
     def to_json(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class UnseenKind:
 
 
 def plan_unseen(experiment: Experiment, folds: int = 5) -> LeaveOneKindOutPlan:
-    """What to train so that every kind is once unseen, and every part tested once with all seen.
+    """Plan one run without each kind, and a k-fold cross-validation with all kinds.
 
     Raises DatasetError for data that tell no kinds, and for fewer parts than folds.
     """

@@ -1,4 +1,4 @@
-"""The critical-difference diagram: mean ranks over categories, and who cannot be told apart."""
+"""The critical-difference diagram: mean ranks over categories, groups not told apart."""
 
 from __future__ import annotations
 

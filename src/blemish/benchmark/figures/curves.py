@@ -25,7 +25,7 @@ HIGHER = 120
 
 @dataclass(frozen=True)
 class Axis:
-    """A setting of splits whose values lie along the foot of a figure, and its words there."""
+    """The x axis of a figure: a setting of splits, and its label."""
 
     setting: str
     name: str
@@ -68,7 +68,7 @@ def draw(selection: Selection, metrics: Sequence[Metric]) -> Iterator[tuple[str,
 
 
 def _absent(blocks: Sequence[RowBlock], selection: Selection) -> list[str]:
-    """The categories that the protocol names and that no result is of."""
+    """The categories of the protocol without any result."""
     there = {category for block in blocks for category in selection.categories[block]}
     return [name for name in blocks[0].categories if name not in there]
 
