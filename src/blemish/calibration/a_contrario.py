@@ -90,8 +90,8 @@ class Surprise:
 def painted(energy: npt.NDArray[np.floating], channels: int) -> Doubles:
     """log10 PFA, 0 or below, of the component that each cell of a map belongs to: float64 [h, w].
 
-    `energy` is z2 [h, w], without padding; `channels` is C. The component tree is pruned until
-    nothing changes: an unbranched chain becomes its most significant component, and sibling leaves merge
+    `energy` is z2 [h, w], without padding; `channels` is C. The tree is pruned until nothing
+    changes: an unbranched chain becomes its most significant component, and sibling leaves merge
     into a parent that is as significant as each of them. A cell gets the least PFA of the remaining
     components that hold it. The minimum is that of the whole tree.
     """
