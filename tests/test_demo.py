@@ -16,7 +16,15 @@ from blemish.calibration.promise import parts_needed
 from blemish.cli import main
 from blemish.dataset import findings, open_dataset
 from blemish.dataset.layouts import elpv, find_layout
-from blemish.demo import Product, drawn_plates, job, plate_set, products, run_demo, solar_cells
+from blemish.demo import (
+    Product,
+    drawn_plates,
+    job,
+    products,
+    run_demo,
+    solar_cells,
+    steel_plate_set,
+)
 from blemish.demo.steel_plate_defects import DEFECTS
 from blemish.demo.steel_plate_set import SplitSizes, draw_plates
 from blemish.demo.steel_plates import HEIGHT, WIDTH, Shot, draw_plate, photograph, photograph_mask
@@ -79,7 +87,7 @@ def test_a_drawn_set_is_sound_and_the_same_at_every_call(tmp_path: Path) -> None
     assert sum(mask is not None for mask in first.masks) == len(DEFECTS)
     same = zip(first.images, second.images, strict=True)
     assert all(a.read_bytes() == b.read_bytes() for a, b in same)
-    assert first.terms == plate_set.LICENCE
+    assert first.terms == steel_plate_set.LICENCE
     draw_plates(tmp_path / "a", TINY)  # again, over the same files
     assert len(open_dataset(tmp_path / "a")) == len(first)
 
@@ -118,7 +126,7 @@ def test_the_main_job_on_drawn_plates(tmp_path: Path) -> None:
 def test_the_verb_draws_and_says_where_the_report_lies(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plate_set, "Counts", lambda: TINY)
+    monkeypatch.setattr(steel_plate_set, "SplitSizes", lambda: TINY)
     monkeypatch.setattr(job, "Plan", partial(Plan, size=64))
     out, file = tmp_path / "out", tmp_path / "figures.json"
     assert main(["demo", "--synthetic", "--out", str(out), "--json", str(file)]) == 0
