@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from blemish.detectors._embedding import Embedding
-from blemish.detectors.base import Clock
+from blemish.detectors.base import FitContext
+from blemish.detectors.embedding import Embedding
 from blemish.detectors.patchcore import Patchcore, grow_bank, learn_space
 from blemish.features.backbone import open_backbone
 from blemish.features.feature_stream import FeatureStream
@@ -41,12 +41,12 @@ def compare(
     share: float, embedding: Embedding, features: FeatureStream, images: list[Path]
 ) -> dict[str, float]:
     """Radius and seconds of both methods for a bank of that share of the patches."""
-    clock = Clock(None)
-    space = learn_space(embedding, features, images, False, clock, None)
+    context = FitContext(features, seed=0)
+    space = learn_space(embedding, images, False, context)
     patches = np.concatenate([space.apply(x) for x in embedding.patches(features, images)])
     size = round(share * len(patches))
     start = time.perf_counter()
-    bank = grow_bank(embedding, features, images, space, size, clock, None, None)
+    bank = grow_bank(embedding, images, space, size, context)
     streamed = time.perf_counter() - start
     radius = max(float(bank.distances(x).max()) for x in np.array_split(patches, 64))
     start = time.perf_counter()

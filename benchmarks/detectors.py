@@ -19,7 +19,12 @@ from typing import Any
 import numpy as np
 
 from blemish.dataset import Dataset, open_dataset
-from blemish.detectors import detector_names, learns_from_defects, open_detector
+from blemish.detectors import (
+    detector_names,
+    learns_from_defects,
+    open_detector,
+    trained_in_steps,
+)
 from blemish.features.session import open_session
 from blemish.model.artifact import open_artifact
 from blemish.training import Plan, train
@@ -51,7 +56,7 @@ def graph_and_backbone(data: Dataset, name: str, folder: Path, rounds: int) -> d
     """Median milliseconds of the graph and of the bare backbone, and their ratio."""
     model = folder / f"{name}.blemish"
     detector = open_detector(name)
-    settings = {"steps": "2"} if hasattr(detector, "steps") else {}
+    settings = {"steps": "2"} if trained_in_steps(name) else {}
     plan = Plan(detector=name, settings=settings, size=SIZE, cache=folder / "cache")
     train(data, model, plan)
     graph = open_session(open_artifact(model).model)
@@ -94,7 +99,7 @@ def main() -> None:
         ms = {name: graph_and_backbone(data, name, folder, options.rounds) for name in names}
         figures["graphs"] = ms
         figures["graph_ms"] = {name: ms[name]["graph"] for name in names if name != "uniad"}
-        networks = [name for name in names if hasattr(open_detector(name), "steps")]
+        networks = [name for name in names if trained_in_steps(name)]
         drawn = [name for name in networks if learns_from_defects(name)]
         for training in ("first", "second"):
             figures[f"{training}_training_s"] = {

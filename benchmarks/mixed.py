@@ -27,10 +27,11 @@ import torch
 
 from blemish.dataset import Dataset, open_dataset
 from blemish.detectors._exposure import Exposure
-from blemish.detectors._network import DEVICE
 from blemish.detectors._patch_classifier import PatchClassifier, Source, Stages
 from blemish.detectors._presentations import Presentations
-from blemish.detectors.mixed import TILE, Mixed
+from blemish.detectors.base import FitContext
+from blemish.detectors.mixed import Mixed
+from blemish.detectors.network import DEVICE
 from blemish.features.backbone import BUNDLED, open_backbone
 from blemish.features.feature_stream import FeatureStream
 from blemish.features.import_backbone import import_backbone
@@ -49,6 +50,7 @@ RESNET = "resnet18-random"
 SCAN = (256, 4096)
 SIDE = 128  # of a patch
 MODALITY = "ASM"  # whose augmentation is measured too
+TILE = Mixed.usual_tile
 RECIPE = Recipe(TILE, TILE, "squash", tile=TILE)
 
 
@@ -78,7 +80,7 @@ def per_second(data: Dataset, detector: Mixed) -> float:
             ends.append(time.perf_counter())
 
     features = FeatureStream(open_backbone(detector.backbone), detector.layers, RECIPE)
-    detector.fit(data, features=features, seed=0, progress=note)
+    detector.fit(data, FitContext(features, seed=0, progress=note))
     return detector.batch * (len(ends) - 1) / (ends[-1] - ends[0])
 
 
@@ -115,7 +117,7 @@ def _wait_for_device() -> None:
 def everything(data: Dataset, name: str, layer: str, steps: int, rounds: int) -> dict[str, float]:
     """Patches a second of both, medians of so many rounds in turn, and their ratio."""
     detector = Mixed(
-        backbone=name, layers=(layer,), frozen=None, patch=SIDE, hidden=None, cells=0.0,
+        backbone=name, layers=(layer,), frozen=None, patch_size=SIDE, hidden=None, cell_weight=0.0,
         steps=steps, shows=1, held_out=0.0, batch=16, rate=0.01,
     )  # fmt: skip
     pairs = [(per_second(data, detector), bare_per_second(detector, steps)) for _ in range(rounds)]
@@ -126,7 +128,7 @@ def everything(data: Dataset, name: str, layer: str, steps: int, rounds: int) ->
 
 def parts_ms(data: Dataset, count: int) -> dict[str, float]:
     """Milliseconds a patch of what a training does, each alone; a step has 32 patches."""
-    detector = Mixed(patch=SIDE, modality=MODALITY)
+    detector = Mixed(patch_size=SIDE, modality=MODALITY)
     backbone = open_backbone(detector.backbone)
     stages = Stages.of(backbone, detector.layers, detector.frozen)
     drawn = Presentations(
@@ -207,7 +209,7 @@ def main() -> None:
         import_backbone(RESNET, random=0)
         data = make_set(folder, options.patches)
         few = max(2, steps // 10)
-        anew = Mixed(steps=steps, patch=SIDE, shows=1, modality=MODALITY)
+        anew = Mixed(steps=steps, patch_size=SIDE, shows=1, modality=MODALITY)
         figures = {
             "threads": default_threads(),
             "device": torch.cuda.get_device_name() if DEVICE == "cuda" else "cpu",

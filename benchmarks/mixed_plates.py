@@ -30,6 +30,7 @@ import polars as pl
 from blemish.dataset import Dataset, open_dataset
 from blemish.dataset.table import conform
 from blemish.detectors import open_detector
+from blemish.detectors.base import FitContext
 from blemish.features.backbone import open_backbone
 from blemish.features.feature_stream import FeatureStream
 from blemish.images import Recipe, read_rgb
@@ -143,7 +144,7 @@ def measure(
     )
     learnt = taught(data, real, seed)
     start = time.perf_counter()
-    fitted = detector.fit(learnt, features=features, seed=seed)
+    fitted = detector.fit(learnt, FitContext(features, seed))
     seconds = time.perf_counter() - start
     held = data.split("validation").images[::2]
     test = data.split("test")

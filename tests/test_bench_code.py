@@ -292,11 +292,11 @@ def test_a_docstring_and_a_moved_module_leave_the_code(copied: Path) -> None:
     edit(table, lambda text: text.replace('"""', '"""Another word: ', 1))
     (copied / "learning").mkdir()
     (copied / "training" / "hold_out.py").rename(copied / "learning" / "parts.py")
-    (copied / "detectors" / "_embedding.py").rename(copied / "detectors" / "_cells.py")
+    (copied / "detectors" / "embedding.py").rename(copied / "detectors" / "_cells.py")
     for file in copied.rglob("*.py"):
         text = file.read_text(encoding="utf-8")
         text = text.replace("blemish.training.hold_out", "blemish.learning.parts")
-        text = text.replace("detectors._embedding", "detectors._cells")
+        text = text.replace("detectors.embedding", "detectors._cells")
         file.write_text(text, encoding="utf-8")
     assert padim(copied) == before
 
@@ -304,7 +304,7 @@ def test_a_docstring_and_a_moved_module_leave_the_code(copied: Path) -> None:
 def test_a_constant_and_a_setting_change_the_code(copied: Path) -> None:
     before = padim(copied)
     geometry, detector = copied / "images" / "geometry.py", copied / "detectors" / "padim.py"
-    edit(detector, lambda text: text.replace("top: int = 3", "top: int = 4"))
+    edit(detector, lambda text: text.replace("top: int = setting(3", "top: int = setting(4"))
     other = padim(copied)
     assert (other.source, other.method != before.method) == (before.source, True)
     edit(geometry, lambda text: text.replace("cv2.INTER_AREA", "cv2.INTER_LINEAR"))

@@ -255,7 +255,7 @@ def test_isp_ad_s_good_patches_three_ways(bench: Bench, cli: Cli) -> None:
 
 
 KEPT = ("no real defects", "1/16, area only", "all real defects")
-STEPS = "steps = 4, patch = 64, every = 2"
+STEPS = "steps = 4, patch_size = 64, every = 2"
 QUICK = f'generator = "none", {STEPS}'
 
 

@@ -18,11 +18,11 @@ torch = pytest.importorskip("torch")
 
 from blemish.dataset import Dataset, open_dataset  # noqa: E402
 from blemish.detectors import cflow, open_detector, quick_settings  # noqa: E402
-from blemish.detectors._network import seeded  # noqa: E402
 from blemish.detectors._positions import position_code  # noqa: E402
-from blemish.detectors.base import FittedDetector  # noqa: E402
+from blemish.detectors.base import FitContext, FittedDetector  # noqa: E402
 from blemish.detectors.cflow import Cflow, Flow, Flows, Unit, warm_cosine  # noqa: E402
 from blemish.detectors.conformance import Case  # noqa: E402
+from blemish.detectors.network import seeded  # noqa: E402
 from blemish.features.backbone import open_backbone  # noqa: E402
 from blemish.features.feature_stream import Batch, FeatureStream  # noqa: E402
 from blemish.graph.builder import Graph, feature_model  # noqa: E402
@@ -199,7 +199,7 @@ def fitted(data: Dataset, **changed: str) -> FittedDetector:
     detector = open_detector("cflow", {**quick_settings("cflow"), "steps": "5", **changed})
     recipe = Recipe(64, 64, "squash")
     features = FeatureStream(open_backbone(detector.backbone), detector.layers, recipe)
-    return detector.fit(data, features=features, seed=0)
+    return detector.fit(data, FitContext(features, seed=0))
 
 
 @pytest.mark.parametrize("standardise", ["yes", "no"])

@@ -287,7 +287,7 @@ def test_names_from_the_data_are_escaped(tmp_path: Path) -> None:
 
 
 def quick(root: Path, out: Path, *more: object) -> list[object]:
-    settings = [f"--set={text}" for text in ("steps=4", "patch=64", "every=4", "batch=8")]
+    settings = [f"--set={text}" for text in ("steps=4", "patch_size=64", "every=4", "batch=8")]
     return ["defects", "curve", root, "-o", out, *settings, "--draws", 1, "--quiet", *more]
 
 

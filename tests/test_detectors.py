@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import time
+import re
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,10 +16,25 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from outside_files import EXTENDING
 
-from blemish.detectors import conformance, describe, detector_names, open_detector, quick_settings
+from blemish.dataset import Dataset
+from blemish.detectors import (
+    DETECTORS,
+    conformance,
+    current_settings,
+    describe,
+    detector_names,
+    learns_from_defects,
+    open_detector,
+    quick_settings,
+    stated,
+    trained_in_steps,
+    usual_size,
+    usual_tile,
+)
 from blemish.detectors._planted import defective_pictures, good_pictures, peaks_inside
-from blemish.detectors.base import Clock, FittedDetector, Scores
+from blemish.detectors.base import Clock, FitContext, FittedDetector, Scores
 from blemish.detectors.conformance import CLAUSES, Case, check_detector
 from blemish.detectors.padim import Padim
 from blemish.errors import BlemishError, BudgetExceeded
@@ -101,8 +118,8 @@ class Wrapped(Padim):
 
     layers: tuple[str, ...] = ("block4", "block10")
 
-    def fit(self, data: Any, **options: Any) -> FittedDetector:
-        return self.spoil(super().fit(data, **options))
+    def fit(self, data: Dataset, context: FitContext) -> FittedDetector:
+        return self.spoil(super().fit(data, context))
 
     def spoil(self, fitted: FittedDetector) -> FittedDetector:
         return fitted
@@ -174,34 +191,68 @@ class TakesAnything(Wrapped):
 
 
 class LearnsFromOne(Wrapped):
-    def fit(self, data: Any, **options: Any) -> FittedDetector:
-        return super().fit(data if len(data) != 1 else data.take([0, 0]), **options)
+    def fit(self, data: Dataset, context: FitContext) -> FittedDetector:
+        return super().fit(data if len(data) != 1 else data.take([0, 0]), context)
 
 
 class ForgetsOnResume(Wrapped):
-    def fit(self, data: Any, *, checkpoint: Path | None = None, **options: Any) -> FittedDetector:
-        if checkpoint is not None:
-            if checkpoint.exists():
-                return super(ForgetsOnResume, replace(self, prior=7.0)).fit(data, **options)
-            checkpoint.mkdir(parents=True)
-        return super().fit(data, **options)
+    def fit(self, data: Dataset, context: FitContext) -> FittedDetector:
+        if context.checkpoint is not None:
+            if context.checkpoint.exists():
+                return super(ForgetsOnResume, replace(self, prior=7.0)).fit(data, context)
+            context.checkpoint.mkdir(parents=True)
+        return super().fit(data, context)
 
 
 class SaysNothing(Wrapped):
-    def fit(self, data: Any, **options: Any) -> FittedDetector:
-        return super().fit(data, **{**options, "progress": None})
+    def fit(self, data: Dataset, context: FitContext) -> FittedDetector:
+        return super().fit(data, replace(context, progress=None))
 
 
-class NeverStops(Wrapped):
-    def fit(self, data: Any, **options: Any) -> FittedDetector:
-        time.sleep(0.3)
-        return super().fit(data, **{**options, "budget": None})
+class ChangesItsSettings(Wrapped):
+    def fit(self, data: Dataset, context: FitContext) -> FittedDetector:
+        fitted = super().fit(data, context)
+        object.__setattr__(self, "prior", 7.0)
+        return fitted
+
+
+class IgnoresItsBudget(Wrapped):
+    def fit(self, data: Dataset, context: FitContext) -> FittedDetector:
+        return super().fit(data, replace(context, clock=Clock()))
+
+
+class OnlyLooksAtItsClock(Wrapped):
+    def fit(self, data: Dataset, context: FitContext) -> FittedDetector:
+        return super().fit(data, replace(context, clock=Clock(None, context.clock.now)))
+
+
+class LooksAtItsClockOnce(Wrapped):
+    def fit(self, data: Dataset, context: FitContext) -> FittedDetector:
+        context.clock.check("beginning")
+        for done in range(5):
+            context.tell("going on", done, 5)
+        return super().fit(data, replace(context, clock=Clock()))
+
+
+class SwapsHeightAndWidth(Wrapped):
+    def spoil(self, fitted: FittedDetector) -> FittedDetector:
+        return replace(fitted, height=fitted.width, width=fitted.height)
+
+
+class SwapsTheMap(Wrapped):
+    def spoil(self, fitted: FittedDetector) -> FittedDetector:
+        def change(proto: onnx.ModelProto) -> None:
+            after("map", "Transpose")(proto)
+            proto.graph.node[-1].attribute.append(onnx.helper.make_attribute("perm", [0, 2, 1]))
+
+        return edited(fitted, change)
 
 
 BROKEN = [
     (conformance.check_has_the_signature, WithoutBox, "no optional input valid"),
     (conformance.check_has_the_signature, NotANumber, "map holds a NaN"),
     (conformance.check_same_seed_same_model, NeverTheSame, "two fits with one seed differ"),
+    (conformance.check_same_seed_same_model, ChangesItsSettings, "a fit changed its settings"),
     (conformance.check_batch_invariance, RelativeToTheBatch, "score differs in one batch and"),
     (conformance.check_finds_planted_defects, FindsTheGood, "AUROC 0.0"),
     (conformance.check_finds_planted_defects, LooksElsewhere, "peaks on only"),
@@ -211,7 +262,11 @@ BROKEN = [
     (conformance.check_resumes_after_a_kill, ForgetsOnResume, "resumes to another model"),
     (conformance.check_resumes_after_a_kill, SaysNothing, "reports no progress"),
     (conformance.check_resumes_after_the_budget, ForgetsOnResume, "resumes to another model"),
-    (conformance.check_keeps_the_budget, NeverStops, "on a budget of 0.05 s"),
+    (conformance.check_keeps_the_budget, IgnoresItsBudget, "never looks at its clock"),
+    (conformance.check_keeps_the_budget, OnlyLooksAtItsClock, "goes on to the end on 0%"),
+    (conformance.check_keeps_the_budget, LooksAtItsClockOnce, "6 times without a look"),
+    (conformance.check_height_is_not_width, SwapsHeightAndWidth, "says that it is for 192 x 128"),
+    (conformance.check_height_is_not_width, SwapsTheMap, "cells, which are not square"),
 ]
 
 
@@ -221,23 +276,15 @@ def test_the_contract_catches(
     broken: type[Wrapped],
     words: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(conformance, "open_detector", lambda *_: broken())
-    monkeypatch.setattr(conformance, "describe", lambda _: "A broken detector.")
     with pytest.raises(AssertionError, match=words):
-        clause(Case("broken", tmp_path, count=8))
+        clause(Case(broken, tmp_path, count=8))
 
 
-def test_the_contract_passes_what_only_wraps(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_contract_passes_what_only_wraps(tmp_path: Path) -> None:
     """So that the broken ones above are caught for what they break."""
-    monkeypatch.setattr(conformance, "open_detector", lambda *_: Wrapped())
-    monkeypatch.setattr(conformance, "describe", lambda _: "A wrapped detector.")
     for clause in CLAUSES:
-        if clause is not conformance.check_threads_agree:  # its processes know nothing of this
-            clause(Case("wrapped", tmp_path, count=8))
+        clause(Case(Wrapped, tmp_path, count=8))
 
 
 def test_a_detector_that_fails_in_a_process_of_its_own_is_caught(tmp_path: Path) -> None:
@@ -250,9 +297,9 @@ def test_check_detector_goes_through_every_clause(
 ) -> None:
     seen: list[Case] = []
     monkeypatch.setattr(conformance, "CLAUSES", (seen.append, seen.append))
-    check_detector("padim", tmp_path, settings={"top": "2"}, size=96)
-    assert seen == [Case("padim", tmp_path, {"top": "2"}, 96)] * 2
-    assert seen[0].detector == Padim(top=2)
+    check_detector("padim", tmp_path, settings={"top": "2"}, size=(96, 64))
+    assert seen == [Case("padim", tmp_path, {"top": "2"}, (96, 64))] * 2
+    assert seen[0].opened() == Padim(top=2)
 
 
 # --- the planted defects are honest
@@ -294,7 +341,7 @@ def test_a_peak_counts_up_to_one_cell_beside_the_box() -> None:
 
 def test_detectors_are_found_by_their_files() -> None:
     assert {"duet", "padim", "patchcore"} <= set(detector_names())
-    assert not {"base", "conformance", "_embedding", "_planted"} & set(detector_names())
+    assert not {"base", "conformance", "embedding", "head", "_planted"} & set(detector_names())
     for name in detector_names():
         assert dataclasses.is_dataclass(open_detector(name))
         assert len(describe(name)) > 20
@@ -333,3 +380,147 @@ def test_a_grid_that_does_not_divide_the_input_is_refused(tmp_path: Path) -> Non
     for name in names:
         with pytest.raises(BlemishError, match="does not divide the model's input of 64 x 64"):
             Case(name, tmp_path, {"grid_stride": "24"}, count=3).fit()
+
+
+# --- settings by their former names
+
+
+@pytest.mark.parametrize(
+    ("name", "preset", "texts", "today"),
+    [
+        ("padim", None, {"sigma": "0.5"}, {"smoothing": 8.0}),  # cells of 16 pixels
+        ("patchcore", None, {"sigma": "0.5", "grid_stride": "4"}, {"smoothing": 2.0}),
+        ("softpatch", None, {"sigma": "1"}, {"smoothing": 8.0}),
+        ("softpatch", None, {"noise": "nearest", "block": "2"}, {"noise_method": "nearest"}),
+        ("simplenet", "paper", {"sigma": "0.25"}, {"smoothing": 2.0}),
+        ("simplenet", None, {"decay": "no", "noise": "0.5"}, {"rate_decay": False}),
+        ("reverse_distillation", None, {"sigma": "6"}, {"smoothing": 6.0}),  # pixels ever since
+        ("reverse_distillation", None, {"standardised": "no"}, {"standardise": False}),
+        ("cflow", None, {"crops": "4"}, {"batch": 4}),
+        ("uflow", None, {"width": "1/2"}, {"hidden_share": 0.5}),
+        ("uniad", None, {"width": "64", "decay": "0.01"}, {"token_channels": 64}),
+        ("uniad", None, {"neighbours": "5"}, {"neighbourhood": 5}),
+        ("mixed", None, {"decay": "0.01", "patch": "64"}, {"weight_decay": 0.01}),
+        ("mixed", None, {"cells": "0", "sigma": "0.5"}, {"cell_weight": 0.0, "smoothing": 8.0}),
+    ],
+)
+def test_a_setting_is_taken_by_its_former_name_and_unit(
+    name: str,
+    preset: str | None,
+    texts: dict[str, str],
+    today: dict[str, object],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    opened = open_detector(name, texts, preset=preset)
+    assert {key: getattr(opened, key) for key in today} == today
+    assert len(caplog.messages) == len(texts.keys() - dataclasses.asdict(opened).keys())
+    for key in today:
+        assert any(message.endswith(f"is called {key} now") for message in caplog.messages)
+
+
+def test_the_settings_of_an_old_card_are_those_of_today(caplog: pytest.LogCaptureFixture) -> None:
+    card = {"layers": ["block4"], "grid_stride": 8, "sigma": 0.5, "unheard": 1}
+    found = current_settings("padim", card)
+    assert found == {"layers": ("block4",), "grid_stride": 8, "smoothing": 4.0, "unheard": 1}
+    assert caplog.messages == []
+
+
+# --- detectors from a file of one's own
+
+MINE = '''"""A detector from outside."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from blemish.detectors.padim import Padim
+from blemish.util.settings import setting
+
+@dataclass(frozen=True)
+class Mine(Padim):
+    """PaDiM, and a setting of its own.
+
+    Attributes:
+        keep: Share that is kept.
+    """
+
+    usual_size: ClassVar[int] = 128
+
+    layers: tuple[str, ...] = ("block4",)
+    keep: float = setting(0.5, unit="share", most=1)
+    count: int = 3
+'''
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> str:
+    (tmp_path / "mine.py").write_text(MINE, encoding="utf-8")
+    return str(tmp_path / "mine.py")
+
+
+def test_a_detector_from_a_file_keeps_the_contract(mine: str, tmp_path: Path) -> None:
+    for clause in CLAUSES:
+        clause(Case(mine, tmp_path, count=8))
+
+
+def test_a_class_that_no_other_process_can_import_is_named(tmp_path: Path) -> None:
+    class Local(Wrapped):
+        pass
+
+    with pytest.raises(AssertionError, match=r"cannot import .*Local: give"):
+        conformance.check_threads_agree(Case(Local, tmp_path, count=2))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("keep=1.5", r"keep=1\.5 of detector .*mine.py must be at most 1"),
+        ("count=1.5", "count of detector .*mine.py cannot be '1.5'"),
+        ("pool=2", "pool=2 of detector .*mine.py must be at least 1 and odd"),
+        ("kep=1", "no setting 'kep'.* did you mean 'keep'"),
+    ],
+)
+def test_settings_from_outside_are_checked_like_those_of_the_package(
+    mine: str, text: str, words: str
+) -> None:
+    key, _, value = text.partition("=")
+    with pytest.raises(BlemishError, match=words):
+        open_detector(mine, {key: value})
+
+
+def test_facts_from_outside_may_come_from_a_base_class(mine: str, tmp_path: Path) -> None:
+    assert (usual_size(mine), trained_in_steps(mine)) == (128, False)
+    assert open_detector(mine, preset="cpu") == open_detector(mine)  # a preset of PaDiM's
+    pytest.importorskip("torch")
+    (tmp_path / "taught.py").write_text(
+        MINE.replace("padim", "mixed").replace("Padim", "Mixed"), encoding="utf-8"
+    )
+    assert learns_from_defects(str(tmp_path / "taught.py"))
+    assert trained_in_steps(str(tmp_path / "taught.py"))
+
+
+def test_facts_are_read_without_importing_the_detector() -> None:
+    code = (
+        "import sys; from blemish.detectors import learns_from_defects, usual_size, usual_tile; "
+        "print(learns_from_defects('mixed'), usual_size('duet'), usual_tile('mixed'), "
+        "'torch' in sys.modules)"
+    )
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert child.stdout.split() == ["True", "320", "256", "False"]
+
+
+def test_every_fact_that_a_class_states_is_read_from_its_file_alike() -> None:
+    pytest.importorskip("torch")
+    for name in detector_names():
+        kind = DETECTORS.settings_class(name)
+        assert trained_in_steps(name) == trained_in_steps(open_detector(name))
+        assert trained_in_steps(name) == hasattr(kind, "steps")
+        assert usual_size(name) == stated(kind, "usual_size")
+        assert usual_tile(name) == stated(kind, "usual_tile")
+        assert learns_from_defects(name) == stated(kind, "learns_from_defects")
+
+
+def test_the_detector_that_the_documentation_shows_keeps_the_contract(tmp_path: Path) -> None:
+    section = EXTENDING.read_text(encoding="utf-8").partition("\n## A detector\n")[2]
+    code = re.findall(r"^```python\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)[0]
+    (tmp_path / "mahalanobis.py").write_text(code, encoding="utf-8")
+    check_detector(str(tmp_path / "mahalanobis.py"), tmp_path)

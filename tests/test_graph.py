@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from blemish.dataset import Dataset, open_dataset
-from blemish.detectors._embedding import cells_inside
 from blemish.detectors._planted import good_pictures
-from blemish.detectors.base import FittedDetector
+from blemish.detectors.base import FitContext, FittedDetector
 from blemish.detectors.duet import Duet
+from blemish.detectors.embedding import cells_inside
 from blemish.detectors.padim import Moments, Padim, mahalanobis
 from blemish.detectors.patchcore import Patchcore
 from blemish.features.backbone import open_backbone
@@ -311,7 +311,7 @@ def fit(detector: Padim | Patchcore | Duet, data: Dataset) -> FittedDetector:
     features = FeatureStream(
         open_backbone(), detector.layers, Recipe(SIZE, SIZE, "squash"), folder=None
     )
-    return detector.fit(data, features=features, seed=0)
+    return detector.fit(data, FitContext(features, seed=0))
 
 
 def features_of(

@@ -25,7 +25,7 @@ from blemish.detectors import open_detector, usual_tile  # noqa: E402
 from blemish.detectors._exposure import Exposure  # noqa: E402
 from blemish.detectors._held_parts import parts_held_out  # noqa: E402
 from blemish.detectors._patch_classifier import PatchClassifier, Source, Stages  # noqa: E402
-from blemish.detectors.base import FittedDetector  # noqa: E402
+from blemish.detectors.base import FitContext, FittedDetector  # noqa: E402
 from blemish.detectors.mixed import Mixed  # noqa: E402
 from blemish.errors import BlemishError  # noqa: E402
 from blemish.features.backbone import open_backbone  # noqa: E402
@@ -39,7 +39,7 @@ from blemish.training.hold_out import with_defects  # noqa: E402
 from blemish.training.plan import make_recipe  # noqa: E402
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
-TINY = {"steps": 2, "batch": 4, "patch": 64}
+TINY = {"steps": 2, "batch": 4, "patch_size": 64}
 Row = Mapping[str, str | None]
 
 
@@ -47,7 +47,7 @@ def fit(data: Dataset, detector: Mixed, *, side: int = 64, **options: Any) -> Fi
     features = FeatureStream(
         open_backbone(detector.backbone), detector.layers, Recipe(side, side, "squash", tile=side)
     )
-    return detector.fit(data, features=features, seed=0, **options)
+    return detector.fit(data, FitContext(features, seed=0, **options))
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +75,10 @@ def surfaces(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 WAYS: dict[str, dict[str, Any]] = {
     "the last stage": {},
     "the head alone": {"layers": ("block4", "block10")},
-    "a linear head": {"layers": ("block10",), "hidden": None, "cells": 0.0},
+    "a linear head": {"layers": ("block10",), "hidden": None, "cell_weight": 0.0},
     "everything": {"frozen": None},
     "everything, brightened and smoothed": {"frozen": None, "brightness": 1.4, "blur": 1.0},
-    "the mean of a patch, brightened": {"pooling": "mean", "patch": 32, "brightness": 1.4},
+    "the mean of a patch, brightened": {"pooling": "mean", "patch_size": 32, "brightness": 1.4},
 }
 
 
@@ -102,7 +102,7 @@ def test_the_model_computes_what_was_trained(surfaces: Dataset, way: str) -> Non
     pooled = cells
     if detector.pooling == "mean":
         places = list(itertools.product(range(2), range(2)))  # of two cells by two
-        assert detector.patch // network.head.stride == 2
+        assert detector.patch_size // network.head.stride == 2
         pooled = np.mean([cells[:, i : i + 3, j : j + 3] for i, j in places], 0)
     np.testing.assert_allclose(found.score, _largest(pooled), atol=1e-4)
 
@@ -130,9 +130,9 @@ def test_a_training_begins_exactly_where_a_model_ended(surfaces: Dataset) -> Non
     """At a rate of 0 nothing moves: the model that comes out is the one that went in."""
     detector = Mixed(**{**TINY, "rate": 0.01, "held_out": 0.0})
     first = fit(surfaces, detector)
-    still = fit(surfaces, replace(detector, rate=0.0, decay=0.0), start=first.graph)
+    still = fit(surfaces, replace(detector, rate=0.0, weight_decay=0.0), warm_start=first.graph)
     assert still.graph == first.graph
-    assert fit(surfaces, detector, start=first.graph).graph != first.graph
+    assert fit(surfaces, detector, warm_start=first.graph).graph != first.graph
 
 
 @pytest.mark.parametrize("other", [{"hidden": 32}, {"hidden": None}, {"layers": ("block10",)}])
@@ -141,7 +141,7 @@ def test_a_model_with_other_settings_is_no_beginning(
 ) -> None:
     first = fit(surfaces, Mixed(**{**TINY, **other, "held_out": 0.0}))
     with pytest.raises(BlemishError, match="made with other settings of the network"):
-        fit(surfaces, Mixed(**TINY), start=first.graph)
+        fit(surfaces, Mixed(**TINY), warm_start=first.graph)
 
 
 def test_units_are_those_of_all_patches_together(surfaces: Dataset) -> None:
@@ -180,7 +180,7 @@ def test_a_picture_of_a_real_defect_is_not_shown_more_than_that_often(
     surfaces: Dataset, repeats: int | None, share: float
 ) -> None:
     """Of 400 presentations, six pictures."""
-    detector = Mixed(steps=100, batch=4, patch=64, real=0.5, repeats=repeats)
+    detector = Mixed(steps=100, batch=4, patch_size=64, real=0.5, repeats=repeats)
     shown = detector._presentations(surfaces, Recipe(64, 64, "pad", tile=64), 64, 0)
     assert shown.real_share == pytest.approx(share)
 
@@ -228,7 +228,7 @@ def test_the_latest_step_stays_that_is_no_worse_by_held_out_parts(
     surfaces: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A training of which every later step is worse ends early, at the model of the best one."""
-    settings = {**TINY, "every": 2, "patience": 2, "rate": 0.0, "decay": 0.0, "real": 0.2}
+    settings = {**TINY, "every": 2, "patience": 2, "rate": 0.0, "weight_decay": 0.0, "real": 0.2}
     detector = Mixed(**{**settings, "steps": 20})
     unmoved = fit(surfaces, detector)
     assert unmoved.facts["best_step"] == unmoved.facts["steps"] == 20  # never worse
@@ -281,7 +281,7 @@ def test_labels_of_whole_pictures_teach_a_defect_that_no_generator_draws(tmp_pat
     pictures = np.stack([np.asarray(picture, np.uint8) for picture in shown])
     areas = {}
     for real in (0.0, 0.3):
-        detector = Mixed(steps=60, batch=16, patch=64, rate=0.002, real=real, every=30)
+        detector = Mixed(steps=60, batch=16, patch_size=64, rate=0.002, real=real, every=30)
         fitted = fit(dataset(tmp_path, rows), detector, side=128)
         areas[real] = auroc(fitted.score(pictures).score, np.repeat([0, 1], 20))
     print(
@@ -324,7 +324,7 @@ def test_the_mean_of_a_patch_counts_what_is_inside_alone(surfaces: Dataset) -> N
 # The command line.
 
 QUICK = [
-    *("--detector", "mixed", "--size", 64, "--set", "patch=64"),
+    *("--detector", "mixed", "--size", 64, "--set", "patch_size=64"),
     *("--set", "steps=60", "--set", "batch=16", "--set", "every=30"),
 ]
 
@@ -418,7 +418,7 @@ def test_whatever_the_size_nothing_is_resized(
 @pytest.mark.parametrize(("size", "side"), [(64, 64), (256, 256), (512, 256)])
 def test_a_patch_is_as_large_as_the_input_but_no_larger_than_a_tile(size: int, side: int) -> None:
     assert Mixed()._side(Recipe(size, size, "pad")) == side
-    assert Mixed(patch=32)._side(Recipe(size, size, "pad")) == 32
+    assert Mixed(patch_size=32)._side(Recipe(size, size, "pad")) == 32
 
 
 # Bad input: one sentence, and the way out.
@@ -456,10 +456,10 @@ def test_a_defect_that_is_also_tested(cli: Cli, dents: Path) -> None:
         (["real=0", "generator=none"], ["good parts only"]),
         (["synthetic=1", "real=0"], ["synthetic=1", "only defects"]),
         (["real=1.5"], ["real=1.5"]),
-        (["held_out=1"], ["held out"]),
-        (["pooling=median"], ["pooling", "'median'", "peak, mean"]),
-        (["patch=48"], ["patch=48", "a multiple of 32", "64 pixels"]),
-        (["patch=128", "pooling=mean"], ["patch=128", "64 pixels"]),
+        (["held_out=1"], ["held_out=1.0", "below 1"]),
+        (["pooling=median"], ["pooling=median", "peak, mean"]),
+        (["patch_size=48"], ["patch_size=48", "a multiple of 32", "64 pixels"]),
+        (["patch_size=128", "pooling=mean"], ["patch_size=128", "64 pixels"]),
         (["modality=LSM-9"], ["modality", "LSM-9", "LSM-1"]),
         (["generator=walk"], ["no generator 'walk'", "random_walk"]),
         (["generator_preset=dim"], ["no preset 'dim'", "dark_field"]),
@@ -503,7 +503,7 @@ def test_a_stream_of_another_patch_size(cli: Cli, tmp_path: Path) -> None:
         file = write(tmp_path / f"{side}.h5", {"syn_stream": pixels, "ground_truth": truth})
         run = refused(cli, file, "--set", "generator=none", "--set", "steps=2")
         if side == 40:
-            run.refusal("40.h5", "40 x 40", "--size 32 --set patch=32")
+            run.refusal("40.h5", "40 x 40", "--size 32 --set patch_size=32")
         else:
             assert run.code == 0, run.err
 

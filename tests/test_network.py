@@ -10,22 +10,23 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+from contexts import context
 from hypothesis import given
 from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
-from blemish.detectors import _network  # noqa: E402
+from blemish.detectors import network  # noqa: E402
 from blemish.detectors._coupling import coupling  # noqa: E402
-from blemish.detectors._network import (  # noqa: E402
+from blemish.detectors.base import Clock, Progress  # noqa: E402
+from blemish.detectors.network import (  # noqa: E402
     Stopping,
     Training,
     add_network,
     seeded,
     shuffled,
 )
-from blemish.detectors.base import Clock, Progress  # noqa: E402
 from blemish.errors import BlemishError, BudgetExceeded  # noqa: E402
 from blemish.graph.builder import Graph, feature_model  # noqa: E402
 
@@ -91,39 +92,39 @@ def test_a_killed_training_goes_on_to_the_same_weights(
 ) -> None:
     """A kill finds the checkpoint of the step before; Ctrl-C leaves one of its own."""
     if by is SystemExit:
-        monkeypatch.setattr(_network, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+        monkeypatch.setattr(network, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
 
     def kill(report: Progress) -> None:
         if report.done == killed_at:
             raise by
 
-    whole, _ = trained(Training(20, 0, Clock(None)))
+    whole, _ = trained(Training(20, context()))
     with pytest.raises(by):
-        trained(Training(20, 0, Clock(None), kill, tmp_path))
+        trained(Training(20, context(progress=kill, checkpoint=tmp_path)))
     seen: list[Progress] = []
-    resumed, facts = trained(Training(20, 0, Clock(None), seen.append, tmp_path))
+    resumed, facts = trained(Training(20, context(progress=seen.append, checkpoint=tmp_path)))
     assert same(whole, resumed)
     assert facts["steps"] == facts["steps_planned"] == 20
     assert len(seen) == 20 - killed_at
-    other, _ = trained(Training(20, 1, Clock(None)))
+    other, _ = trained(Training(20, context(seed=1)))
     assert not same(whole, other)
 
 
-class Ticking(Clock):
-    """A clock on which every look takes a second."""
-
-    @property
-    def left(self) -> float:
-        return max(0.0, (self.budget or 0) - next(self.__dict__.setdefault("c", itertools.count())))
+def clock(budget: float) -> Clock:
+    """Every look at it takes a second; a step of a training has four."""
+    seconds = itertools.count()
+    return Clock(budget, lambda: float(next(seconds)))
 
 
 def test_a_budget_ends_a_training_early_and_a_resumed_one_ends_at_the_same_weights(
     tmp_path: Path,
 ) -> None:
-    whole, _ = trained(Training(20, 0, Clock(None)))
+    whole, _ = trained(Training(20, context()))
     counts = []
     for _ in range(10):
-        weights, facts = trained(Training(20, 0, Ticking(9.5), checkpoint=tmp_path, reserve=2.0))
+        weights, facts = trained(
+            Training(20, context(clock=clock(36.0), checkpoint=tmp_path), reserve=2.0)
+        )
         counts.append(facts["steps"])
         if facts["steps"] == 20:
             break
@@ -133,7 +134,7 @@ def test_a_budget_ends_a_training_early_and_a_resumed_one_ends_at_the_same_weigh
 
 def test_a_training_that_gets_worse_ends_at_its_latest_weights_that_were_not() -> None:
     network = Counting([3, 2, 2.3, 2.5, 2.6, 2.5, 1])
-    facts = network.train_with(Training(40, 0, Clock(None)), every=2, patience=3)
+    facts = network.train_with(Training(40, context()), every=2, patience=3)
     assert network.looks == [2, 4, 6, 8, 10, 12]  # 2.3 is no worse than 2, give or take 0.4
     assert facts["best_step"] == int(network.steps) == 6
     assert facts["steps"] == facts["steps_planned"] == 12
@@ -141,7 +142,7 @@ def test_a_training_that_gets_worse_ends_at_its_latest_weights_that_were_not() -
 
 def test_a_better_measure_makes_patient_again_and_the_steps_end_it_all_the_same() -> None:
     network = Counting([3, 4, 2, 4, 1, 5, 5])
-    facts = network.train_with(Training(14, 0, Clock(None)), every=2, patience=3)
+    facts = network.train_with(Training(14, context()), every=2, patience=3)
     assert len(network.looks) == 7
     assert facts["best_step"] == int(network.steps) == 10
     assert facts["steps"] == facts["steps_planned"] == 14
@@ -149,7 +150,7 @@ def test_a_better_measure_makes_patient_again_and_the_steps_end_it_all_the_same(
 
 def test_what_was_never_measured_stays_where_the_steps_ended() -> None:
     network = Counting([])
-    facts = network.train_with(Training(7, 0, Clock(None)), every=8, patience=1)
+    facts = network.train_with(Training(7, context()), every=8, patience=1)
     assert (facts["best_step"], int(network.steps)) == (0, 7)
 
 
@@ -165,25 +166,25 @@ def test_a_killed_training_ends_as_early_and_at_the_same_best(
 
     wrong = [3, 2, 2.5, 2.5, 2.5, 0]
     whole = Counting(wrong)
-    expected = whole.train_with(Training(40, 0, Clock(None)), every=2, patience=3)
+    expected = whole.train_with(Training(40, context()), every=2, patience=3)
     with pytest.raises(KeyboardInterrupt):
-        Counting(wrong).train_with(Training(40, 0, Clock(None), kill, tmp_path), 2, 3)
+        Counting(wrong).train_with(Training(40, context(progress=kill, checkpoint=tmp_path)), 2, 3)
     resumed = Counting(wrong[killed_at // 2 :])
-    found = resumed.train_with(Training(40, 0, Clock(None), checkpoint=tmp_path), 2, 3)
+    found = resumed.train_with(Training(40, context(checkpoint=tmp_path)), 2, 3)
     assert found == expected
     assert same(whole.state_dict(), resumed.state_dict())
-    again = Counting([]).train_with(Training(40, 0, Clock(None), checkpoint=tmp_path), 2, 3)
+    again = Counting([]).train_with(Training(40, context(checkpoint=tmp_path)), 2, 3)
     assert again == expected  # it had ended, and takes no further step
 
 
 def test_a_budget_too_short_for_one_step_says_so() -> None:
     with pytest.raises(BudgetExceeded, match="before the first step"):
-        trained(Training(20, 0, Clock(0.0)))
+        trained(Training(20, context(clock=Clock(0.0))))
 
 
 def test_a_training_that_diverges_says_so() -> None:
     network = nn.Linear(1, 1)
-    training = Training(3, 0, Clock(None))
+    training = Training(3, context())
     with pytest.raises(BlemishError, match="learning rate"):
         training.run(network, [], lambda step: network(torch.full((1, 1), torch.inf)).sum())
 

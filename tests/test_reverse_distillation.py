@@ -14,8 +14,8 @@ torch = pytest.importorskip("torch")
 
 from blemish.dataset import open_dataset  # noqa: E402
 from blemish.detectors import open_detector, quick_settings  # noqa: E402
-from blemish.detectors._network import add_network, seeded  # noqa: E402
 from blemish.detectors.conformance import Case  # noqa: E402
+from blemish.detectors.network import add_network, seeded  # noqa: E402
 from blemish.detectors.reverse_distillation import (  # noqa: E402
     Distillation,
     ReverseDistillation,
@@ -89,7 +89,7 @@ def test_the_map_shows_where_a_layer_is_not_rebuilt() -> None:
 @pytest.mark.parametrize("signed", [False, True])
 def test_the_network_means_the_same_in_the_graph(bottlenecks: bool, signed: bool) -> None:
     """With the running statistics of its normalisation, for other batches than it was made with."""
-    network = small(standardised=signed, bottlenecks=bottlenecks)
+    network = small(standardise=signed, bottlenecks=bottlenecks)
     network.both(some_layers(8, 1))  # moves the running statistics
     network.eval()
     layers = some_layers(3, 2)
@@ -105,7 +105,7 @@ def test_the_network_means_the_same_in_the_graph(bottlenecks: bool, signed: bool
 
 @pytest.mark.parametrize("signed", [False, True])
 def test_the_decoder_reaches_negative_values_only_for_signed_layers(signed: bool) -> None:
-    _, decoded = small(standardised=signed).both(some_layers(4, 3))
+    _, decoded = small(standardise=signed).both(some_layers(4, 3))
     assert [layer.shape[1:] for layer in decoded] == SHAPES
     assert all((layer.min() < 0) == signed for layer in decoded)
 
@@ -143,16 +143,22 @@ def test_layers_that_are_not_three_of_doubling_strides_are_refused(
 
 def test_an_input_that_the_embedding_does_not_divide_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BlemishError, match="multiples of 64 pixels, not 96 x 96"):
-        Case("reverse_distillation", tmp_path, size=96, count=2).fit()
+        Case("reverse_distillation", tmp_path, size=(96, 96), count=2).fit()
 
 
 @pytest.mark.parametrize(
-    "settings", [{"depths": "1,1,1"}, {"depths": "1,0,1,1"}, {"batch": "1"}, {"embedding": "0"}]
+    ("settings", "words"),
+    [
+        ({"depths": "1,1,1"}, "needs four depths"),
+        ({"depths": "1,0,1,1"}, "depths=1,0,1,1 .* at least 1"),
+        ({"batch": "1"}, "batch=1 .* at least 2"),
+        ({"embedding": "0"}, "embedding=0.0 .* above 0"),
+    ],
 )
 def test_networks_that_cannot_be_built_are_refused(
-    tmp_path: Path, settings: dict[str, str]
+    tmp_path: Path, settings: dict[str, str], words: str
 ) -> None:
-    with pytest.raises(BlemishError, match="needs four depths of 1 or more, a batch of 2 or more"):
+    with pytest.raises(BlemishError, match=words):
         Case("reverse_distillation", tmp_path, settings, count=2).fit()
 
 

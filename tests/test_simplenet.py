@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from contexts import context
 
 torch = pytest.importorskip("torch")
 
 from blemish.detectors import open_detector, quick_settings  # noqa: E402
-from blemish.detectors._network import Training, seeded  # noqa: E402
 from blemish.detectors._planted import good_pictures  # noqa: E402
-from blemish.detectors.base import Clock  # noqa: E402
 from blemish.detectors.conformance import Case  # noqa: E402
+from blemish.detectors.network import Training, seeded  # noqa: E402
 from blemish.detectors.simplenet import SimpleNet, Simplenet, Space  # noqa: E402
 from blemish.errors import BlemishError  # noqa: E402
 
@@ -30,7 +30,7 @@ def trained(steps: int = 40) -> SimpleNet:
     settings = Simplenet(discriminator_rate=1e-2)
     with seeded(0):
         network = SimpleNet(Space.standard(patches(256)), 32, identity=True)
-    Training(steps, 0, Clock(None)).run(
+    Training(steps, context()).run(
         network, settings.optimizers(network), lambda step: network.loss(x, 1.0, varies=True)
     )
     return network
@@ -108,7 +108,7 @@ def test_the_papers_preset_has_the_papers_settings() -> None:
     paper = open_detector("simplenet", preset="paper")
     assert isinstance(paper, Simplenet)
     assert paper.backbone == "wide_resnet50_2.tv_in1k"
-    assert (paper.noise, paper.hidden, paper.top) == (0.015, 1024, 1)
+    assert (paper.noise_deviation, paper.hidden, paper.top) == (0.015, 1024, 1)
     assert (paper.adaptor_rate, paper.discriminator_rate) == (1e-4, 2e-4)
     assert open_detector("simplenet", preset="cpu") == Simplenet()
 

@@ -17,7 +17,6 @@ from sklearn.neighbors import LocalOutlierFactor
 
 from blemish.dataset import Dataset, open_dataset
 from blemish.detectors import open_detector, softpatch
-from blemish.detectors._embedding import Embedding
 from blemish.detectors._patch_noise import (
     JUDGED_TOGETHER,
     Judge,
@@ -28,7 +27,8 @@ from blemish.detectors._patch_noise import (
     places_of,
 )
 from blemish.detectors._planted import good_pictures
-from blemish.detectors.base import Clock, FittedDetector
+from blemish.detectors.base import Clock, FitContext, FittedDetector
+from blemish.detectors.embedding import Embedding
 from blemish.detectors.patchcore import Patchcore, grow_bank, learn_space
 from blemish.detectors.softpatch import Softpatch
 from blemish.errors import BlemishError, BudgetExceeded
@@ -162,7 +162,7 @@ def stream_of(layers: Sequence[str], recipe: Recipe | None = None) -> FeatureStr
 
 
 def fit(detector: Softpatch | Patchcore, data: Dataset, **options) -> FittedDetector:
-    return detector.fit(data, features=stream_of(detector.layers), seed=0, **options)
+    return detector.fit(data, FitContext(stream_of(detector.layers), seed=0, **options))
 
 
 def striped(pictures: np.ndarray) -> np.ndarray:
@@ -181,9 +181,9 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 @pytest.mark.parametrize("noise", ["lof", "nearest", "gaussian"])
-@pytest.mark.parametrize("block", [1, 4])
+@pytest.mark.parametrize("side", [1, 4])
 def test_a_defect_among_the_training_pictures_is_still_found(
-    tmp_path: Path, noise: str, block: int
+    tmp_path: Path, noise: str, side: int
 ) -> None:
     """PatchCore has learnt it by heart: it lies within the radius of its bank."""
     clean, noisy = good_pictures(36, SIZE, seed=0), striped(good_pictures(3, SIZE, seed=1))
@@ -194,18 +194,19 @@ def test_a_defect_among_the_training_pictures_is_still_found(
         by_heart.score.max()
         < 0.05 * fit(Patchcore(), data.take(range(3, 39))).score(noisy).score.max()
     )
-    cleaned = fit(Softpatch(noise=noise, block=block, bank=3000), data).score(pictures)
+    cleaned = fit(Softpatch(noise_method=noise, place_side=side, bank=3000), data).score(pictures)
     assert auroc(cleaned.score, truth) == 1
 
 
 def test_patches_without_a_weight_never_enter_the_bank(good: Dataset) -> None:
-    features, clock = stream_of(("block4",)), Clock(None)
+    features = stream_of(("block4",))
+    context = FitContext(features, seed=0)
     embedding = Embedding.of(features, 8, 1)
-    space = learn_space(embedding, features, good.images, False, clock, None)
+    space = learn_space(embedding, good.images, False, context)
     points = np.concatenate([space.apply(x) for x in embedding.patches(features, good.images)])
     weights = np.arange(len(points), dtype=np.float32)
     weights[::2] = np.nan  # the very first among them
-    bank = grow_bank(embedding, features, good.images, space, 100, clock, None, None, weights)
+    bank = grow_bank(embedding, good.images, space, 100, context, weights)
     assert bank.count > 50
     kept = bank.weights[: bank.count].astype(int)
     assert (kept % 2 == 1).all()
@@ -259,7 +260,7 @@ def test_fewer_pictures_than_neighbours_are_enough(good: Dataset, count: int) ->
 @pytest.mark.parametrize("noise", ["lof", "nearest", "gaussian"])
 def test_pictures_that_are_all_the_same_are_learnt(tmp_path: Path, noise: str) -> None:
     data = write(tmp_path / "same", [np.full((SIZE, SIZE, 3), 90, np.uint8)] * 9)
-    fitted = fit(Softpatch(noise=noise), data)
+    fitted = fit(Softpatch(noise_method=noise), data)
     probes = np.stack(
         [np.full((SIZE, SIZE, 3), 90, np.uint8), striped(good_pictures(1, SIZE, 0))[0]]
     )
@@ -272,7 +273,7 @@ def test_padding_is_neither_judged_nor_learnt(tmp_path: Path) -> None:
     wide = [pixels[:32] for pixels in good_pictures(8, SIZE, seed=0)]
     detector = Softpatch(tau=0.0)
     features = stream_of(detector.layers, Recipe(SIZE, SIZE, "pad"))
-    facts = detector.fit(write(tmp_path / "wide", wide), features=features, seed=0).facts
+    facts = detector.fit(write(tmp_path / "wide", wide), FitContext(features, seed=0)).facts
     assert facts["patches"] == 8 * 32
 
 
@@ -280,15 +281,15 @@ def test_padding_is_neither_judged_nor_learnt(tmp_path: Path) -> None:
     ("chosen", "words"),
     [
         (
-            {"noise": "loft"},
-            "noise=loft of detector softpatch must be one of lof, nearest, gaussian",
+            {"noise_method": "loft"},
+            "noise_method=loft of detector softpatch must be one of lof, nearest, gaussian",
         ),
-        ({"tau": "1"}, "tau=1 of detector softpatch must be below 1"),
-        ({"block": "9"}, "block=9 of detector softpatch must be at most 8 cells"),
+        ({"tau": "1"}, "tau=1.0 of detector softpatch must be at least 0 and below 1"),
+        ({"place_side": "9"}, "place_side=9 of detector softpatch must be .* at most 8"),
         ({"layer_weights": "1,1"}, "must be 3 numbers, one for each of block4, block10, block14"),
         (
             {"layer_weights": "1,0,1"},
-            "layer_weights of detector softpatch must be finite and above",
+            "layer_weights=1.0,0.0,1.0 of detector softpatch must be above 0",
         ),
         ({"neighbours": "0"}, "neighbours=0 of detector softpatch must be at least 1"),
     ],
@@ -297,7 +298,7 @@ def test_settings_that_cannot_be_meant_are_named(
     good: Dataset, chosen: dict[str, str], words: str
 ) -> None:
     with pytest.raises(BlemishError, match=words):
-        open_detector("softpatch", chosen).fit(good, features=stream_of(Softpatch.layers), seed=0)
+        fit(open_detector("softpatch", chosen), good)
 
 
 def test_the_preset_of_the_paper_names_its_backbone() -> None:

@@ -10,7 +10,7 @@ from running import Cli, Run
 
 pytest.importorskip("torch")
 
-from blemish.detectors import _network
+from blemish.detectors import network
 from blemish.detectors.base import Clock, FittedDetector
 from blemish.inspector import Inspector
 from blemish.model.artifact import open_artifact
@@ -39,10 +39,10 @@ def strikes(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Let the time of a training be over after so many steps."""
 
     def at(step: int) -> None:
-        def is_over(self: _network.Training, done: int, seconds: float) -> bool:
-            return self.clock.budget is not None and done >= step
+        def is_over(self: network.Training, done: int, seconds: float) -> bool:
+            return self.context.clock.budget is not None and done >= step
 
-        monkeypatch.setattr(_network.Training, "_is_over", is_over)
+        monkeypatch.setattr(network.Training, "_is_over", is_over)
 
     return at
 

@@ -16,16 +16,17 @@ torch = pytest.importorskip("torch")
 from blemish.cli import main  # noqa: E402
 from blemish.dataset import open_dataset  # noqa: E402
 from blemish.detectors import open_detector, uflow  # noqa: E402
-from blemish.detectors._network import seeded  # noqa: E402
 from blemish.detectors._standard import Standard  # noqa: E402
 from blemish.detectors.conformance import Case  # noqa: E402
-from blemish.detectors.uflow import QUICK, Flow  # noqa: E402
+from blemish.detectors.network import seeded  # noqa: E402
+from blemish.detectors.uflow import Flow, UFlow  # noqa: E402
 from blemish.errors import BlemishError  # noqa: E402
 from blemish.features.session import open_session  # noqa: E402
 from blemish.graph.builder import Graph, feature_model  # noqa: E402
 from blemish.inspector import Inspector  # noqa: E402
 from blemish.model.artifact import open_artifact  # noqa: E402
 
+QUICK = UFlow.quick_settings
 SETTINGS = [part for key, value in QUICK.items() for part in ("--set", f"{key}={value}")]
 
 

@@ -16,9 +16,9 @@ torch = pytest.importorskip("torch")
 
 from blemish.dataset import open_dataset  # noqa: E402
 from blemish.detectors import open_detector, quick_settings  # noqa: E402
-from blemish.detectors._network import seeded  # noqa: E402
 from blemish.detectors._planted import good_pictures  # noqa: E402
 from blemish.detectors.conformance import Case  # noqa: E402
+from blemish.detectors.network import seeded  # noqa: E402
 from blemish.detectors.uniad import (  # noqa: E402
     Layer,
     Network,
@@ -30,7 +30,7 @@ from blemish.inspector import Inspector  # noqa: E402
 from blemish.model.artifact import open_artifact  # noqa: E402
 from blemish.training import Plan, train  # noqa: E402
 
-SMALL = replace(Uniad(), width=16, depth=1, heads=2, feedforward=16)
+SMALL = replace(Uniad(), token_channels=16, depth=1, heads=2, feedforward=16)
 
 
 @pytest.mark.parametrize("grid", [(2, 2), (3, 4), (4, 4), (7, 8), (8, 8), (14, 14), (2, 20)])
@@ -93,8 +93,8 @@ def test_settings_that_do_not_fit_together_are_refused(
         argv = ("train", plates, "-o", out, "--detector", "uniad", "--size", 64, "--set", setting)
         cli(*argv).refusal(*words)
 
-    refused("width=30", "width (30)", "multiple of heads (4)")
-    refused("dropout=1", "dropout (1) below 1")
+    refused("token_channels=30", "token_channels=30", "multiple of heads (4)")
+    refused("dropout=1", "dropout=1.0 of detector uniad must be at least 0 and below 1")
 
 
 def test_a_channel_that_never_varies_is_not_divided_by_nothing() -> None:
@@ -141,7 +141,7 @@ def test_one_model_of_two_categories(cli: Cli, tmp_path: Path) -> None:
 def test_a_score_of_more_cells_than_there_are_takes_all_of_them(tmp_path: Path) -> None:
     """Four tokens, and the mean of the ten largest."""
     settings = {**quick_settings("uniad"), "steps": "2", "grid_stride": "16", "top": "10"}
-    case = Case("uniad", tmp_path, settings, size=32, count=3)
+    case = Case("uniad", tmp_path, settings, size=(32, 32), count=3)
     scores = case.fit().score(good_pictures(2, 32, seed=1))
     assert scores.map.shape == (2, 2, 2)
     assert np.isfinite(scores.score).all()

@@ -36,7 +36,8 @@ pytest.importorskip("torch")
 
 SHAPE = (64, 64)
 QUICK = ["--detector", "mixed", "--size", "64", "--tile", "64", "--max-fpr", "20%"]
-QUICK += [word for s in ("steps=2", "batch=4", "patch=64", "held_out=0") for word in ("--set", s)]
+SETTINGS = ("steps=2", "batch=4", "patch_size=64", "held_out=0")
+QUICK += [word for setting in SETTINGS for word in ("--set", setting)]
 
 
 def known(model: Path) -> tuple[set[str], set[str]]:

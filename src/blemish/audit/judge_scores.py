@@ -19,6 +19,7 @@ from blemish.audit.embeddings import open_features, pooled_features, principal_c
 from blemish.audit.judges import JUDGES, Floats, Groups, cross_fitted
 from blemish.dataset import Dataset, folds
 from blemish.detectors import open_detector, usual_size
+from blemish.detectors.base import FitContext
 from blemish.errors import DatasetError
 from blemish.features.backbone import open_backbone
 from blemish.features.feature_stream import FeatureStream
@@ -98,7 +99,8 @@ def _by_detector(
         known = _read(path, [name], len(inside))
         if known is None:
             learnt = data.take(np.flatnonzero((groups != group) & good))
-            fitted = detector.fit(learnt, features=features, seed=judges.seed, progress=progress)
+            context = FitContext(features, judges.seed, progress=progress)
+            fitted = detector.fit(learnt, context)
             inspector = Inspector(fitted.graph, recipe)
             said = np.empty(len(inside))
             for number, image in enumerate(data.take(inside).images):

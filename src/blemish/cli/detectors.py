@@ -8,37 +8,61 @@ from typing import Any
 
 from blemish.cli import _shared as shared
 
-HELP = "list the detectors and their settings"
+HELP = "list the detectors and their settings, or explain those of one"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
+    parser.add_argument(
+        "name", metavar="NAME", nargs="?", help="explain each setting of this detector"
+    )
     shared.add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print every detector with its settings."""
-    from blemish.detectors import describe, detector_names, open_detector, usual_size
-    from blemish.training import DEFAULT_DETECTOR
+    """Print every detector with its settings, or one with what each of them means."""
+    from blemish.detectors import detector_names
 
-    found: dict[str, dict[str, Any]] = {
-        name: {
-            "about": describe(name),
-            "default": name == DEFAULT_DETECTOR,
-            "size": usual_size(name),
-            "settings": dataclasses.asdict(open_detector(name)),
-        }
-        for name in detector_names()
-    }
+    names = detector_names() if options.name is None else [options.name]
+    found = {name: _told(name) for name in names}
     shared.write_json(found, options.json)
     if options.json != "-":
         for name, entry in found.items():
             print(f"{name}{' (default)' if entry['default'] else ''}: {entry['about']}")
             print(f"    --size {entry['size']}")
-            for key, value in entry["settings"].items():
-                print(f"    --set {key}={_text(value)}")
+            print("\n".join(_lines(entry, explained=options.name is not None)))
     return 0
 
 
-def _text(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+def _told(name: str) -> dict[str, Any]:
+    from blemish.detectors import describe, open_detector, usual_size
+    from blemish.training import DEFAULT_DETECTOR
+    from blemish.util.settings import explain
+
+    detector: Any = open_detector(name)
+    details = [dataclasses.asdict(each) for each in explain(type(detector))]
+    return {
+        "about": describe(name),
+        "default": name == DEFAULT_DETECTOR,
+        "size": usual_size(name),
+        "settings": dataclasses.asdict(detector),
+        "details": {each.pop("name"): each for each in details},
+    }
+
+
+def _lines(entry: dict[str, Any], *, explained: bool) -> list[str]:
+    import textwrap
+
+    from blemish.util.settings import as_text
+
+    lines = []
+    for key, value in entry["settings"].items():
+        lines.append(f"    --set {key}={as_text(value)}")
+        if explained and (detail := entry["details"].get(key)):
+            kind = ", ".join(filter(None, (detail["type"], detail["unit"], detail["limits"])))
+            indent = " " * 8
+            wide = textwrap.fill(
+                detail["about"], 92, initial_indent=indent, subsequent_indent=indent
+            )
+            lines += [f"{indent}{kind}", *([wide] if detail["about"] else [])]
+    return lines

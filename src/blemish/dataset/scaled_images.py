@@ -160,7 +160,9 @@ def refuse_small_patches(rows: Dataset, recipe: Recipe) -> None:
         shape = hdf5.stack_shape(rows.root / folder)
         if shape is not None and max(shape) < recipe.tile:
             side = max(shape) // SIZES * SIZES
-            way_out = f"train with --size {side} --set patch={side}" if side else "cut larger ones"
+            way_out = "cut larger ones"
+            if side:
+                way_out = f"train with --size {side} --set patch_size={side}"
             raise DatasetError(
                 f"{rows.root / folder} holds patches of {shape[1]} x {shape[0]} pixels, and the "
                 f"model sees tiles of {recipe.tile}; {way_out}"

@@ -1,93 +1,99 @@
 """Detectors, one file each: the file's name is the detector's name, and adding one touches no list.
 
-A module holds one dataclass with a `fit` method, and may hold `PRESETS`, settings by preset name,
-`SIZE`, the side of the model's input in pixels unless another is asked for, `TILE`, the side of
-its tiles in original pixels for one that sees no resized image, and `QUICK`, settings
-by name that make a fit short, for `check_detector`. A module may need PyTorch (the extra `train`):
-it is imported only when its detector is asked for.
+A module holds one frozen dataclass with a `fit` method; `base.Detector` is the contract, with the
+facts that the class may state as class variables. A module may need PyTorch (the extra `train`): it
+is imported only when its detector is asked for.
 """
 
 from __future__ import annotations
 
 import ast
-import importlib
-import math
 import os
-import pkgutil
-import types
+import sys
 from collections.abc import Mapping
-from dataclasses import fields, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, cast
 
-from blemish.detectors.base import Detector
+from blemish.detectors.base import FACTS, Detector
+from blemish.discovery import Kind
 from blemish.errors import BlemishError
-from blemish.util.settings import with_settings
+from blemish.util.settings import renamed, with_settings
 
 # PyTorch's threads that wait would spin, and all but stop whatever shares the cores with them.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when PyTorch is loaded
 
-USUAL_SIZE = 256  # pixels
-_CONTRACT = {"base", "conformance"}
+DETECTORS = Kind(
+    __name__,
+    "detector",
+    "blemish.detectors",
+    # The contract, and the public blocks that detectors are made of.
+    without=frozenset({"base", "conformance", "embedding", "head", "moments", "network"}),
+    method="fit",
+    extra="train",
+)
 
 
 def detector_names() -> list[str]:
-    """Every detector there is a file for."""
-    return sorted(
-        module.name
-        for module in pkgutil.iter_modules(__path__)
-        if module.name not in _CONTRACT and not module.name.startswith("_")
-    )
+    """Every detector there is a file for, then those of entry points."""
+    return DETECTORS.names()
 
 
 def open_detector(
-    name: str, settings: Mapping[str, str] | None = None, *, preset: str | None = None
+    detector: str | type[Detector],
+    settings: Mapping[str, str] | None = None,
+    *,
+    preset: str | None = None,
 ) -> Detector:
-    """The detector of that name with its preset's settings, then `settings` as `KEY=VALUE` texts.
+    """A detector with its preset's settings, then `settings` as `KEY=VALUE` texts.
 
-    Raises BlemishError for a name, a preset, a setting or a value that does not exist.
+    `detector` is its name, the path of a file that holds it, or its class. Raises BlemishError for
+    a name, a preset, a setting or a value that does not exist.
     """
-    if name not in detector_names():
-        known = ", ".join(detector_names())
-        raise BlemishError(f"there is no detector {name!r}; there are: {known}")
-    module = _module(name)
-    detector = _detector_class(module)()
-    presets: dict[str, dict[str, Any]] = getattr(module, "PRESETS", {})
+    kind: Any = DETECTORS.settings_class(detector) if isinstance(detector, str) else detector
+    name = detector if isinstance(detector, str) else kind.__name__
+    opened, presets = kind(), stated(kind, "presets")
     if preset is not None:
         if preset not in presets:
             known = ", ".join(presets) or "none"
             raise BlemishError(f"detector {name} has no preset {preset!r}; it has: {known}")
-        detector = replace(detector, **presets[preset])
-    detector = with_settings(f"detector {name}", detector, settings or {})
-    _refuse_nonsense(name, detector)
-    return cast("Detector", detector)
+        opened = replace(opened, **presets[preset])
+    return cast("Detector", with_settings(f"detector {name}", opened, settings or {}))
+
+
+def current_settings(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of that detector as a card has them, by the names and in the units of today.
+
+    What the detector does not know stays as it is.
+    """
+    typed = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+    return renamed(open_detector(name), typed)
 
 
 def usual_size(name: str) -> int:
     """The side in pixels of that detector's input, unless another is asked for."""
-    return int(getattr(_module(name), "SIZE", USUAL_SIZE))
+    return int(_fact(name, "usual_size"))
 
 
 def quick_settings(name: str) -> dict[str, str]:
     """Settings with which a fit of that detector is short, and its model still of some use."""
-    return dict(getattr(_module(name), "QUICK", {}))
+    return dict(stated(DETECTORS.settings_class(name), "quick_settings"))
+
+
+def trained_in_steps(detector: str | Detector) -> bool:
+    """Whether that detector, or the one of that name, is a network whose training takes `steps`."""
+    if isinstance(detector, str):
+        return bool(_fact(detector, "trained_in_steps"))
+    return bool(stated(type(detector), "trained_in_steps"))
 
 
 def learns_several_categories(name: str) -> bool:
-    """Whether that detector learns one model for several categories, read without importing it.
-
-    Its class says so by `learns_several_categories: ClassVar[bool] = True`.
-    """
-    return _says(name, "learns_several_categories")
+    """Whether that detector learns one model for several categories."""
+    return bool(_fact(name, "learns_several_categories"))
 
 
 def learns_from_defects(name: str) -> bool:
-    """Whether that detector is taught with defects too, read without importing it.
-
-    Its class says so by `learns_from_defects: ClassVar[bool] = True`; the rows that its `fit` gets
-    then hold the known defects of training.
-    """
-    return _says(name, "learns_from_defects")
+    """Whether the rows that that detector's `fit` gets hold the known defects of training too."""
+    return bool(_fact(name, "learns_from_defects"))
 
 
 def usual_tile(name: str, size: int | None = None) -> int | None:
@@ -95,69 +101,46 @@ def usual_tile(name: str, size: int | None = None) -> int | None:
 
     At the same scale for a model of another `size`. None: it sees the whole image, resized.
     """
-    tile: int | None = getattr(_module(name), "TILE", None)
+    tile: int | None = _fact(name, "usual_tile")
     return tile if tile is None or size is None else tile * size // usual_size(name)
 
 
 def usual_resize(name: str) -> str:
-    """Whether pictures are squashed to that detector's input, or padded, unless it is said."""
-    return str(getattr(_module(name), "RESIZE", "squash"))
+    """Whether images are squashed to that detector's input, or padded, unless it is said."""
+    return str(_fact(name, "usual_resize"))
 
 
-def _says(name: str, fact: str) -> bool:
-    said = (node for node in ast.walk(_source(name)) if isinstance(node, ast.AnnAssign))
-    return any(
-        isinstance(node.target, ast.Name)
-        and node.target.id == fact
-        and isinstance(node.value, ast.Constant)
-        and node.value.value is True
-        for node in said
-    )
+def stated(kind: type[Any], fact: str) -> Any:
+    """What the class of a detector states, one of `base.FACTS`."""
+    return getattr(kind, fact, FACTS[fact])
 
 
-def describe(name: str) -> str:
-    """The first line of a detector's own description, read without importing it."""
-    return (ast.get_docstring(_source(name)) or "").partition("\n")[0]
+def describe(detector: str | type[Detector]) -> str:
+    """The first line of a detector's own description; that of a name is not imported for it."""
+    if isinstance(detector, str):
+        return DETECTORS.source(detector).about()
+    return (sys.modules[detector.__module__].__doc__ or "").strip().partition("\n")[0]
 
 
-def _source(name: str) -> ast.Module:
-    return ast.parse((Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8"))
+def _fact(name: str, fact: str) -> Any:
+    """What the class of that name states, read without importing a file of this package.
+
+    An import may take seconds, or need what is not installed. A file from outside is imported, for
+    its class may state something by a base class.
+    """
+    source = DETECTORS.source(name)
+    if source.outside:
+        return stated(DETECTORS.settings_class(name), fact)
+    for kind in source.tree().body:
+        if not isinstance(kind, ast.ClassDef) or "fit" not in _methods(kind):
+            continue
+        for node in kind.body:
+            if not isinstance(node, ast.AnnAssign) or node.value is None:
+                continue
+            if isinstance(node.target, ast.Name) and node.target.id == fact:
+                return ast.literal_eval(node.value)
+    return FACTS[fact]
 
 
-def _module(name: str) -> types.ModuleType:
-    try:
-        return importlib.import_module(f"{__name__}.{name}")
-    except ModuleNotFoundError as error:
-        if str(error.name).startswith("blemish"):
-            raise
-        raise BlemishError(
-            f"detector {name} needs {error.name}, which is not installed; "
-            'get it with: pip install "blemish[train]"'
-        ) from None
-
-
-def _detector_class(module: types.ModuleType) -> type[Any]:
-    for value in vars(module).values():
-        if (
-            isinstance(value, type)
-            and value.__module__ == module.__name__
-            and hasattr(value, "fit")
-        ):
-            return value
-    raise BlemishError(f"{module.__name__} holds no class with a fit method")
-
-
-def _refuse_nonsense(name: str, detector: Any) -> None:
-    """Counts are 1 or more, a neighbourhood has a centre, shares and weights are finite."""
-    for setting in fields(detector):
-        value, rule = getattr(detector, setting.name), ""
-        if isinstance(value, int) and not isinstance(value, bool) and value < 1:
-            rule = "be at least 1"
-        elif setting.name == "pool" and value % 2 == 0:
-            rule = "be odd"
-        elif isinstance(value, float) and not 0 <= value < math.inf:
-            rule = "be finite and not below 0"
-        elif setting.name == "regularization" and value == 0:
-            rule = "be above 0"
-        if rule:
-            raise BlemishError(f"setting {setting.name}={value} of detector {name} must {rule}")
+def _methods(kind: ast.ClassDef) -> set[str]:
+    return {node.name for node in kind.body if isinstance(node, ast.FunctionDef)}

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from blemish.detectors._exposure import Exposure
-from blemish.detectors._network import DEVICE
+from blemish.detectors.network import DEVICE
 from blemish.errors import BlemishError
 from blemish.features.backbone import Backbone, Layer
 from blemish.features.session import open_session

@@ -10,26 +10,30 @@ from blemish.images import Recipe, unfit
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
+Size = tuple[int, int]
 
 DEFECT = 8  # side in pixels
 MARGIN = 2 * DEFECT  # to the edge, where a backbone's zero padding draws the map's peak
 STRENGTH = 3 * 1.4826  # times the local MAD: three standard deviations, were the texture Gaussian
 
 
-def good_pictures(count: int, size: int, seed: int) -> Pixels:
-    """Pictures [count, size, size, 3] of a grey weave, each shifted and grainy in its own way."""
+def good_pictures(count: int, size: int | Size, seed: int) -> Pixels:
+    """Pictures [count, h, w, 3] of a grey weave, each shifted and grainy in its own way.
+
+    `size` is their side, or height and width.
+    """
     rng = np.random.default_rng(seed)
-    return np.stack([_pixels(_weave(rng, size)) for _ in range(count)])
+    return np.stack([_pixels(_weave(rng, _both(size))) for _ in range(count)])
 
 
-def defective_pictures(count: int, size: int, seed: int) -> tuple[Pixels, list[Box]]:
+def defective_pictures(count: int, size: int | Size, seed: int) -> tuple[Pixels, list[Box]]:
     """The same weave with one square each that is too bright or too dark, and where it lies.
 
     The square's side is `DEFECT`, its step `STRENGTH` times the MAD of what lies within `DEFECT`
     pixels of it; it stays `MARGIN` pixels off the edge. Boxes are (top, left, bottom, right).
     """
     rng = np.random.default_rng(seed)
-    planted = [_plant(rng, _weave(rng, size)) for _ in range(count)]
+    planted = [_plant(rng, _weave(rng, _both(size))) for _ in range(count)]
     return np.stack([_pixels(texture) for texture, _ in planted]), [box for _, box in planted]
 
 
@@ -43,17 +47,21 @@ def peaks_inside(map_: Floats, box: Box, recipe: Recipe) -> bool:
     return bool(top - down <= row < bottom + down and left - across <= column < right + across)
 
 
-def _weave(rng: np.random.Generator, size: int) -> Floats:
-    rows, columns = np.indices((size, size)) * (2 * np.pi / DEFECT)
+def _both(size: int | Size) -> Size:
+    return (size, size) if isinstance(size, int) else size
+
+
+def _weave(rng: np.random.Generator, size: Size) -> Floats:
+    rows, columns = np.indices(size) * (2 * np.pi / DEFECT)
     down, right = rng.uniform(0, 2 * np.pi, 2)
     threads = 12 * np.sin(rows + down) * np.sin(columns + right)
-    grey = 128 + threads + rng.normal(0, 2, (size, size))
+    grey = 128 + threads + rng.normal(0, 2, size)
     return np.asarray(grey, np.float32)
 
 
 def _plant(rng: np.random.Generator, texture: Floats) -> tuple[Floats, Box]:
-    last = len(texture) - MARGIN - DEFECT
-    top, left = (int(start) for start in rng.integers(MARGIN, last, 2, endpoint=True))
+    last = np.array(texture.shape) - MARGIN - DEFECT
+    top, left = (int(start) for start in rng.integers(MARGIN, last, endpoint=True))
     bottom, right = top + DEFECT, left + DEFECT
     around = texture[top - DEFECT : bottom + DEFECT, left - DEFECT : right + DEFECT]
     mad = np.median(np.abs(around - np.median(around)))

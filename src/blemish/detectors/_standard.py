@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from blemish.detectors._embedding import cells_inside
-from blemish.detectors._network import spread_out
+from blemish.detectors.embedding import cells_inside
+from blemish.detectors.network import spread_out
 from blemish.features.feature_table import FeatureTable
 
 Doubles = npt.NDArray[np.float64]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -65,48 +66,25 @@ class FittedDetector:
         return Scores(score, map_)
 
 
-class Detector(Protocol):
-    """A dataclass of settings; nothing happens before `fit`."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def backbone(self) -> str:
-        """Name of the backbone whose layers it reads."""
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """Names of those layers."""
-
-    def fit(
-        self,
-        data: Dataset,
-        *,
-        features: FeatureStream,
-        seed: int,
-        budget: float | None = None,
-        progress: ShowProgress | None = None,
-        checkpoint: Path | None = None,
-    ) -> FittedDetector:
-        """Learn from the rows of `data`, all good; `features` are of its backbone and layers.
-
-        `budget` is in seconds. Past it BudgetExceeded is raised; a network that is trained in
-        `steps`, a setting, ends early instead, if one of them was done. Either way a later call
-        with the same `checkpoint` folder ends at the result of an uninterrupted one.
-        """
-
-
 @dataclass(frozen=True)
 class Clock:
-    """A time budget in seconds, counted from the clock's making; None never runs out."""
+    """A time budget in seconds, counted from the clock's making; None never runs out.
 
-    budget: float | None
-    started: float = field(default_factory=time.monotonic)
+    `now` gives the time in seconds. Tests give one that does not depend on the machine.
+    """
+
+    budget: float | None = None
+    now: Callable[[], float] = time.monotonic
+    started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The clock starts."""
+        object.__setattr__(self, "started", self.now())
 
     @property
     def elapsed(self) -> float:
         """Seconds since the clock was made."""
-        return time.monotonic() - self.started
+        return self.now() - self.started
 
     @property
     def left(self) -> float | None:
@@ -124,6 +102,89 @@ class Clock:
             f"the time budget of {self.budget:g} s ran out {when}; "
             "what was done is kept: go on with --resume and more time"
         )
+
+
+@dataclass(frozen=True)
+class FitContext:
+    """What a fit is given beside its data.
+
+    Attributes:
+        features: Stream of the features of the detector's backbone and layers.
+        seed: Whatever is drawn at random follows from it.
+        clock: The time budget.
+        progress: Is told how far the fit has come.
+        checkpoint: Folder for what an interrupted fit needs to go on; may not exist yet.
+        warm_start: Model of the same detector and settings to begin with, as ONNX.
+    """
+
+    features: FeatureStream
+    seed: int
+    clock: Clock = field(default_factory=Clock)
+    progress: ShowProgress | None = None
+    checkpoint: Path | None = None
+    warm_start: bytes | None = None
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        """Report progress to whoever asked for it."""
+        if self.progress:
+            self.progress(Progress(what, done, total))
+
+
+FACTS: Mapping[str, Any] = {
+    "trained_in_steps": False,
+    "learns_several_categories": False,
+    "learns_from_defects": False,
+    "draws_defects": False,
+    "usual_size": 256,
+    "usual_tile": None,
+    "usual_resize": "squash",
+    "presets": {},
+    "quick_settings": {},
+}
+"""The facts that the class of a detector may state, and what holds where it does not."""
+
+
+class Detector(Protocol):
+    """A frozen dataclass of settings; nothing happens before `fit`.
+
+    Each field is a setting: `blemish.util.settings.setting` declares its unit and limits, and the
+    docstring explains it in the section `Attributes`. What else must be known of a detector is a
+    class variable, such as `trained_in_steps: ClassVar[bool] = True`. All of them have defaults:
+
+    - `trained_in_steps` (False): a network that takes `steps`, a setting, and that a budget may end
+      early.
+    - `learns_several_categories` (False): one model for several categories.
+    - `learns_from_defects` (False): the rows for `fit` hold the known defects of training too, and
+      the fit can begin with a model (`FitContext.warm_start`).
+    - `draws_defects` (False): synthetic defects are drawn by the generator that the settings
+      `generator` and `generator_preset` name.
+    - `usual_size` (256): side of the model's input in pixels, unless another is asked for.
+    - `usual_tile` (None): side of the tiles in original pixels, at the usual size; None for a
+      detector that sees the whole image, resized.
+    - `usual_resize` ("squash"): how an image is fitted to the input, "squash" or "pad".
+    - `presets` ({}): settings by preset name.
+    - `quick_settings` ({}): texts by setting that make a fit short, for `check_detector`.
+
+    All but the last two are literals, so that they can be read without importing the file.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def backbone(self) -> str:
+        """Name of the backbone whose layers it reads."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of those layers."""
+
+    def fit(self, data: Dataset, context: FitContext) -> FittedDetector:
+        """Learn from the rows of `data`, all good unless the detector learns from defects.
+
+        Past the budget BudgetExceeded is raised; a network that is trained in steps ends early
+        instead, if one of them was done. Either way a later call with the same `checkpoint` ends at
+        the result of an uninterrupted one.
+        """
 
 
 def check_images(images: npt.NDArray[Any], height: int, width: int) -> None:

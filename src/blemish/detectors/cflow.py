@@ -19,8 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +28,11 @@ from torch import nn
 
 from blemish.dataset import Dataset
 from blemish.detectors._coupling import coupling
-from blemish.detectors._embedding import Embedding, cells_inside
-from blemish.detectors._network import (
+from blemish.detectors._positions import position_code
+from blemish.detectors.base import FitContext, FittedDetector, need_images
+from blemish.detectors.embedding import Embedding, cells_inside
+from blemish.detectors.head import with_map
+from blemish.detectors.network import (
     DEVICE,
     Training,
     add_network,
@@ -39,15 +41,13 @@ from blemish.detectors._network import (
     shuffled,
     to_device,
 )
-from blemish.detectors._positions import position_code
-from blemish.detectors.base import Clock, FittedDetector, ShowProgress, need_images
 from blemish.features.backbone import BUNDLED
-from blemish.features.feature_stream import Batch, FeatureStream
+from blemish.features.feature_stream import Batch
 from blemish.features.feature_table import FeatureTable
 from blemish.features.session import open_session
 from blemish.graph import blocks
 from blemish.graph.builder import Graph, feature_model
-from blemish.graph.join import join
+from blemish.util.settings import setting
 
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
@@ -60,64 +60,70 @@ LEAST_SPREAD = 0.01  # of log-likelihoods, in nats per channel
 SOME_CROPS = 64  # spread over the training set, for the constants
 RESERVE = 4.0  # seconds, for the constants and the graph
 
-PRESETS: dict[str, dict[str, object]] = {
-    "cpu": {},  # the defaults
-    "paper": {
-        "backbone": "wide_resnet50_2.tv_in1k",
-        "layers": ("layer2", "layer3", "layer4"),
-        "blocks": 8,
-        "steps": 160_000,  # 200 epochs of 200 images, in fibers of layer2
-        "rate": 2e-4,
-        "crops": 32,
-        "fibers": 256,
-        "standardise": False,
-        "logarithm": False,
-        "grid_stride": 1,
-        "top": 1,
-    },
-}
-QUICK = {"blocks": "2", "steps": "60", "fibers": "256", "code": "16"}
-
 
 @dataclass(frozen=True)
 class Cflow:
     """Settings of CFlow.
 
-    `blocks` per flow; `code`: length of a position's code; `steps` of training at `rate`, each on
-    `fibers` per scale out of `crops` crops; `standardise`: channels in units of their spread;
-    `logarithm`: the map is of log-likelihoods, not of likelihoods; `grid_stride`: input pixels per
-    cell of the map; `top`: the score is the mean of so many of the map's largest values.
+    Attributes:
+        backbone: Name of the backbone that computes the features.
+        layers: Names of its layers that are read, each by a flow.
+        blocks: Number of coupling blocks of each flow.
+        code: Length of the code of a position.
+        steps: Number of training steps.
+        rate: Learning rate of Adam, at its highest.
+        batch: How many inputs of the model each step learns from.
+        fibers: How many of their cells a step takes, of each scale.
+        standardise: Channels are first brought to mean 0 and deviation 1 over training images.
+        logarithm: The map is of log-likelihoods, not of likelihoods.
+        grid_stride: Side of a cell of the map.
+        top: The score is the mean of so many of the map's largest cells.
     """
+
+    trained_in_steps: ClassVar[bool] = True
+    presets: ClassVar[dict[str, dict[str, object]]] = {
+        "cpu": {},  # the defaults
+        "paper": {
+            "backbone": "wide_resnet50_2.tv_in1k",
+            "layers": ("layer2", "layer3", "layer4"),
+            "blocks": 8,
+            "steps": 160_000,  # 200 epochs of 200 images, in fibers of layer2
+            "rate": 2e-4,
+            "batch": 32,
+            "fibers": 256,
+            "standardise": False,
+            "logarithm": False,
+            "grid_stride": 1,
+            "top": 1,
+        },
+    }
+    quick_settings: ClassVar[dict[str, str]] = {
+        "blocks": "2",
+        "steps": "60",
+        "fibers": "256",
+        "code": "16",
+    }
 
     backbone: str = BUNDLED
     layers: tuple[str, ...] = ("block10", "block14", "block15")
-    blocks: int = 4
-    code: int = 128
-    steps: int = 700
-    rate: float = 3e-3
-    crops: int = 16
-    fibers: int = 512
+    blocks: int = setting(4, unit="blocks", least=1)
+    code: int = setting(128, unit="channels", least=4, multiple=4)
+    steps: int = setting(700, unit="steps", least=1)
+    rate: float = setting(3e-3, unit="factor", least=0)
+    batch: int = setting(16, unit="inputs", least=1, formerly="crops")
+    fibers: int = setting(512, unit="cells", least=1)
     standardise: bool = True
     logarithm: bool = True
-    grid_stride: int = 8
-    top: int = 3
+    grid_stride: int = setting(8, unit="pixels", least=1)
+    top: int = setting(3, unit="cells", least=1)
 
-    def fit(
-        self,
-        data: Dataset,
-        *,
-        features: FeatureStream,
-        seed: int,
-        budget: float | None = None,
-        progress: ShowProgress | None = None,
-        checkpoint: Path | None = None,
-    ) -> FittedDetector:
+    def fit(self, data: Dataset, context: FitContext) -> FittedDetector:
         """Train the flows on cached features, then fix what normalises their maps."""
         need_images(data)
-        clock = Clock(budget)
-        embedding = Embedding.of(features, self.grid_stride, 1)
+        seed = context.seed
+        embedding = Embedding.of(context.features, self.grid_stride, 1)
         shapes, grid, size = embedding.layers, embedding.grid, embedding.size
-        with read_table(features, data, clock, progress) as table:
+        with read_table(data, context) as table:
             with seeded(seed):
                 flows = Flows(shapes, self.blocks, self.code)
             if self.standardise:
@@ -125,10 +131,10 @@ class Cflow:
             flows.to(DEVICE)
 
             def loss(step: int) -> torch.Tensor:
-                batch = table.take(shuffled(len(table), self.crops, step, seed))
+                batch = table.take(shuffled(len(table), self.batch, step, seed))
                 return flows.loss(batch, size, self.fibers)
 
-            facts = Training(self.steps, seed, clock, progress, checkpoint, RESERVE).run(
+            facts = Training(self.steps, context, RESERVE).run(
                 flows,
                 [torch.optim.Adam(flows.parameters(), self.rate)],
                 loss,
@@ -136,19 +142,16 @@ class Cflow:
             )
             units = [Unit.of(values) for values in log_likelihoods(flows, shapes, table, size)]
 
-        def head(graph: Graph) -> tuple[str, str]:
+        def map_(graph: Graph) -> str:
             each = add_network(graph, flows, shapes)
             maps = [
                 (unit.unlikely(graph, likelihood, self.logarithm), (1, *shape[1:]))
                 for unit, likelihood, shape in zip(units, each, shapes.values(), strict=True)
             ]
             stacked = blocks.embed(graph, maps, grid)
-            map_ = graph.add("ReduceSum", stacked, graph.constant(np.array([1])), keepdims=0)
-            inside_ = blocks.inside(graph, "valid", grid, size)
-            return map_, blocks.peak(graph, map_, inside_, min(self.top, math.prod(grid)))
+            return graph.add("ReduceSum", stacked, graph.constant(np.array([1])), keepdims=0)
 
-        model = join(features.backbone.path, self.layers, *size, head)
-        return FittedDetector(model, *size, facts=facts)
+        return with_map(context.features, grid, map_, top=self.top, facts=facts)
 
 
 class Flow(nn.Module):

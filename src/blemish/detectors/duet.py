@@ -7,72 +7,71 @@ mean, which stays near the smaller one: a place is anomalous when both say so.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from blemish.dataset import Dataset
-from blemish.detectors._embedding import Embedding, cells_inside
-from blemish.detectors.base import Clock, FittedDetector, ShowProgress, need_images
-from blemish.detectors.padim import learn_moments, mahalanobis
+from blemish.detectors.base import FitContext, FittedDetector, need_images
+from blemish.detectors.embedding import Embedding, cells_inside
+from blemish.detectors.head import with_map
+from blemish.detectors.padim import learn_positions, mahalanobis
 from blemish.detectors.patchcore import bank_distance, grow_bank, learn_space
 from blemish.features.backbone import BUNDLED
 from blemish.features.feature_stream import FeatureStream
 from blemish.features.session import open_session
 from blemish.graph import blocks
 from blemish.graph.builder import Graph, feature_model
-from blemish.graph.join import join
+from blemish.util.settings import setting
 
 Floats = npt.NDArray[np.float32]
 
 SCALE_IMAGES = 64  # spread over the training set, for the medians
 
 
-SIZE = 320  # finer maps than 256, and better ranks: docs/default_detector.md
-PRESETS: dict[str, dict[str, object]] = {"cpu": {}}  # the defaults: the bundled backbone
-
-
 @dataclass(frozen=True)
 class Duet:
     """Settings of Duet.
 
-    Both parts read `layers` every `grid_stride` pixels. The Gaussians take `prior` and
-    `regularization` as in PaDiM; the bank holds `bank` patches averaged over `pool` x `pool` cells;
-    `top`: the score is the mean of so many of the map's largest values.
+    Attributes:
+        backbone: Name of the backbone that computes the features.
+        layers: Names of its layers that are read by both parts.
+        grid_stride: Side of a cell of the map, a position and a patch.
+        prior: How many images the covariance pooled over all positions counts for.
+        regularization: Share of the mean pooled variance that is added to the diagonal of each
+            covariance.
+        pool: Side of the neighbourhood in a layer over which the features of the memory bank are
+            averaged.
+        bank: How many patches the memory bank keeps at most.
+        top: The score is the mean of so many of the map's largest cells.
     """
+
+    usual_size: ClassVar[int] = 320  # finer maps than 256, better ranks: docs/default_detector.md
+    presets: ClassVar[dict[str, dict[str, object]]] = {"cpu": {}}  # the defaults
 
     backbone: str = BUNDLED
     layers: tuple[str, ...] = ("block4", "block10")
-    grid_stride: int = 8
-    prior: float = 100.0
-    regularization: float = 0.01
-    pool: int = 3
-    bank: int = 2000
-    top: int = 10
+    grid_stride: int = setting(8, unit="pixels", least=1)
+    prior: float = setting(100.0, unit="images", least=0)
+    regularization: float = setting(0.01, unit="share", above=0)
+    pool: int = setting(3, unit="cells", least=1, odd=True)
+    bank: int = setting(2000, unit="patches", least=1)
+    top: int = setting(10, unit="cells", least=1)
 
-    def fit(
-        self,
-        data: Dataset,
-        *,
-        features: FeatureStream,
-        seed: int,
-        budget: float | None = None,
-        progress: ShowProgress | None = None,
-        checkpoint: Path | None = None,
-    ) -> FittedDetector:
+    def fit(self, data: Dataset, context: FitContext) -> FittedDetector:
         """One pass for the Gaussians, then three or more for the bank, over the cached features."""
         need_images(data)
-        clock, images = Clock(budget), data.images
+        features, images = context.features, data.images
         places = Embedding.of(features, self.grid_stride, 1)
         patches = Embedding.of(features, self.grid_stride, self.pool)
-        moments = learn_moments(places, features, images, clock, progress)
+        moments = learn_positions(places, images, context)
         mean, whitening = moments.whitening(self.prior, self.regularization)
-        space = learn_space(patches, features, images, False, clock, progress)
-        bank = grow_bank(patches, features, images, space, self.bank, clock, progress, checkpoint)
+        space = learn_space(patches, images, False, context)
+        bank = grow_bank(patches, images, space, self.bank, context)
 
         def distances(graph: Graph) -> tuple[str, str]:
             by_place = mahalanobis(graph, places.nodes(graph), mean, whitening)
@@ -83,24 +82,21 @@ class Duet:
 
         units = _medians(distances, patches, features, images)
 
-        def head(graph: Graph) -> tuple[str, str]:
+        def map_(graph: Graph) -> str:
             gaussian, nearest = (
                 graph.add("Div", map_, graph.constant(np.array(unit)))
                 for map_, unit in zip(distances(graph), units, strict=True)
             )
-            map_ = harmonic_mean(graph, gaussian, nearest)
-            inside = blocks.inside(graph, "valid", patches.grid, patches.size)
-            return map_, blocks.peak(graph, map_, inside, min(self.top, math.prod(patches.grid)))
+            return harmonic_mean(graph, gaussian, nearest)
 
-        model = join(features.backbone.path, self.layers, *places.size, head)
         facts = {
-            "positions": places.grid[0] * places.grid[1],
+            "positions": len(mean),
             "patches": space.patches,
             "bank": bank.count,
             "radius": float(bank.radius),
             "units": list(units),
         }
-        return FittedDetector(model, *places.size, facts=facts)
+        return with_map(features, patches.grid, map_, top=self.top, facts=facts)
 
 
 def harmonic_mean(graph: Graph, a: str, b: str) -> str:

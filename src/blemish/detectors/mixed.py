@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -33,13 +32,13 @@ from blemish.dataset import Dataset
 from blemish.detectors._ahead import Ahead
 from blemish.detectors._exposure import Exposure
 from blemish.detectors._held_parts import parts_held_out
-from blemish.detectors._network import DEVICE, Stopping, Training, add_network, seeded
-from blemish.detectors._patch_classifier import PatchClassifier, Source, Stages
+from blemish.detectors._patch_classifier import Head, PatchClassifier, Source, Stages
 from blemish.detectors._presentations import Presentations, Shown
-from blemish.detectors.base import Clock, FittedDetector, ShowProgress, need_images
+from blemish.detectors.base import FitContext, FittedDetector, need_images
+from blemish.detectors.head import cells_of
+from blemish.detectors.network import DEVICE, Stopping, Training, add_network, seeded
 from blemish.errors import BlemishError
-from blemish.features.backbone import BUNDLED, Backbone
-from blemish.features.feature_stream import FeatureStream
+from blemish.features.backbone import BUNDLED, Backbone, open_backbone
 from blemish.graph import blocks
 from blemish.graph.builder import Graph
 from blemish.graph.join import join
@@ -47,122 +46,135 @@ from blemish.images import Recipe
 from blemish.metrics.image import auroc
 from blemish.prepare.patch_recipe import Augmentation
 from blemish.synthesis import GENERATORS, of_same_product, open_generator
+from blemish.util.settings import setting
 
-RESIZE = "pad"  # a picture smaller than a tile is continued, not stretched
-TILE = 256  # original pixels, as many as the model's input has: nothing is shrunk
+LARGEST_PATCH = 256  # pixels, unless another size is set
 FIRST = 8  # batches whose features set the units of the head
 CHECKED = 12  # batches of held-out parts that end the training
 MULTIPLE = 32  # pixels: the stride of the coarsest layer
-POOLINGS = ("peak", "mean")
 CLIP = 1.0  # largest norm of the gradient
 LAST_SECONDS = 2.0  # after the last step
 
-PRESETS: dict[str, dict[str, object]] = {
-    "cpu": {},  # the defaults
-    "full": {"frozen": None, "patch": 128, "shows": 1, "steps": 938, "rate": 0.01},
-    "paper": {
-        "backbone": "resnet18.tv_in1k",
-        "layers": ("layer4",),
-        "frozen": None,
-        "patch": 256,
-        "hidden": None,
-        "pooling": "mean",
-        "real": 1 / 32,
-        "repeats": None,
-        "shows": 1,
-        "cells": 0.0,
-        "blur": 1.0,
-        "steps": 156_260,  # 20 cycles of 7,813
-        "rate": 5e-5,
-        "decay": 1e-2,
-        "cycle": 7813,
-        "every": 7813,
-        "patience": 20,
-    },
-}
-QUICK = {"steps": "30", "batch": "8", "patch": "64", "every": "15"}
+
+def _pixels(settings: Mixed, cells: float) -> float:
+    """A smoothing in cells of the map, as it was given once, in pixels."""
+    backbone = open_backbone(settings.backbone) if cells else None
+    stride = 1 if backbone is None else Head.stride_of([*map(backbone.layer, settings.layers)])
+    return cells * stride
 
 
 @dataclass(frozen=True)
 class Mixed:
-    """Settings; lengths in pixels of the model's input.
+    """Settings of mixed supervision.
 
-    `layers` of the backbone feed the head; up to `frozen` (none: nothing is) they are not trained.
-    `patch`: side of what is presented (none: that of the input, at most 256); `hidden`: channels of
-    the head's hidden layer (none: the head is linear); `pooling`: how cells make a patch's logit,
-    `peak` or `mean`; `cells`: weight of the loss of single cells. `generator`, a name or a file,
-    with its `generator_preset` draws defects (none: only those of the data count), on the share
-    `synthetic`;
-    `real`: probability of a real defect, lowered where each picture of one would be shown more than
-    `repeats` times (none: never); `shows`: how often what was drawn is shown. `modality`:
-    augmentation of ISP-AD's Table 8 (none: parts are shown as the line shows them). `brightness`: a
-    gain; `blur`: sigma of the smoothing, or 0. SGD takes `steps` of `batch` presentations at `rate`
-    with the weight decay `decay`; the rate falls as a cosine over `cycle` steps (none: all of
-    them), then over `growth` times as many. `held_out`: share of the parts that are not learnt
-    from, on which AUROC is measured `every` so many steps; after `patience` times below the highest
-    one, by more than its standard error, it ends.
+    Attributes:
+        backbone: Name of the backbone that computes the features.
+        layers: Names of its layers that are read by the head.
+        frozen: Layer of the backbone up to which it is not trained; none trains all of it.
+        patch_size: Side of a patch that is presented; none is the side of the model's input, at
+            most 256.
+        hidden: Channels of the head's hidden layer; none for a linear head.
+        pooling: How cells make the logit of a patch: by the largest, or by their mean.
+        cell_weight: Weight of the loss of single cells, where masks are known.
+        generator: Name or file of the generator that draws synthetic defects; none for those of
+            the data alone.
+        generator_preset: Preset of that generator.
+        synthetic: Probability that a presentation, if not of a real defect, is of a synthetic one.
+        real: Probability that a presentation is of a real defect.
+        repeats: `real` is lowered where each image of a real defect would be shown more often than
+            this; none never lowers it.
+        shows: How often what was drawn is shown.
+        modality: Augmentation of that modality in ISP-AD's Table 8; none shows parts as they are.
+        brightness: Gain of the image before the backbone.
+        blur: Sigma of a Gaussian over the image before the backbone; 0 for none.
+        steps: Number of training steps.
+        batch: How many inputs of the model each step learns from.
+        rate: Learning rate of SGD, at its highest.
+        momentum: Nesterov momentum of SGD.
+        weight_decay: Weight decay of SGD.
+        cycle: Over so many steps the learning rate falls as a cosine; none for all steps.
+        growth: Factor by which each cycle is longer than the one before.
+        held_out: Share of the parts that are not learnt from, on which AUROC is measured for early
+            stopping.
+        every: Number of steps between two such measurements.
+        patience: Training ends after so many of them in a row below the highest, by more than its
+            standard error.
+        smoothing: Sigma of a Gaussian over the map, after the score is taken; 0 for none.
     """
 
+    trained_in_steps: ClassVar[bool] = True
     learns_from_defects: ClassVar[bool] = True
+    draws_defects: ClassVar[bool] = True
+    usual_tile: ClassVar[int] = 256  # as many as the model's input has: nothing is shrunk
+    usual_resize: ClassVar[str] = "pad"  # an image smaller than a tile is continued, not stretched
+    presets: ClassVar[dict[str, dict[str, object]]] = {
+        "cpu": {},  # the defaults
+        "full": {"frozen": None, "patch_size": 128, "shows": 1, "steps": 938, "rate": 0.01},
+        "paper": {
+            "backbone": "resnet18.tv_in1k",
+            "layers": ("layer4",),
+            "frozen": None,
+            "patch_size": 256,
+            "hidden": None,
+            "pooling": "mean",
+            "real": 1 / 32,
+            "repeats": None,
+            "shows": 1,
+            "cell_weight": 0.0,
+            "blur": 1.0,
+            "steps": 156_260,  # 20 cycles of 7,813
+            "rate": 5e-5,
+            "weight_decay": 1e-2,
+            "cycle": 7813,
+            "every": 7813,
+            "patience": 20,
+        },
+    }
+    quick_settings: ClassVar[dict[str, str]] = {
+        "steps": "30",
+        "batch": "8",
+        "patch_size": "64",
+        "every": "15",
+    }
 
     backbone: str = BUNDLED
     layers: tuple[str, ...] = ("block4", "block10", "block14", "block15")
     frozen: str | None = "block15"
-    patch: int | None = None
-    hidden: int | None = 64
-    pooling: str = "peak"
-    cells: float = 1.0
+    patch_size: int | None = setting(None, unit="pixels", least=1, formerly="patch")
+    hidden: int | None = setting(64, unit="channels", least=1)
+    pooling: str = setting("peak", choices=("peak", "mean"))
+    cell_weight: float = setting(1.0, unit="factor", least=0, formerly="cells")
     generator: str | None = "random_walk"
     generator_preset: str | None = None
-    synthetic: float = 0.5
-    real: float = 1 / 3
-    repeats: int | None = 150
-    shows: int = 4
+    synthetic: float = setting(0.5, unit="share", least=0, most=1)
+    real: float = setting(1 / 3, unit="share", least=0, most=1)
+    repeats: int | None = setting(150, unit="presentations", least=1)
+    shows: int = setting(4, unit="presentations", least=1)
     modality: str | None = None
-    brightness: float = 1.0
-    blur: float = 0.0
-    steps: int = 400
-    batch: int = 32
-    rate: float = 0.1
-    momentum: float = 0.9
-    decay: float = 1e-4
-    cycle: int | None = None
-    growth: int = 2
-    held_out: float = 0.15
-    every: int = 50
-    patience: int = 10
-    sigma: float = 0.0
+    brightness: float = setting(1.0, unit="factor", least=0)
+    blur: float = setting(0.0, unit="pixels", least=0)
+    steps: int = setting(400, unit="steps", least=1)
+    batch: int = setting(32, unit="inputs", least=1)
+    rate: float = setting(0.1, unit="factor", least=0)
+    momentum: float = setting(0.9, unit="factor", above=0, below=1)
+    weight_decay: float = setting(1e-4, unit="factor", least=0, formerly="decay")
+    cycle: int | None = setting(None, unit="steps", least=1)
+    growth: int = setting(2, unit="factor", least=1)
+    held_out: float = setting(0.15, unit="share", least=0, below=1)
+    every: int = setting(50, unit="steps", least=1)
+    patience: int = setting(10, unit="measurements", least=1)
+    smoothing: float = setting(0.0, unit="pixels", least=0, formerly="sigma", convert=_pixels)
 
     def __post_init__(self) -> None:
-        """Refuse words that mean nothing; call a generator from outside by its file and hash."""
+        """Call a generator from outside by its file and hash."""
         if self.generator is not None:
             object.__setattr__(self, "generator", GENERATORS.label(self.generator))
-        if self.pooling not in POOLINGS:
-            known = ", ".join(POOLINGS)
-            raise BlemishError(
-                f"setting pooling of detector mixed cannot be {self.pooling!r}; choose one of "
-                f"{known}"
-            )
 
-    def fit(
-        self,
-        data: Dataset,
-        *,
-        features: FeatureStream,
-        seed: int,
-        budget: float | None = None,
-        progress: ShowProgress | None = None,
-        checkpoint: Path | None = None,
-        start: bytes | None = None,
-    ) -> FittedDetector:
-        """Train on good rows, and on the defective ones there are; drawn anew at each step.
-
-        `start` is a model of this detector with the same settings, whose weights the training
-        begins with.
-        """
+    def fit(self, data: Dataset, context: FitContext) -> FittedDetector:
+        """Train on good rows, and on the defective ones there are; drawn anew at each step."""
         need_images(data.good())
+        features, seed = context.features, context.seed
         side = self._side(features.recipe)
-        clock = Clock(budget)
         learnt, held = parts_held_out(data, self.held_out, seed)
         shown = self._presentations(learnt, features.recipe, side, seed)
         shown.refuse_one_label()
@@ -170,10 +182,10 @@ class Mixed:
         source = Source(features.backbone, stages, self._exposure)
         with seeded(seed):
             network = PatchClassifier(features.backbone, stages, self.hidden).to(DEVICE)
-        if start is None:
+        if context.warm_start is None:
             network.learn_units(source(shown.batch(0, FIRST * self.batch).patches))
         else:
-            network.start_from(start)
+            network.start_from(context.warm_start)
 
         stopping = None
         if held is not None:
@@ -188,9 +200,9 @@ class Mixed:
                 )
         trained = [weights for weights in network.parameters() if weights.requires_grad]
         sgd = torch.optim.SGD(
-            trained, self.rate, self.momentum, weight_decay=self.decay, nesterov=True
+            trained, self.rate, self.momentum, weight_decay=self.weight_decay, nesterov=True
         )
-        training = Training(self.steps, seed, clock, progress, checkpoint, LAST_SECONDS)
+        training = Training(self.steps, context, LAST_SECONDS)
 
         def loss(step: int) -> Tensor:
             batch, known = ahead.take(step)
@@ -210,11 +222,11 @@ class Mixed:
     def _side(self, recipe: Recipe) -> int:
         """The side of a patch, which has whole cells of every layer and is a piece of the input."""
         largest = min(recipe.height, recipe.width)
-        side = min(largest, TILE) if self.patch is None else self.patch
+        side = min(largest, LARGEST_PATCH) if self.patch_size is None else self.patch_size
         if side % MULTIPLE or side > largest:
             raise BlemishError(
-                f"setting patch={side} of detector mixed must be a multiple of {MULTIPLE}, "
-                f"at most the {largest} pixels of the model's input; set patch={largest}, or "
+                f"setting patch_size={side} of detector mixed must be a multiple of {MULTIPLE}, "
+                f"at most the {largest} pixels of the model's input; set patch_size={largest}, or "
                 "another --size"
             )
         return side
@@ -281,7 +293,7 @@ class Mixed:
         labels = torch.from_numpy(batch.labels).to(DEVICE)
         whole = self._whole(logits, batch)
         total = functional.binary_cross_entropy_with_logits(whole, labels)
-        if self.cells == 0 or not batch.known.any():
+        if self.cell_weight == 0 or not batch.known.any():
             return total
         masks = torch.from_numpy(batch.masks[batch.known]).to(DEVICE)
         shown = functional.adaptive_max_pool2d(masks.float(), logits.shape[1:])
@@ -290,7 +302,7 @@ class Mixed:
         )
         # As much weight for the few cells with a defect as for the many without.
         parts = [each[shown == value].mean() for value in (0, 1) if (shown == value).any()]
-        return total + self.cells * torch.stack(parts).mean()
+        return total + self.cell_weight * torch.stack(parts).mean()
 
     def _graph(
         self, network: PatchClassifier, backbone: Backbone, size: tuple[int, int], side: int
@@ -308,7 +320,8 @@ class Mixed:
             pooled, counts = cells, blocks.inside(graph, "valid", grid, size)
             if self.pooling == "mean":
                 pooled, counts = blocks.mean_over(graph, cells, counts, side // stride)
-            return blocks.smooth(graph, cells, self.sigma), blocks.peak(graph, pooled, counts)
+            sigma = cells_of(self.smoothing, grid, size)
+            return blocks.smooth(graph, cells, sigma), blocks.peak(graph, pooled, counts)
 
         exposure = self._exposure
         return join(

@@ -6,22 +6,21 @@ covariance is shrunk towards the one pooled over all positions, which a few hund
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from blemish.dataset import Dataset
-from blemish.detectors._embedding import Embedding
-from blemish.detectors.base import Clock, FittedDetector, Progress, ShowProgress, need_images
+from blemish.detectors.base import FitContext, FittedDetector, need_images
+from blemish.detectors.embedding import Embedding
+from blemish.detectors.head import pixels_of, with_distance
 from blemish.features.backbone import BUNDLED
-from blemish.features.feature_stream import FeatureStream
-from blemish.graph import blocks
 from blemish.graph.builder import Graph
-from blemish.graph.join import join
+from blemish.util.settings import setting
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -30,75 +29,59 @@ TRIANGLE_BLOCKS = 4
 POSITIONS_AT_ONCE = 16
 
 
-PRESETS: dict[str, dict[str, object]] = {"cpu": {}}  # the defaults: the bundled backbone
-
-
 @dataclass(frozen=True)
 class Padim:
     """Settings of PaDiM.
 
-    `grid_stride`: input pixels per position; `prior`: how many images the pooled covariance counts
-    for; `regularization`: share of the mean pooled variance added to the diagonal (the paper's
-    epsilon I); `sigma`: smoothing of the map in cells; `top`: the score is the mean of so many of
-    the map's largest values.
+    Attributes:
+        backbone: Name of the backbone that computes the features.
+        layers: Names of its layers that are read.
+        grid_stride: Side of a cell of the map, a position.
+        pool: Side of the neighbourhood in a layer over which features are averaged.
+        prior: How many images the covariance pooled over all positions counts for.
+        regularization: Share of the mean pooled variance that is added to the diagonal of each
+            covariance (the paper's epsilon I).
+        smoothing: Sigma of a Gaussian over the map, before the score is taken; 0 for none.
+        top: The score is the mean of so many of the map's largest cells.
     """
+
+    presets: ClassVar[dict[str, dict[str, object]]] = {"cpu": {}}  # the defaults
 
     backbone: str = BUNDLED
     layers: tuple[str, ...] = ("block4", "block10", "block14")
-    grid_stride: int = 16
-    pool: int = 1
-    prior: float = 100.0
-    regularization: float = 0.01
-    sigma: float = 0.0
-    top: int = 3
+    grid_stride: int = setting(16, unit="pixels", least=1)
+    pool: int = setting(1, unit="cells", least=1, odd=True)
+    prior: float = setting(100.0, unit="images", least=0)
+    regularization: float = setting(0.01, unit="share", above=0)
+    smoothing: float = setting(0.0, unit="pixels", least=0, formerly="sigma", convert=pixels_of)
+    top: int = setting(3, unit="cells", least=1)
 
-    def fit(
-        self,
-        data: Dataset,
-        *,
-        features: FeatureStream,
-        seed: int,
-        budget: float | None = None,
-        progress: ShowProgress | None = None,
-        checkpoint: Path | None = None,
-    ) -> FittedDetector:
+    def fit(self, data: Dataset, context: FitContext) -> FittedDetector:
         """One pass: sums of x and x xT per position, so memory does not grow with the images.
 
         Nothing is drawn at random, and the only slow part, the features, lies in the cache: there
         is nothing for a checkpoint to hold.
         """
         need_images(data)
-        embedding = Embedding.of(features, self.grid_stride, self.pool)
-        grid = embedding.grid
-        moments = learn_moments(embedding, features, data.images, Clock(budget), progress)
+        embedding = Embedding.of(context.features, self.grid_stride, self.pool)
+        moments = learn_positions(embedding, data.images, context)
         mean, whitening = moments.whitening(self.prior, self.regularization)
+        return with_distance(
+            context.features,
+            embedding.grid,
+            lambda graph: mahalanobis(graph, embedding.nodes(graph), mean, whitening),
+            top=self.top,
+            smoothing=self.smoothing,
+            score_smoothed=True,
+            facts={"positions": len(mean)},
+        )
 
-        def head(graph: Graph) -> tuple[str, str]:
-            distance = mahalanobis(graph, embedding.nodes(graph), mean, whitening)
-            map_ = blocks.smooth(graph, blocks.cells(graph, distance, grid), self.sigma)
-            inside = blocks.inside(graph, "valid", grid, embedding.size)
-            return map_, blocks.peak(graph, map_, inside, min(self.top, math.prod(grid)))
 
-        model = join(features.backbone.path, self.layers, *embedding.size, head)
-        return FittedDetector(model, *embedding.size, facts={"positions": grid[0] * grid[1]})
-
-
-def learn_moments(
-    embedding: Embedding,
-    features: FeatureStream,
-    images: Sequence[Path],
-    clock: Clock,
-    progress: ShowProgress | None,
-) -> Moments:
+def learn_positions(embedding: Embedding, images: Sequence[Path], context: FitContext) -> Moments:
     """The moments of every position over all images, in one pass."""
     moments = Moments(embedding.grid, embedding.channels)
-    done = 0
-    for x, inside, image in embedding.stream(features, images):
-        clock.check(f"learning positions, {done} of {len(images)} images done")
+    for x, inside in embedding.read(images, context, "learning positions"):
         moments.add(x, inside)
-        done = image + 1
-        if progress:
-            progress(Progress("learning positions", done, len(images)))
     return moments
 
 

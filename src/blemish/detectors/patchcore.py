@@ -7,26 +7,26 @@ variant), and the image score is not re-weighted, as in the official code.
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from blemish.dataset import Dataset
-from blemish.detectors._embedding import Embedding
-from blemish.detectors.base import Clock, FittedDetector, Progress, ShowProgress, need_images
+from blemish.detectors.base import FitContext, FittedDetector, need_images
+from blemish.detectors.embedding import Embedding
+from blemish.detectors.head import pixels_of, with_distance
+from blemish.detectors.moments import learn_moments
 from blemish.errors import BudgetExceeded, DatasetError
 from blemish.features.backbone import BUNDLED
-from blemish.features.feature_stream import FeatureStream
 from blemish.features.memory_bank import MemoryBank
 from blemish.graph import blocks
 from blemish.graph.builder import Graph
-from blemish.graph.join import join
 from blemish.util.files import replacing
+from blemish.util.settings import setting
 
 Floats = npt.NDArray[np.float32]
 
@@ -36,66 +36,58 @@ PASSES_AT_MOST = 4  # two are enough unless the images come in an order that mis
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
 
 
-PRESETS: dict[str, dict[str, object]] = {"cpu": {}}  # the defaults: the bundled backbone
-
-
 @dataclass(frozen=True)
 class Patchcore:
     """Settings of PatchCore.
 
-    `grid_stride`: input pixels per patch; `pool`: side of the neighbourhood that is averaged;
-    `bank`: how many patches are kept at most, or, where it is above 0, `coreset`: their share of
-    all patches (the paper's 0.01 and 0.1); `whiten`: distances in units of the patches' overall
-    covariance; `sigma`: smoothing of the map in cells; `top`: the score is the mean of so many of
-    the largest distances (the paper's 1).
+    Attributes:
+        backbone: Name of the backbone that computes the features.
+        layers: Names of its layers that are read.
+        grid_stride: Side of a cell of the map, a patch.
+        pool: Side of the neighbourhood in a layer over which features are averaged.
+        bank: How many patches the memory bank keeps at most.
+        coreset: Where it is above 0, the bank keeps this share of all patches instead (the paper's
+            0.01 and 0.1).
+        whiten: Distances are taken in units of the patches' overall covariance.
+        smoothing: Sigma of a Gaussian over the map, after the score is taken; 0 for none.
+        top: The score is the mean of so many of the map's largest cells (the paper's 1).
     """
+
+    presets: ClassVar[dict[str, dict[str, object]]] = {"cpu": {}}  # the defaults
 
     backbone: str = BUNDLED
     layers: tuple[str, ...] = ("block4", "block10")
-    grid_stride: int = 8
-    pool: int = 3
-    bank: int = 2000
-    coreset: float = 0.0
+    grid_stride: int = setting(8, unit="pixels", least=1)
+    pool: int = setting(3, unit="cells", least=1, odd=True)
+    bank: int = setting(2000, unit="patches", least=1)
+    coreset: float = setting(0.0, unit="share", least=0, most=1)
     whiten: bool = False
-    sigma: float = 0.0
-    top: int = 1
+    smoothing: float = setting(0.0, unit="pixels", least=0, formerly="sigma", convert=pixels_of)
+    top: int = setting(1, unit="cells", least=1)
 
-    def fit(
-        self,
-        data: Dataset,
-        *,
-        features: FeatureStream,
-        seed: int,
-        budget: float | None = None,
-        progress: ShowProgress | None = None,
-        checkpoint: Path | None = None,
-    ) -> FittedDetector:
+    def fit(self, data: Dataset, context: FitContext) -> FittedDetector:
         """One pass over the cached features for mean and covariance, two or more for the bank.
 
         Nothing is drawn at random: the order of the images decides which patch comes first.
         """
         need_images(data)
-        embedding = Embedding.of(features, self.grid_stride, self.pool)
-        clock = Clock(budget)
-        space = learn_space(embedding, features, data.images, self.whiten, clock, progress)
+        embedding = Embedding.of(context.features, self.grid_stride, self.pool)
+        space = learn_space(embedding, data.images, self.whiten, context)
         size = round(self.coreset * space.patches) if self.coreset > 0 else self.bank
         if size < 1:
             raise DatasetError(
                 f"a memory bank of {size} patches is empty: {self.coreset:g} of {space.patches}"
             )
-        bank = grow_bank(embedding, features, data.images, space, size, clock, progress, checkpoint)
-
-        def head(graph: Graph) -> tuple[str, str]:
-            distance = bank_distance(graph, embedding.nodes(graph), space, bank.patches)
-            map_ = blocks.cells(graph, distance, embedding.grid)
-            inside = blocks.inside(graph, "valid", embedding.grid, embedding.size)
-            # The score comes from the raw distances, the smoothing is for the eye (METHODS 0.3).
-            score = blocks.peak(graph, map_, inside, min(self.top, math.prod(embedding.grid)))
-            return blocks.smooth(graph, map_, self.sigma), score
-
-        model = join(features.backbone.path, self.layers, *embedding.size, head)
-        facts = {"patches": space.patches, "bank": bank.count, "radius": float(bank.radius)}
-        return FittedDetector(model, *embedding.size, facts=facts)
+        bank = grow_bank(embedding, data.images, space, size, context)
+        # The score comes from the raw distances, the smoothing is for the eye (METHODS 0.3).
+        return with_distance(
+            context.features,
+            embedding.grid,
+            lambda graph: bank_distance(graph, embedding.nodes(graph), space, bank.patches),
+            top=self.top,
+            smoothing=self.smoothing,
+            facts={"patches": space.patches, "bank": bank.count, "radius": float(bank.radius)},
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,54 +120,32 @@ class Space:
 
 
 def learn_space(
-    embedding: Embedding,
-    features: FeatureStream,
-    images: Sequence[Path],
-    whiten: bool,
-    clock: Clock,
-    progress: ShowProgress | None,
+    embedding: Embedding, images: Sequence[Path], whiten: bool, context: FitContext
 ) -> Space:
     """The mean of all patches, which keeps float32 distances exact, and whitening if wanted."""
-    channels = embedding.channels
-    count, crops, total = 0, 0, np.zeros(channels)
-    squares = np.zeros((channels, channels))
-    done = 0
-    for x, inside, image in embedding.stream(features, images):
-        clock.check(f"reading features, {done} of {len(images)} images done")
-        rows = x.reshape(*x.shape[:2], -1).transpose(0, 2, 1)[inside > 0]
-        count += len(rows)
-        crops += len(x)
-        total += rows.sum(0, dtype=np.float64)
-        if whiten:
-            squares += rows.T @ rows
-        done = image + 1
-        if progress:
-            progress(Progress("reading features", done, len(images)))
-    mean = total / max(count, 1)
+    moments = learn_moments(embedding, images, context, covariance=whiten)
     axes = None
     if whiten:
-        values, vectors = np.linalg.eigh(squares / max(count, 1) - np.outer(mean, mean))
+        values, vectors = np.linalg.eigh(moments.covariance)
         axes = (vectors / np.sqrt(np.maximum(values, 0) + 0.01 * values.mean())).astype(np.float32)
-    return Space(mean.astype(np.float32), axes, count, crops)
+    return Space(moments.mean.astype(np.float32), axes, moments.patches, moments.crops)
 
 
 def grow_bank(
     embedding: Embedding,
-    features: FeatureStream,
     images: Sequence[Path],
     space: Space,
     size: int,
-    clock: Clock,
-    progress: ShowProgress | None,
-    checkpoint: Path | None,
+    context: FitContext,
     weights: Floats | None = None,
 ) -> MemoryBank:
-    """The memory bank of all patches; goes on from `checkpoint`, and leaves one when time is up.
+    """The memory bank of all patches; goes on from a checkpoint, and leaves one when time is up.
 
     The passes over the images end with the first in which the radius did not grow. `weights`
     [space.patches], in the order of the patches, are kept beside them; a patch without one (NaN)
     never enters the bank.
     """
+    clock, checkpoint = context.clock, context.checkpoint
     bank, done, before, row = MemoryBank.empty(size, embedding.channels), 0, 0.0, 0
     if checkpoint is not None and (checkpoint / "bank.npz").exists():
         with np.load(checkpoint / "bank.npz") as kept:
@@ -197,7 +167,7 @@ def grow_bank(
                 )
 
     steps = range(0, len(images), IMAGES_A_STEP)
-    kept_at = time.monotonic()
+    kept_at = clock.now()
     most = PASSES_AT_MOST * len(steps)
     while done < len(steps) or done % len(steps) or (bank.radius > before and done < most):
         turn, step = divmod(done, len(steps))
@@ -206,14 +176,14 @@ def grow_bank(
         except BudgetExceeded:
             keep()
             raise
-        if time.monotonic() - kept_at > SECONDS_BETWEEN_CHECKPOINTS:
+        if clock.now() - kept_at > SECONDS_BETWEEN_CHECKPOINTS:
             keep()
-            kept_at = time.monotonic()
+            kept_at = clock.now()
         if step == 0:
             before, row = bank.radius, 0
         bank.room = size if turn else max(1, round(size * FIRST_ROOM))
         some = images[steps[step] : steps[step] + IMAGES_A_STEP]
-        for patches in embedding.patches(features, some):
+        for patches in embedding.patches(context.features, some):
             points = space.apply(patches)
             if weights is None:
                 bank.absorb(points)
@@ -222,10 +192,8 @@ def grow_bank(
                 bank.absorb(points[~np.isnan(own)], own[~np.isnan(own)])
             row += len(points)
         done += 1
-        if progress:
-            seen = turn * len(images) + steps[step] + len(some)
-            total = max(2, turn + 1) * len(images)
-            progress(Progress("choosing the memory bank", seen, total))
+        seen = turn * len(images) + steps[step] + len(some)
+        context.tell("choosing the memory bank", seen, max(2, turn + 1) * len(images))
     return bank
 
 

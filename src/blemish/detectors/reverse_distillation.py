@@ -5,7 +5,7 @@ embedding, from which a mirrored decoder rebuilds them, the deepest first. It le
 parts only, so where a part is defective, teacher and decoder differ.
 
 Departures from the paper: the map has the finest layer's grid, on which it is summed and smoothed,
-instead of the image's. Preset `paper` undoes the others. `standardised`, for layers without a ReLU:
+instead of the image's. Preset `paper` undoes the others. `standardise`, for layers without a ReLU:
 the teacher's channels come to mean 0 and variance 1 over training images, and the decoder's outputs
 pass no ReLU either. `balanced`: each scale's map is taken less its mean at a place, by its spread,
 both of training images, so that the noisiest does not rule the sum. `top`: the score is the
@@ -17,8 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +26,10 @@ from torch import nn
 from torch.nn import functional
 
 from blemish.dataset import Dataset
-from blemish.detectors._embedding import cells_inside
-from blemish.detectors._network import (
+from blemish.detectors.base import FitContext, FittedDetector, need_images
+from blemish.detectors.embedding import cells_inside
+from blemish.detectors.head import with_map
+from blemish.detectors.network import (
     DEVICE,
     Training,
     add_network,
@@ -38,14 +39,11 @@ from blemish.detectors._network import (
     spread_out,
     to_device,
 )
-from blemish.detectors.base import Clock, FittedDetector, ShowProgress, need_images
 from blemish.errors import BlemishError
 from blemish.features.backbone import BUNDLED
 from blemish.features.feature_stream import Batch, FeatureStream
 from blemish.features.feature_table import FeatureTable
-from blemish.graph import blocks
-from blemish.graph.builder import Graph
-from blemish.graph.join import join
+from blemish.util.settings import setting
 
 Floats = npt.NDArray[np.float32]
 Tensors = list[torch.Tensor]
@@ -54,69 +52,74 @@ Way = Literal["down", "keep", "up"]
 STATISTICS_CROPS = 64  # spread over the training set, for what is fixed by statistics
 LAST_SECONDS = 3.0  # for the maps' statistics and the graph, after the last step
 
-PRESETS: dict[str, dict[str, object]] = {
-    "cpu": {},  # the defaults: the bundled backbone
-    "paper": {
-        "backbone": "wide_resnet50_2.tv_in1k",
-        "layers": ("layer1", "layer2", "layer3"),
-        "steps": 3000,  # 200 epochs of 240 images in batches of 16
-        "depths": (3, 3, 4, 6),
-        "embedding": 2.0,
-        "bottlenecks": True,
-        "standardised": False,
-        "balanced": False,
-        "top": 1,
-    },
-}
-# So few steps, since two trainings drift apart from the rounding of sums as they go on.
-QUICK = {"steps": "5", "rate": "0.003", "embedding": "1/4"}
-
 
 @dataclass(frozen=True)
 class ReverseDistillation:
     """Settings of Reverse Distillation.
 
-    `layers`: three, each of twice the stride of the one before; `steps` of `batch` crops at the
-    learning rate `rate`; `embedding`: its channels, times those of the deepest layer; `depths`:
-    residual blocks in its stage and in the decoder's three; `bottlenecks`: blocks as in a wide
-    ResNet-50, else of two 3 x 3 convolutions; `standardised` and `balanced` as above; `sigma`:
-    smoothing of the map in input pixels; `top`: the score is the mean of so many of the map's
-    largest values (the paper's 1).
+    Attributes:
+        backbone: Name of the backbone that computes the features.
+        layers: Names of its layers that are read: three, each of twice the stride of the
+            one before.
+        steps: Number of training steps.
+        batch: How many inputs of the model each step learns from.
+        rate: Learning rate of Adam.
+        embedding: Channels of the one-class embedding, times those of the deepest layer.
+        depths: Residual blocks in the embedding's stage and in each of the decoder's three.
+        bottlenecks: Blocks as in a wide ResNet-50; else of two 3 x 3 convolutions.
+        standardise: Channels are first brought to mean 0 and deviation 1 over training images.
+        balanced: Each scale's map is taken less its mean at a place, by its spread, both over
+            training images.
+        smoothing: Sigma of a Gaussian over the map, before the score is taken; 0 for none.
+        top: The score is the mean of so many of the map's largest cells (the paper's 1).
     """
+
+    trained_in_steps: ClassVar[bool] = True
+    presets: ClassVar[dict[str, dict[str, object]]] = {
+        "cpu": {},  # the defaults
+        "paper": {
+            "backbone": "wide_resnet50_2.tv_in1k",
+            "layers": ("layer1", "layer2", "layer3"),
+            "steps": 3000,  # 200 epochs of 240 images in batches of 16
+            "depths": (3, 3, 4, 6),
+            "embedding": 2.0,
+            "bottlenecks": True,
+            "standardise": False,
+            "balanced": False,
+            "top": 1,
+        },
+    }
+    # So few steps, since two trainings drift apart from the rounding of sums as they go on.
+    quick_settings: ClassVar[dict[str, str]] = {
+        "steps": "5",
+        "rate": "0.003",
+        "embedding": "1/4",
+    }
 
     backbone: str = BUNDLED
     layers: tuple[str, ...] = ("block4", "block10", "block14")
-    steps: int = 300
-    batch: int = 16
-    rate: float = 0.005
-    embedding: float = 1.0
-    depths: tuple[int, ...] = (1, 1, 1, 1)
+    steps: int = setting(300, unit="steps", least=1)
+    batch: int = setting(16, unit="inputs", least=2)
+    rate: float = setting(0.005, unit="factor", least=0)
+    embedding: float = setting(1.0, unit="factor", above=0)
+    depths: tuple[int, ...] = setting((1, 1, 1, 1), unit="blocks", least=1)
     bottlenecks: bool = False
-    standardised: bool = True
+    standardise: bool = setting(True, formerly="standardised")
     balanced: bool = True
-    sigma: float = 4.0
-    top: int = 10
+    smoothing: float = setting(4.0, unit="pixels", least=0, formerly="sigma")
+    top: int = setting(10, unit="cells", least=1)
 
-    def fit(
-        self,
-        data: Dataset,
-        *,
-        features: FeatureStream,
-        seed: int,
-        budget: float | None = None,
-        progress: ShowProgress | None = None,
-        checkpoint: Path | None = None,
-    ) -> FittedDetector:
+    def fit(self, data: Dataset, context: FitContext) -> FittedDetector:
         """Train bottleneck and decoder on the teacher's cached features.
 
         Raises BlemishError for layers or a size of the input that they cannot be built on.
         """
         need_images(data)
+        features, seed = context.features, context.seed
         self._check(features)
-        clock = Clock(budget)
         size = (features.recipe.height, features.recipe.width)
         grid = next(iter(features.shapes.values()))[1:]
-        with read_table(features, data, clock, progress) as table:
+        with read_table(data, context) as table:
             network = self._network(table, size, seed)
 
             def loss(step: int) -> torch.Tensor:
@@ -124,25 +127,25 @@ class ReverseDistillation:
                 return network.loss(*_tensors(batch, size))
 
             optimizer = torch.optim.Adam(network.parameters(), self.rate, betas=(0.5, 0.999))
-            training = Training(self.steps, seed, clock, progress, checkpoint, LAST_SECONDS)
-            facts = training.run(network, [optimizer], loss)
+            facts = Training(self.steps, context, LAST_SECONDS).run(network, [optimizer], loss)
             if self.balanced:
                 _balance(network, table, size)
 
-        def head(graph: Graph) -> tuple[str, str]:
-            (raw,) = add_network(graph, network, features.shapes)
-            map_ = blocks.smooth(graph, raw, self.sigma * grid[0] / size[0])
-            inside = blocks.inside(graph, "valid", grid, size)
-            return map_, blocks.peak(graph, map_, inside, min(self.top, grid[0] * grid[1]))
-
-        model = join(features.backbone.path, self.layers, *size, head)
-        return FittedDetector(model, *size, facts=facts)
+        return with_map(
+            features,
+            grid,
+            lambda graph: add_network(graph, network, features.shapes)[0],
+            top=self.top,
+            smoothing=self.smoothing,
+            score_smoothed=True,
+            facts=facts,
+        )
 
     def _network(self, table: FeatureTable, size: tuple[int, int], seed: int) -> Distillation:
         """The network before its first step."""
         with seeded(seed):
             network = Distillation(list(table.stream.shapes.values()), self)
-        if self.standardised:
+        if self.standardise:
             _standardise(network.to(DEVICE), table, size)
         return network.to(DEVICE)
 
@@ -156,11 +159,8 @@ class ReverseDistillation:
                 f"before, such as block4,block10,block14; of {features.backbone.name} it was "
                 f"given, with their strides: {found}"
             )
-        if len(self.depths) != 4 or min(self.depths) < 1 or self.batch < 2 or self.embedding == 0:
-            raise BlemishError(
-                "reverse_distillation needs four depths of 1 or more, a batch of 2 or more and an "
-                "embedding above 0"
-            )
+        if len(self.depths) != 4:
+            raise BlemishError("reverse_distillation needs four depths, such as 1,1,1,1")
         side, height, width = 2 * strides[-1], features.recipe.height, features.recipe.width
         if height % side or width % side:
             raise BlemishError(
@@ -181,7 +181,7 @@ class Distillation(nn.Module):
     ) -> None:
         super().__init__()
         channels = first, second, third = [c for c, _, _ in shapes]
-        self.linear = settings.standardised
+        self.linear = settings.standardise
         self.standards = nn.ModuleList(
             nn.BatchNorm2d(c, momentum=1.0, affine=False) for c in channels
         )

@@ -11,17 +11,16 @@ everything is linear, so that the finished graph holds one matrix for it.
 
 The preset `cpu` departs further. The paper's noise is tied to the scale of its backbone's features:
 here every channel is first brought to mean 0 and deviation 1 over training pictures, the adaptor
-begins as the identity, and `noise` is in these deviations, for each fake of another size. A few
-hundred steps must do: the discriminator learns at ten times the paper's rate, which falls to zero,
-from some of the patches of a step's pictures. The score is the mean of the `top` largest values.
+begins as the identity, and `noise_deviation` is in these deviations, for each fake of another size.
+A few hundred steps must do: the discriminator learns at ten times the paper's rate, which falls to
+zero, from some of the patches of a step's images. The score is the mean of the `top` largest cells.
 """
 
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import dataclass
-from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +29,10 @@ from torch import nn
 from torch.nn import functional
 
 from blemish.dataset import Dataset
-from blemish.detectors._embedding import Embedding
-from blemish.detectors._network import (
+from blemish.detectors.base import FitContext, FittedDetector, need_images
+from blemish.detectors.embedding import Embedding, patches_inside
+from blemish.detectors.head import pixels_of, with_distance
+from blemish.detectors.network import (
     DEVICE,
     Training,
     read_table,
@@ -40,12 +41,11 @@ from blemish.detectors._network import (
     spread_out,
     to_device,
 )
-from blemish.detectors.base import Clock, FittedDetector, ShowProgress, need_images
 from blemish.features.backbone import BUNDLED
-from blemish.features.feature_stream import Batch, FeatureStream
+from blemish.features.feature_stream import Batch
 from blemish.graph import blocks
 from blemish.graph.builder import Graph
-from blemish.graph.join import join
+from blemish.util.settings import setting
 
 Floats = npt.NDArray[np.float32]
 
@@ -55,88 +55,91 @@ SCALE_IMAGES = 64  # spread over the training set, for mean and deviation
 LEAST_SCALE = 1e-3  # of a channel, as a share of the mean deviation
 SECONDS_TO_FINISH = 1.0  # after the last step
 
-PRESETS: dict[str, dict[str, object]] = {
-    "cpu": {},  # the defaults
-    "paper": {
-        "backbone": "wide_resnet50_2.tv_in1k",
-        "layers": ("layer2", "layer3"),
-        "grid_stride": 8,
-        "standardise": False,
-        "noise": 0.015,
-        "noise_varies": False,
-        "hidden": 1024,
-        "steps": 4800,
-        "decay": False,
-        "patches": 1_000_000,  # all
-        "adaptor_rate": 1e-4,
-        "discriminator_rate": 2e-4,
-        "sigma": 0.5,  # 4 pixels
-        "top": 1,
-    },
-}
-QUICK = {
-    "layers": "block4,block10",
-    "grid_stride": "8",
-    "pool": "1",
-    "steps": "150",
-    "hidden": "64",
-    "patches": "256",
-    "discriminator_rate": "5e-3",
-    "noise": "0.5",
-    "top": "10",
-}
-
 
 @dataclass(frozen=True)
 class Simplenet:
     """Settings of SimpleNet.
 
-    `grid_stride`: input pixels per patch; `pool`: side of the neighbourhood that is averaged;
-    `standardise`: channels are first brought to mean 0 and deviation 1; `noise`: the standard
-    deviation of a fake's noise, or with `noise_varies` the largest one; `hidden`: width of the
-    discriminator; a step takes `patches` at most, of `batch` pictures; with `decay` the rates fall
-    to zero; `sigma`: smoothing of the map in cells, after the score is taken from it; `top`: the
-    score is the mean of so many of the largest values (the paper's 1).
+    Attributes:
+        backbone: Name of the backbone that computes the features.
+        layers: Names of its layers that are read.
+        grid_stride: Side of a cell of the map, a patch.
+        pool: Side of the neighbourhood in a layer over which features are averaged.
+        standardise: Channels are first brought to mean 0 and deviation 1 over training images.
+        noise_deviation: Standard deviation of a fake's noise, or with `noise_varies` the largest
+            one.
+        noise_varies: The noise of each fake has a deviation of its own.
+        hidden: Channels of the discriminator's hidden layer.
+        steps: Number of training steps.
+        rate_decay: The learning rates fall to zero over the steps; else they stay (the paper's).
+        batch: How many inputs of the model each step learns from.
+        patches: How many of their patches a step takes at most.
+        adaptor_rate: Learning rate of the adaptor.
+        discriminator_rate: Learning rate of the discriminator.
+        smoothing: Sigma of a Gaussian over the map, after the score is taken; 0 for none.
+        top: The score is the mean of so many of the map's largest cells (the paper's 1).
     """
+
+    trained_in_steps: ClassVar[bool] = True
+    presets: ClassVar[dict[str, dict[str, object]]] = {
+        "cpu": {},  # the defaults
+        "paper": {
+            "backbone": "wide_resnet50_2.tv_in1k",
+            "layers": ("layer2", "layer3"),
+            "grid_stride": 8,
+            "standardise": False,
+            "noise_deviation": 0.015,
+            "noise_varies": False,
+            "hidden": 1024,
+            "steps": 4800,
+            "rate_decay": False,
+            "patches": 1_000_000,  # all
+            "adaptor_rate": 1e-4,
+            "discriminator_rate": 2e-4,
+            "smoothing": 4.0,
+            "top": 1,
+        },
+    }
+    quick_settings: ClassVar[dict[str, str]] = {
+        "layers": "block4,block10",
+        "grid_stride": "8",
+        "pool": "1",
+        "steps": "150",
+        "hidden": "64",
+        "patches": "256",
+        "discriminator_rate": "5e-3",
+        "noise_deviation": "0.5",
+        "top": "10",
+    }
 
     backbone: str = BUNDLED
     layers: tuple[str, ...] = ("block4", "block10")
-    grid_stride: int = 16
-    pool: int = 3
+    grid_stride: int = setting(16, unit="pixels", least=1)
+    pool: int = setting(3, unit="cells", least=1, odd=True)
     standardise: bool = True
-    noise: float = 2.0
+    noise_deviation: float = setting(2.0, unit="units of the features", least=0, formerly="noise")
     noise_varies: bool = True
-    hidden: int = 256
-    steps: int = 400
-    decay: bool = True
-    batch: int = 8
-    patches: int = 1024
-    adaptor_rate: float = 1e-4
-    discriminator_rate: float = 2e-3
-    sigma: float = 0.0
-    top: int = 3
+    hidden: int = setting(256, unit="channels", least=1)
+    steps: int = setting(400, unit="steps", least=1)
+    rate_decay: bool = setting(True, formerly="decay")
+    batch: int = setting(8, unit="inputs", least=1)
+    patches: int = setting(1024, unit="patches", least=1)
+    adaptor_rate: float = setting(1e-4, unit="factor", least=0)
+    discriminator_rate: float = setting(2e-3, unit="factor", least=0)
+    smoothing: float = setting(0.0, unit="pixels", least=0, formerly="sigma", convert=pixels_of)
+    top: int = setting(3, unit="cells", least=1)
 
-    def fit(
-        self,
-        data: Dataset,
-        *,
-        features: FeatureStream,
-        seed: int,
-        budget: float | None = None,
-        progress: ShowProgress | None = None,
-        checkpoint: Path | None = None,
-    ) -> FittedDetector:
+    def fit(self, data: Dataset, context: FitContext) -> FittedDetector:
         """Train adaptor and discriminator on cached features; fakes are drawn anew at each step."""
         need_images(data)
-        clock = Clock(budget)
-        embedding = Embedding.of(features, self.grid_stride, self.pool)
+        seed = context.seed
+        embedding = Embedding.of(context.features, self.grid_stride, self.pool)
         embed = embedding.function()
 
         def patches_of(batch: Batch) -> Floats:
-            x, inside = embed(batch)
-            return x.reshape(*x.shape[:2], -1).transpose(0, 2, 1)[inside > 0]
+            return patches_inside(*embed(batch))
 
-        with read_table(features, data, clock, progress) as table:
+        with read_table(data, context) as table:
             space = Space.plain(embedding.channels)
             if self.standardise:
                 some = table.take(spread_out(len(table), SCALE_IMAGES))
@@ -150,29 +153,31 @@ class Simplenet:
                 rows = patches_of(table.take(shuffled(len(table), self.batch, step, seed)))
                 chosen = np.random.default_rng((seed, step)).permutation(len(rows))
                 x = to_device(rows[chosen[: self.patches]]).double()
-                return network.loss(x, self.noise, varies=self.noise_varies)
+                return network.loss(x, self.noise_deviation, varies=self.noise_varies)
 
-            training = Training(self.steps, seed, clock, progress, checkpoint, SECONDS_TO_FINISH)
+            training = Training(self.steps, context, SECONDS_TO_FINISH)
             facts = training.run(network, self.optimizers(network), loss, rate=self.rate)
         matrix, bias, weights = network.as_matrices()
 
-        def head(graph: Graph) -> tuple[str, str]:
+        def distance(graph: Graph) -> str:
             x = blocks.patches(graph, embedding.nodes(graph))
             hidden = graph.add("MatMul", x, graph.constant(matrix))
             hidden = graph.add("Add", hidden, graph.constant(bias))
             hidden = graph.add("LeakyRelu", hidden, alpha=SLOPE)
-            doubt = graph.add("MatMul", hidden, graph.constant(-weights))
-            map_ = blocks.cells(graph, doubt, embedding.grid)
-            inside = blocks.inside(graph, "valid", embedding.grid, embedding.size)
-            score = blocks.peak(graph, map_, inside, min(self.top, math.prod(embedding.grid)))
-            return blocks.smooth(graph, map_, self.sigma), score
+            return graph.add("MatMul", hidden, graph.constant(-weights))
 
-        model = join(features.backbone.path, self.layers, *embedding.size, head)
-        return FittedDetector(model, *embedding.size, facts=facts)
+        return with_distance(
+            context.features,
+            embedding.grid,
+            distance,
+            top=self.top,
+            smoothing=self.smoothing,
+            facts=facts,
+        )
 
     def rate(self, step: int) -> float:
         """The factor of the rates at a step: it falls to zero, or (the paper's) is 1."""
-        return 1 - step / self.steps if self.decay else 1.0
+        return 1 - step / self.steps if self.rate_decay else 1.0
 
     def optimizers(self, network: SimpleNet) -> list[torch.optim.Optimizer]:
         """AdamW for the adaptor, Adam for the discriminator, as in the official code."""

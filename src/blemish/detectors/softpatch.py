@@ -20,120 +20,112 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from blemish.dataset import Dataset
-from blemish.detectors._embedding import Embedding
 from blemish.detectors._patch_noise import JUDGES, Cells, Judge, judge_place, places_of
-from blemish.detectors.base import Clock, FittedDetector, Progress, ShowProgress, need_images
+from blemish.detectors.base import FitContext, FittedDetector, need_images
+from blemish.detectors.embedding import Embedding
+from blemish.detectors.head import pixels_of, with_distance
 from blemish.detectors.patchcore import Space, grow_bank, learn_space
 from blemish.errors import BlemishError, BudgetExceeded
 from blemish.features.backbone import BUNDLED
-from blemish.features.feature_stream import FeatureStream
 from blemish.graph import blocks
 from blemish.graph.builder import Graph
-from blemish.graph.join import join
 from blemish.util.files import replacing
+from blemish.util.settings import setting
 
 Floats = npt.NDArray[np.float32]
 
 PROJECTED = 128  # channels in which patches are judged
-LARGEST_BLOCK = 8  # cells: the patches of one place are held at once
+LARGEST_PLACE = 8  # cells: the patches of one place are held at once
 PATCH_BYTES = 256 * 2**20  # of patches that wait for their judgement
-
-PRESETS: dict[str, dict[str, object]] = {
-    "cpu": {},  # the defaults
-    "paper": {
-        "backbone": "wide_resnet50_2.tv_in1k",
-        "layers": ("layer2", "layer3"),
-        "layer_weights": (1.0, 1.0),
-        "coreset": 0.1,
-        "sigma": 0.5,  # 4 pixels
-        "top_share": 0.0,
-    },
-}
 
 
 @dataclass(frozen=True)
 class Softpatch:
     """Settings of SoftPatch.
 
-    `layer_weights`: a factor for each layer's features; `noise`: how a patch is judged, `lof`,
-    `nearest` or `gaussian`; `tau`: share of the patches that is left out as noise; `neighbours` of
-    LOF, fewer where there are fewer pictures; `block`: side in cells of the places that are judged
-    together, 1 for parts that lie alike, more for textures.
-    `top_share`: the score is the mean of the largest values, that share of the map's cells, at
-    least one (the paper's 0). `grid_stride`, `pool`, `bank`, `coreset` and `sigma` as in PatchCore;
-    a `coreset` is a share of all patches, the noisy ones among them.
+    Attributes:
+        backbone: Name of the backbone that computes the features.
+        layers: Names of its layers that are read.
+        layer_weights: Factor for the features of each layer.
+        grid_stride: Side of a cell of the map, a patch.
+        pool: Side of the neighbourhood in a layer over which features are averaged.
+        noise_method: How the noise of a patch is judged: by its local outlier factor (`lof`), its
+            distance to the nearest other, or its distance in a Gaussian.
+        tau: Share of the patches that is left out as noise.
+        neighbours: Number of neighbours of LOF; fewer where there are fewer images.
+        place_side: Side of the places that are judged together: 1 for parts that lie alike, more
+            for textures.
+        bank: How many patches the memory bank keeps at most.
+        coreset: Where it is above 0, the bank keeps this share of all patches instead, the noisy
+            ones among them.
+        smoothing: Sigma of a Gaussian over the map, after the score is taken; 0 for none.
+        top_share: The score is the mean of the map's largest cells, this share of all, at least one
+            (the paper's 0).
     """
+
+    presets: ClassVar[dict[str, dict[str, object]]] = {
+        "cpu": {},  # the defaults
+        "paper": {
+            "backbone": "wide_resnet50_2.tv_in1k",
+            "layers": ("layer2", "layer3"),
+            "layer_weights": (1.0, 1.0),
+            "coreset": 0.1,
+            "smoothing": 4.0,
+            "top_share": 0.0,
+        },
+    }
 
     backbone: str = BUNDLED
     layers: tuple[str, ...] = ("block4", "block10", "block14")
-    layer_weights: tuple[float, ...] = (1.0, 1.0, 0.3)
-    grid_stride: int = 8
-    pool: int = 3
-    noise: str = "lof"
-    tau: float = 0.15
-    neighbours: int = 6
-    block: int = 1
-    bank: int = 2000
-    coreset: float = 0.0
-    sigma: float = 0.0
-    top_share: float = 0.01
+    layer_weights: tuple[float, ...] = setting((1.0, 1.0, 0.3), unit="factor", above=0)
+    grid_stride: int = setting(8, unit="pixels", least=1)
+    pool: int = setting(3, unit="cells", least=1, odd=True)
+    noise_method: str = setting("lof", choices=tuple(JUDGES), formerly="noise")
+    tau: float = setting(0.15, unit="share", least=0, below=1)
+    neighbours: int = setting(6, unit="patches", least=1)
+    place_side: int = setting(1, unit="cells", least=1, most=LARGEST_PLACE, formerly="block")
+    bank: int = setting(2000, unit="patches", least=1)
+    coreset: float = setting(0.0, unit="share", least=0, most=1)
+    smoothing: float = setting(0.0, unit="pixels", least=0, formerly="sigma", convert=pixels_of)
+    top_share: float = setting(0.01, unit="share", least=0, most=1)
 
-    def fit(
-        self,
-        data: Dataset,
-        *,
-        features: FeatureStream,
-        seed: int,
-        budget: float | None = None,
-        progress: ShowProgress | None = None,
-        checkpoint: Path | None = None,
-    ) -> FittedDetector:
+    def fit(self, data: Dataset, context: FitContext) -> FittedDetector:
         """A pass over the cached features for their mean, some for the noise, two for the bank.
 
         The seed draws the projection in which patches are judged.
         """
         need_images(data)
-        self._refuse_nonsense()
-        embedding = Embedding.of(features, self.grid_stride, self.pool)
-        clock, images = Clock(budget), data.images
-        space = learn_space(embedding, features, images, False, clock, progress)
+        if len(self.layer_weights) != len(self.layers):
+            raise BlemishError(
+                f"setting layer_weights of detector softpatch must be {len(self.layers)} numbers, "
+                f"one for each of {', '.join(self.layers)}"
+            )
+        embedding = Embedding.of(context.features, self.grid_stride, self.pool)
+        space = learn_space(embedding, data.images, False, context)
         space = replace(space, axes=scale_of(embedding, self.layer_weights))
         noise = judge_patches(
             embedding,
-            features,
-            images,
-            projection(space, seed),
-            places_of(embedding.grid, self.block),
-            partial(JUDGES[self.noise], neighbours=self.neighbours),
-            clock,
-            progress,
-            checkpoint,
+            data.images,
+            projection(space, context.seed),
+            places_of(embedding.grid, self.place_side),
+            partial(JUDGES[self.noise_method], neighbours=self.neighbours),
+            context,
         )
         limit = np.quantile(noise, 1 - self.tau)
         weights = np.where(noise > limit, np.nan, noise)
         size = max(1, round(self.coreset * space.patches)) if self.coreset > 0 else self.bank
-        bank = grow_bank(
-            embedding, features, images, space, size, clock, progress, checkpoint, weights
-        )
+        bank = grow_bank(embedding, data.images, space, size, context, weights)
 
-        cells = math.prod(embedding.grid)
-        top = min(max(1, round(self.top_share * cells)), cells)
-
-        def head(graph: Graph) -> tuple[str, str]:
+        def distance(graph: Graph) -> str:
             points = space.nodes(graph, embedding.nodes(graph))
-            score = blocks.weighted_nearest(graph, points, bank.patches, bank.weights[: bank.count])
-            map_ = blocks.cells(graph, score, embedding.grid)
-            inside = blocks.inside(graph, "valid", embedding.grid, embedding.size)
-            # The score comes from the raw values, the smoothing is for the eye (METHODS 0.3).
-            peak = blocks.peak(graph, map_, inside, top)
-            return blocks.smooth(graph, map_, self.sigma), peak
+            return blocks.weighted_nearest(graph, points, bank.patches, bank.weights[: bank.count])
 
-        model = join(features.backbone.path, self.layers, *embedding.size, head)
         facts = {
             "patches": space.patches,
             "noisy": int(np.isnan(weights).sum()),
@@ -141,26 +133,15 @@ class Softpatch:
             "bank": bank.count,
             "radius": float(bank.radius),
         }
-        return FittedDetector(model, *embedding.size, facts=facts)
-
-    def _refuse_nonsense(self) -> None:
-        """Name a setting that cannot be meant."""
-        rule = ""
-        if len(self.layer_weights) != len(self.layers):
-            rule = (
-                f"layer_weights of detector softpatch must be {len(self.layers)} numbers, one for "
-                f"each of {', '.join(self.layers)}"
-            )
-        elif not all(0 < weight < math.inf for weight in self.layer_weights):
-            rule = "layer_weights of detector softpatch must be finite and above 0"
-        elif self.noise not in JUDGES:
-            rule = f"noise={self.noise} of detector softpatch must be one of {', '.join(JUDGES)}"
-        elif self.tau >= 1:
-            rule = f"tau={self.tau:g} of detector softpatch must be below 1, or no patch is left"
-        elif self.block > LARGEST_BLOCK:
-            rule = f"block={self.block} of detector softpatch must be at most {LARGEST_BLOCK} cells"
-        if rule:
-            raise BlemishError(f"setting {rule}")
+        # The score comes from the raw values, the smoothing is for the eye (METHODS 0.3).
+        return with_distance(
+            context.features,
+            embedding.grid,
+            distance,
+            top=max(1, round(self.top_share * math.prod(embedding.grid))),
+            smoothing=self.smoothing,
+            facts=facts,
+        )
 
 
 def scale_of(embedding: Embedding, weights: Sequence[float]) -> Floats:
@@ -181,20 +162,18 @@ def projection(space: Space, seed: int) -> Space:
 
 def judge_patches(
     embedding: Embedding,
-    features: FeatureStream,
     images: Sequence[Path],
     space: Space,
     places: Sequence[Cells],
     judge: Judge,
-    clock: Clock,
-    progress: ShowProgress | None,
-    checkpoint: Path | None,
+    context: FitContext,
 ) -> Floats:
     """The noise of every patch [space.patches], in the order of the stream.
 
-    One pass over the features for as many places as fit into PATCH_BYTES. Goes on from
-    `checkpoint`, and leaves one after each pass and when time is up.
+    One pass over the features for as many places as fit into PATCH_BYTES. Goes on from a
+    checkpoint, and leaves one after each pass and when time is up.
     """
+    checkpoint = context.checkpoint
     noise = np.full((space.crops, math.prod(embedding.grid)), np.nan, np.float32)
     done = 0
     if checkpoint is not None and (checkpoint / "noise.npz").exists():
@@ -210,36 +189,33 @@ def judge_patches(
     room = max(1, PATCH_BYTES // (a_patch * space.crops * max(map(len, places))))
     while done < len(places):
         some = places[done : done + room]
-        points, inside = read_places(embedding, features, images, space, some, clock)
+        points, inside = read_places(embedding, images, space, some, context)
         at = 0
         for cells in some:
             try:
-                clock.check(f"judging patches, {done} of {len(places)} places done")
+                context.clock.check(f"judging patches, {done} of {len(places)} places done")
             except BudgetExceeded:
                 keep()
                 raise
             rows = slice(at, at := at + len(cells))
             noise[:, cells] = judge_place(points[rows], inside[rows], judge).T
             done += 1
-            if progress:
-                progress(Progress("judging patches", done, len(places)))
+            context.tell("judging patches", done, len(places))
         keep()
     return noise[~np.isnan(noise)]
 
 
 def read_places(
     embedding: Embedding,
-    features: FeatureStream,
     images: Sequence[Path],
     space: Space,
     places: Sequence[Cells],
-    clock: Clock,
+    context: FitContext,
 ) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """The patches [cells, crops, c] at some places in all pictures, and which lie inside."""
     cells, at = np.concatenate(places), 0
     points, there = None, np.empty((len(cells), space.crops), bool)
-    for x, inside, image in embedding.stream(features, images):
-        clock.check(f"reading patches to judge, {image + 1} of {len(images)} images done")
+    for x, inside in embedding.read(images, context, "reading patches to judge"):
         some = space.apply(x.reshape(*x.shape[:2], -1)[:, :, cells].transpose(2, 0, 1))
         if points is None:
             points = np.empty((len(cells), space.crops, some.shape[2]), np.float32)

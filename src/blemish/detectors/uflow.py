@@ -20,7 +20,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,10 @@ from torch.nn import functional
 
 from blemish.dataset import Dataset
 from blemish.detectors._coupling import Subnet, coupling
-from blemish.detectors._network import (
+from blemish.detectors._standard import Standard, standardise
+from blemish.detectors.base import FitContext, FittedDetector, need_images
+from blemish.detectors.head import with_map
+from blemish.detectors.network import (
     DEVICE,
     Training,
     add_network,
@@ -39,14 +42,12 @@ from blemish.detectors._network import (
     shuffled,
     to_device,
 )
-from blemish.detectors._standard import Standard, standardise
-from blemish.detectors.base import Clock, FittedDetector, ShowProgress, need_images
 from blemish.errors import BlemishError
 from blemish.features.backbone import BUNDLED
 from blemish.features.feature_stream import FeatureStream
 from blemish.graph import blocks
 from blemish.graph.builder import Graph
-from blemish.graph.join import join
+from blemish.util.settings import setting
 
 Floats = npt.NDArray[np.float32]
 Shape = tuple[int, int, int]
@@ -56,58 +57,61 @@ CLAMP = 2.0
 LAST_RATE = 0.4  # of the learning rate, at the last step
 RESERVE = 4.0  # seconds to write the graph
 
-PRESETS: dict[str, dict[str, object]] = {
-    "cpu": {},  # the defaults: the bundled backbone
-    "paper": {
-        "backbone": "wide_resnet50_2.tv_in1k",
-        "layers": ("layer1", "layer2", "layer3"),
-        "layer_norm": True,
-        "top": 1,
-        "steps": 4000,  # about 200 epochs of 320 pictures
-        "width": 1.0,
-        "rate": 1e-4,
-    },
-}
-QUICK = {"layers": "block4,block10", "steps": "30", "batch": "8"}
-
 
 @dataclass(frozen=True)
 class UFlow:
     """Settings of U-Flow.
 
-    `layers` go from fine to coarse, each stride twice the one before; `width`: hidden channels of
-    the blocks' networks, as a share of those that enter; `layer_norm`: a trained layer
-    normalisation of each layer; `rate`: Adam's learning rate, which falls linearly to 0.4 of it;
-    `top`: the score is the mean of so many of the map's largest values.
+    Attributes:
+        backbone: Name of the backbone that computes the features.
+        layers: Names of its layers that are read, from fine to coarse, each of twice the
+            stride of the one before.
+        hidden_share: Hidden channels of the blocks' networks, as a share of those that enter.
+        layer_norm: A trained layer normalisation of each layer; else layers are standardised by
+            their moments over training images.
+        steps: Number of training steps.
+        batch: How many inputs of the model each step learns from.
+        rate: Learning rate of Adam, which falls linearly to 0.4 of it.
+        top: The score is the mean of so many of the map's largest cells.
     """
+
+    trained_in_steps: ClassVar[bool] = True
+    presets: ClassVar[dict[str, dict[str, object]]] = {
+        "cpu": {},  # the defaults
+        "paper": {
+            "backbone": "wide_resnet50_2.tv_in1k",
+            "layers": ("layer1", "layer2", "layer3"),
+            "layer_norm": True,
+            "top": 1,
+            "steps": 4000,  # about 200 epochs of 320 images
+            "hidden_share": 1.0,
+            "rate": 1e-4,
+        },
+    }
+    quick_settings: ClassVar[dict[str, str]] = {
+        "layers": "block4,block10",
+        "steps": "30",
+        "batch": "8",
+    }
 
     backbone: str = BUNDLED
     layers: tuple[str, ...] = ("block4", "block10", "block14")
-    width: float = 1.0
+    hidden_share: float = setting(1.0, unit="share", least=0, formerly="width")
     layer_norm: bool = False
-    steps: int = 100
-    batch: int = 16
-    rate: float = 2e-3
-    top: int = 10
+    steps: int = setting(100, unit="steps", least=1)
+    batch: int = setting(16, unit="inputs", least=1)
+    rate: float = setting(2e-3, unit="factor", least=0)
+    top: int = setting(10, unit="cells", least=1)
 
-    def fit(
-        self,
-        data: Dataset,
-        *,
-        features: FeatureStream,
-        seed: int,
-        budget: float | None = None,
-        progress: ShowProgress | None = None,
-        checkpoint: Path | None = None,
-    ) -> FittedDetector:
+    def fit(self, data: Dataset, context: FitContext) -> FittedDetector:
         """Train the flow on the cached features."""
         need_images(data)
+        features, seed = context.features, context.seed
         _need_pyramid(features)
-        clock = Clock(budget)
         size = (features.recipe.height, features.recipe.width)
         with seeded(seed):
-            flow = Flow(list(features.shapes.values()), self.width, self.layer_norm)
-        with read_table(features, data, clock, progress) as table:
+            flow = Flow(list(features.shapes.values()), self.hidden_share, self.layer_norm)
+        with read_table(data, context) as table:
             if not self.layer_norm:
                 standardise(flow.norms, table, size)
             flow.to(DEVICE)
@@ -120,29 +124,27 @@ class UFlow:
                 energy = torch.stack([z.square().sum((1, 2, 3)) / 2 for z in latents]).sum(0)
                 return (energy - log_det).mean()
 
-            training = Training(self.steps, seed, clock, progress, checkpoint, RESERVE)
-            facts = training.run(
+            facts = Training(self.steps, context, RESERVE).run(
                 flow, [adam], loss, rate=lambda step: 1 - (1 - LAST_RATE) * step / self.steps
             )
 
-        def head(graph: Graph) -> tuple[str, str]:
+        grids = [shape[1:] for shape in features.shapes.values()]
+
+        def map_(graph: Graph) -> str:
             energies = add_network(graph, flow, features.shapes)
             for number, energy in enumerate(energies):
                 graph.add("Identity", energy, to=f"aux.z{number}")
-            grids = [shape[1:] for shape in features.shapes.values()]
-            map_ = over_scales(graph, energies, grids)
-            inside = blocks.inside(graph, "valid", grids[0], size)
-            return map_, blocks.peak(graph, map_, inside, min(self.top, math.prod(grids[0])))
+            return over_scales(graph, energies, grids)
 
-        model = join(features.backbone.path, self.layers, *size, head)
         channels = {f"aux.z{number}": count for number, count in enumerate(flow.channels)}
-        return FittedDetector(model, *size, facts={**facts, "latent_channels": channels})
+        facts["latent_channels"] = channels
+        return with_map(features, grids[0], map_, top=self.top, facts=facts)
 
 
 class Flow(nn.Module):
     """The U-shaped flow over layers of `shapes`, fine to coarse; `channels` of each latent."""
 
-    def __init__(self, shapes: Sequence[Shape], width: float, layer_norm: bool) -> None:
+    def __init__(self, shapes: Sequence[Shape], hidden_share: float, layer_norm: bool) -> None:
         super().__init__()
         self.norms = nn.ModuleList(
             nn.LayerNorm(shape) if layer_norm else Standard(shape) for shape in shapes
@@ -152,7 +154,7 @@ class Flow(nn.Module):
         self.channels: list[int] = []
         for number, (channels, *grid) in enumerate(reversed(shapes), 1):
             total = channels + (self.up[-1] // 4 if self.up else 0)
-            self.stages.append(nn.ModuleList(_stage([total, *grid], width)))
+            self.stages.append(nn.ModuleList(_stage([total, *grid], hidden_share)))
             self.up.append(total // 8 * 4 if number < len(shapes) else 0)
             self.channels.insert(0, total - self.up[-1])
 
@@ -180,10 +182,10 @@ class Flow(nn.Module):
         return tuple(z.square().mean(1) for z in latents)
 
 
-def _stage(shape: Sequence[int], width: float) -> list[nn.Module]:
+def _stage(shape: Sequence[int], hidden_share: float) -> list[nn.Module]:
     def subnet(kernel: int) -> Subnet:
         def convolutions(inputs: int, outputs: int) -> nn.Module:
-            hidden = max(1, round(width * inputs))
+            hidden = max(1, round(hidden_share * inputs))
             return nn.Sequential(
                 nn.Conv2d(inputs, hidden, kernel, padding="same"),
                 nn.ReLU(),

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -27,8 +26,9 @@ import torch
 from torch import nn
 
 from blemish.dataset import Dataset
-from blemish.detectors._embedding import Embedding
-from blemish.detectors._network import (
+from blemish.detectors.base import FitContext, FittedDetector, need_images
+from blemish.detectors.embedding import Embedding
+from blemish.detectors.network import (
     DEVICE,
     Training,
     add_network,
@@ -38,14 +38,13 @@ from blemish.detectors._network import (
     spread_out,
     to_device,
 )
-from blemish.detectors.base import Clock, FittedDetector, ShowProgress, need_images
 from blemish.errors import BlemishError
 from blemish.features.backbone import BUNDLED
-from blemish.features.feature_stream import FeatureStream
 from blemish.features.feature_table import FeatureTable
 from blemish.graph import blocks
 from blemish.graph.builder import Graph
 from blemish.graph.join import join
+from blemish.util.settings import setting
 
 Floats = npt.NDArray[np.float32]
 
@@ -55,83 +54,98 @@ SCALE_IMAGES = 64  # from which means and deviations are taken
 FINISH = 1.0  # seconds, after the last step
 LAST_PHASE = 0.8  # of the steps, after which the rate is a tenth
 
-PRESETS: dict[str, dict[str, object]] = {
-    "cpu": {},  # the defaults
-    "paper": {
-        "backbone": "efficientnet_b4.ra2_in1k",
-        "layers": ("stage1", "stage2", "stage3", "stage4"),
-        "width": 256,
-        "depth": 4,
-        "heads": 8,
-        "feedforward": 1024,
-        "dropout": 0.1,
-        "standardise": False,
-        "steps": 453_000,  # 1,000 epochs of MVTec AD
-        "batch": 8,
-        "rate": 1e-4,
-        "warmup": 1,
-        "top": 1,
-    },
-}
-QUICK = {
-    **{"steps": "60", "warmup": "10", "grid_stride": "8"},
-    **{"width": "64", "depth": "1", "feedforward": "128"},
-}
-
 
 @dataclass(frozen=True)
 class Uniad:
     """Settings of UniAD.
 
-    `grid_stride`: input pixels per token; `width` of a token, `depth` of encoder and of decoder,
-    `heads`, `feedforward`, `dropout`: of the transformer; `neighbours`: side of the square, in
-    tokens, that attention does not see; `jitter`: noise on a token in training, times its length
-    over the number of channels; `rate`, reached after `warmup` steps, and `decay` of AdamW; `clip`:
-    largest norm of the gradient; `top`: the score is the mean of so many of the largest values.
+    Attributes:
+        backbone: Name of the backbone that computes the features.
+        layers: Names of its layers that are read.
+        grid_stride: Side of a cell of the map, a token.
+        token_channels: Channels of a token; even, and a multiple of `heads`.
+        depth: Number of layers of the encoder, and of the decoder.
+        heads: Number of attention heads.
+        feedforward: Channels between the two linear steps of a layer.
+        dropout: Probability with which a channel is dropped in training.
+        neighbourhood: Side of the square around a token that its attention does not see.
+        jitter: Noise on a token in training, times the token's length over its number of channels.
+        standardise: Channels are first brought to mean 0 and deviation 1 over training images.
+        steps: Number of training steps.
+        batch: How many inputs of the model each step learns from.
+        rate: Learning rate of AdamW, reached after `warmup`.
+        warmup: Over so many steps the learning rate rises.
+        weight_decay: Weight decay of AdamW.
+        clip: Largest norm of the gradient.
+        top: The score is the mean of so many of the map's largest cells (the paper's 1).
     """
 
+    trained_in_steps: ClassVar[bool] = True
     learns_several_categories: ClassVar[bool] = True
+    presets: ClassVar[dict[str, dict[str, object]]] = {
+        "cpu": {},  # the defaults
+        "paper": {
+            "backbone": "efficientnet_b4.ra2_in1k",
+            "layers": ("stage1", "stage2", "stage3", "stage4"),
+            "token_channels": 256,
+            "depth": 4,
+            "heads": 8,
+            "feedforward": 1024,
+            "dropout": 0.1,
+            "standardise": False,
+            "steps": 453_000,  # 1,000 epochs of MVTec AD
+            "batch": 8,
+            "rate": 1e-4,
+            "warmup": 1,
+            "top": 1,
+        },
+    }
+    quick_settings: ClassVar[dict[str, str]] = {
+        "steps": "60",
+        "warmup": "10",
+        "grid_stride": "8",
+        "token_channels": "64",
+        "depth": "1",
+        "feedforward": "128",
+    }
 
     backbone: str = BUNDLED
     layers: tuple[str, ...] = ("block4", "block10", "block14")
-    grid_stride: int = 16
-    width: int = 128
-    depth: int = 2
-    heads: int = 4
-    feedforward: int = 512
-    dropout: float = 0.0
-    neighbours: int = 7
-    jitter: float = 20.0
+    grid_stride: int = setting(16, unit="pixels", least=1)
+    token_channels: int = setting(128, unit="channels", least=2, multiple=2, formerly="width")
+    depth: int = setting(2, unit="layers", least=1)
+    heads: int = setting(4, unit="heads", least=1)
+    feedforward: int = setting(512, unit="channels", least=1)
+    dropout: float = setting(0.0, unit="share", least=0, below=1)
+    neighbourhood: int = setting(7, unit="cells", least=1, formerly="neighbours")
+    jitter: float = setting(20.0, unit="factor", least=0)
     standardise: bool = True
-    steps: int = 1000
-    batch: int = 2
-    rate: float = 1e-3
-    warmup: int = 50
-    decay: float = 1e-4
-    clip: float = 0.1
-    top: int = 10
+    steps: int = setting(1000, unit="steps", least=1)
+    batch: int = setting(2, unit="inputs", least=1)
+    rate: float = setting(1e-3, unit="factor", least=0)
+    warmup: int = setting(50, unit="steps", least=1)
+    weight_decay: float = setting(1e-4, unit="factor", least=0, formerly="decay")
+    clip: float = setting(0.1, unit="norm of the gradient", least=0)
+    top: int = setting(10, unit="cells", least=1)
 
-    def fit(
-        self,
-        data: Dataset,
-        *,
-        features: FeatureStream,
-        seed: int,
-        budget: float | None = None,
-        progress: ShowProgress | None = None,
-        checkpoint: Path | None = None,
-    ) -> FittedDetector:
+    def fit(self, data: Dataset, context: FitContext) -> FittedDetector:
         """Train the transformer on the tokens of all categories at once."""
         need_images(data)
-        self._check()
-        clock = Clock(budget)
+        if self.token_channels % self.heads:
+            raise BlemishError(
+                f"setting token_channels={self.token_channels} of detector uniad must be a "
+                f"multiple of heads ({self.heads})"
+            )
+        features, seed = context.features, context.seed
         embedding = Embedding.of(features, self.grid_stride, pool=1)
         embed = embedding.function()
-        with read_table(features, data, clock, progress) as table, seeded(seed):
+        with read_table(data, context) as table, seeded(seed):
             network = Network(self, embedding.channels, embedding.grid).to(DEVICE)
             if self.standardise:
                 network.learn_scale(*channel_scale(embedding, table))
-            optimizer = torch.optim.AdamW(network.parameters(), self.rate, weight_decay=self.decay)
+            optimizer = torch.optim.AdamW(
+                network.parameters(), self.rate, weight_decay=self.weight_decay
+            )
 
             def loss(step: int) -> torch.Tensor:
                 x, inside = embed(table.take(shuffled(len(table), self.batch, step, seed)))
@@ -141,7 +155,7 @@ class Uniad:
                 weight = to_device(inside)
                 return (error * weight).sum() / weight.sum()
 
-            facts = Training(self.steps, seed, clock, progress, checkpoint, FINISH).run(
+            facts = Training(self.steps, context, FINISH).run(
                 network, [optimizer], loss, rate=self._rate, clip=self.clip
             )
 
@@ -155,13 +169,6 @@ class Uniad:
 
         model = join(features.backbone.path, self.layers, *embedding.size, head)
         return FittedDetector(model, *embedding.size, facts=facts)
-
-    def _check(self) -> None:
-        if self.width % 2 or self.width % self.heads or self.dropout >= 1:
-            raise BlemishError(
-                f"detector uniad needs a width ({self.width}) that is even and a multiple of heads "
-                f"({self.heads}), and a dropout ({self.dropout:g}) below 1; change them with --set"
-            )
 
     def _rate(self, step: int) -> float:
         rising = min(1.0, (step + 1) / self.warmup)
@@ -201,13 +208,13 @@ class Network(nn.Module):
 
     def __init__(self, settings: Uniad, channels: int, grid: tuple[int, int]) -> None:
         super().__init__()
-        self.grid, self.channels, width = grid, channels, settings.width
+        self.grid, self.channels, width = grid, channels, settings.token_channels
         self.mean: torch.Tensor
         self.deviation: torch.Tensor
         self.mask: torch.Tensor
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("deviation", torch.ones(channels))
-        self.register_buffer("mask", neighbour_mask(grid, settings.neighbours))
+        self.register_buffer("mask", neighbour_mask(grid, settings.neighbourhood))
         self.rows = nn.Parameter(torch.rand(grid[0], width // 2))
         self.columns = nn.Parameter(torch.rand(grid[1], width // 2))
         self.into = nn.Linear(channels, width)
@@ -254,7 +261,7 @@ class Layer(nn.Module):
 
     def __init__(self, settings: Uniad, *, sources: int) -> None:
         super().__init__()
-        width, dropout = settings.width, settings.dropout
+        width, dropout = settings.token_channels, settings.dropout
         self.attend = nn.ModuleList(
             nn.MultiheadAttention(width, settings.heads, dropout, batch_first=True)
             for _ in range(sources)

@@ -22,15 +22,22 @@ from blemish.synthesis._ranges import (
 )
 from blemish.synthesis.base import Pixels, Synthetic
 from blemish.synthesis.visible import Greys, PixelChange, around, first_visible, noise_of
+from blemish.util.settings import setting
 
 
 @dataclass(frozen=True)
 class Cutpaste:
-    """Settings: the piece's share of the image, its height over its width, the colour jitter."""
+    """Settings of CutPaste; a range is LOW,HIGH.
 
-    area: Range = (0.02, 0.15)
-    aspect: Range = (0.3, 3.3)
-    jitter: float = 0.1
+    Attributes:
+        area: Range of the piece's share of the image.
+        aspect: Range of the piece's height over its width.
+        jitter: Largest change of the piece's colours, as a share.
+    """
+
+    area: Range = setting((0.02, 0.15), unit="share")
+    aspect: Range = setting((0.3, 3.3), unit="factor")
+    jitter: float = setting(0.1, unit="share")
 
     def __post_init__(self) -> None:
         """Refuse settings that make no sense."""

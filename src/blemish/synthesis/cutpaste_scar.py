@@ -23,20 +23,26 @@ from blemish.synthesis._ranges import (
 )
 from blemish.synthesis.base import Pixels, Synthetic
 from blemish.synthesis.visible import Greys, PixelChange, around, first_visible, noise_of
+from blemish.util.settings import setting
 
 
 @dataclass(frozen=True)
 class CutpasteScar:
-    """Settings: the strip's sides in pixels, its turn in degrees, the colour jitter.
+    """Settings of CutPaste's scar; a range is LOW,HIGH.
 
-    `scale` enlarges the sides, for images that are larger than 256 pixels.
+    Attributes:
+        width: Range of the strip's short side.
+        length: Range of the strip's long side.
+        angle: Range of the strip's turn.
+        jitter: Largest change of the strip's colours, as a share.
+        scale: Enlarges the sides, for images that are larger than 256 pixels.
     """
 
-    width: Range = (2, 16)
-    length: Range = (10, 25)
-    angle: Range = (-45, 45)
-    jitter: float = 0.1
-    scale: float = 1.0
+    width: Range = setting((2, 16), unit="pixels")
+    length: Range = setting((10, 25), unit="pixels")
+    angle: Range = setting((-45, 45), unit="degrees")
+    jitter: float = setting(0.1, unit="share")
+    scale: float = setting(1.0, unit="factor")
 
     def __post_init__(self) -> None:
         """Refuse settings that make no sense."""

@@ -17,6 +17,7 @@ from blemish.synthesis._ranges import Range, refuse_no_number, refuse_no_range, 
 from blemish.synthesis._sources import Sources, alike
 from blemish.synthesis.base import Pixels, Synthetic
 from blemish.synthesis.visible import Floats, Greys, PixelChange, around, first_visible, noise_of
+from blemish.util.settings import setting
 
 SAME_PRODUCT = True
 
@@ -25,23 +26,30 @@ _LEAST_SIDE = 4  # pixels; a smaller piece is all border
 
 @dataclass(frozen=True)
 class Nsa:
-    """Settings; without `sources` the pieces come from the image itself.
+    """Settings of natural synthetic anomalies; a range is LOW,HIGH.
 
-    The halves of a piece's sides are `least` plus a gamma variate of `shape` and `spread`, as
-    shares of the image's sides, and at most `most`. `resize` bounds the factor by which a piece is
-    resized. Up to `pieces` are blended in, one for sure and each other one by a coin.
-    `background` is a range LOW,HIGH of grey values, where the part is not: a piece and its new
-    place must lie on the part by `overlap` of their pixels.
+    Without `sources` the pieces come from the image itself. The halves of a piece's sides are
+    `least` plus a gamma variate, as shares of the image's sides.
+
+    Attributes:
+        least: Least half of a piece's side, as a share of the image's.
+        most: Largest half of a piece's side, as a share of the image's.
+        shape: Shape of the gamma distribution.
+        spread: Scale of the gamma distribution.
+        resize: Range of the factor by which a piece is resized.
+        pieces: Number of pieces at most, one for sure and each other one by a coin.
+        background: Range of grey values where the part is not; none where it is everywhere.
+        overlap: Share of the pixels of a piece, and of its new place, that must lie on the part.
     """
 
-    least: float = 0.03
-    most: float = 0.4
-    shape: float = 2.0
-    spread: float = 0.05
-    resize: Range = (0.7, 1.3)
-    pieces: int = 4
-    background: Range | None = None
-    overlap: float = 0.25
+    least: float = setting(0.03, unit="share")
+    most: float = setting(0.4, unit="share")
+    shape: float = setting(2.0, unit="factor")
+    spread: float = setting(0.05, unit="share")
+    resize: Range = setting((0.7, 1.3), unit="factor")
+    pieces: int = setting(4, unit="pieces")
+    background: Range | None = setting(None, unit="grey values")
+    overlap: float = setting(0.25, unit="share")
     sources: Sources = field(default=Sources(), metadata={"wordless": True})
 
     def __post_init__(self) -> None:

@@ -21,20 +21,25 @@ from blemish.synthesis._sources import Sources, alike
 from blemish.synthesis._textures import TEXTURES
 from blemish.synthesis.base import Mask, Pixels, Synthetic
 from blemish.synthesis.visible import Floats, Greys, PixelChange, around, first_visible, noise_of
+from blemish.util.settings import setting
 
 
 @dataclass(frozen=True)
 class Perlin:
-    """Settings; `sources` are images of textures, without which procedural ones are used.
+    """Settings of DRAEM's anomalies; a range is LOW,HIGH.
 
-    The noise has 2 to the power of a whole number in `octaves` cells a side; the shape is where it
-    exceeds `threshold`. The image shows through the texture by a share in `through`. `texture`
-    names one procedural texture: blocks, cells, clouds, grating, or any.
+    `sources` are images of textures, without which procedural ones are used.
+
+    Attributes:
+        octaves: Range of the power of 2 that is the number of the noise's cells a side.
+        threshold: The shape is where the noise exceeds this.
+        through: Range of the share by which the image shows through the texture.
+        texture: One procedural texture: blocks, cells, clouds, grating, or any.
     """
 
-    octaves: Range = (0, 5)
-    threshold: float = 0.5
-    through: Range = (0.0, 0.8)
+    octaves: Range = setting((0, 5), unit="octaves")
+    threshold: float = setting(0.5, unit="factor")
+    through: Range = setting((0.0, 0.8), unit="share")
     texture: str = "any"
     sources: Sources = field(default=Sources(), metadata={"wordless": True})
 

@@ -33,6 +33,7 @@ from blemish.synthesis.visible import (
     first_visible,
     noise_of,
 )
+from blemish.util.settings import setting
 
 PRESETS: dict[str, dict[str, Any]] = {
     # What sticks out scatters light into the dark.
@@ -63,33 +64,49 @@ _REACH = math.sqrt(-2 * math.log(_EDGE[0]))  # the radius of a stamp, in widths
 
 @dataclass(frozen=True)
 class RandomWalk:
-    """Settings; lengths in pixels, ranges as LOW,HIGH, shares and probabilities from 0 to 1.
+    """Settings of the random walk; a range is LOW,HIGH.
 
-    `elongated` is the share of lines among the defects, `brighter` that of bright ones; `bipolar`
-    ones have a bright and a dark side, as dents do. `strength` counts in the local noise, or in
-    three grey levels where that is more. `blurred` are softened by a lens with a sigma of `blur`.
-    `scale` enlarges everything. No path starts on a grey value in `background`, where the part is
-    not.
+    Attributes:
+        elongated: Share of lines among the defects; the others are points.
+        brighter: Share of bright ones.
+        bipolar: Share of those with a bright and a dark side, as dents have.
+        strength: Range of the strength, in units of the local noise, or of three grey levels where
+            that is more.
+        drift: By what share the strength drifts along the path.
+        blurred: Share of those that are softened by a lens.
+        blur: Range of the sigma of that lens.
+        scale: Enlarges everything.
+        punctual_steps: Range of the number of a point's steps.
+        punctual_momentum: Range of the share of a point's step that is that of the step before.
+        punctual_speed: Range of the length of a point's steps.
+        punctual_width: Range of the width of a point's stamps at first.
+        elongated_steps: Range of the number of a line's steps.
+        elongated_momentum: Range of the share of a line's step that is that of the step before.
+        elongated_speed: Range of the length of a line's steps.
+        elongated_width: Range of the width of a line's stamps at first.
+        widths: Range that no stamp's width leaves.
+        background: Range of grey values where the part is not, and no path starts; none where it is
+            everywhere.
     """
 
-    elongated: float = 0.4
-    brighter: float = 0.5
-    bipolar: float = 0.15
-    strength: Range = (3.0, 12.0)
-    drift: float = 0.25
-    blurred: float = 0.5
-    blur: Range = (0.5, 1.0)
-    scale: float = 1.0
-    punctual_steps: Range = (3, 29)
-    punctual_momentum: Range = (0.0, 0.6)
-    punctual_speed: Range = (0.4, 1.0)
-    punctual_width: Range = (0.8, 3.0)
-    elongated_steps: Range = (20, 160)
-    elongated_momentum: Range = (0.85, 0.98)
-    elongated_speed: Range = (0.3, 0.8)
-    elongated_width: Range = (0.5, 1.6)
-    widths: Range = (0.4, 4.0)
-    background: Range | None = None
+    elongated: float = setting(0.4, unit="share")
+    brighter: float = setting(0.5, unit="share")
+    bipolar: float = setting(0.15, unit="share")
+    strength: Range = setting((3.0, 12.0), unit="units of the noise")
+    drift: float = setting(0.25, unit="share")
+    blurred: float = setting(0.5, unit="share")
+    blur: Range = setting((0.5, 1.0), unit="pixels")
+    scale: float = setting(1.0, unit="factor")
+    punctual_steps: Range = setting((3, 29), unit="steps")
+    punctual_momentum: Range = setting((0.0, 0.6), unit="share")
+    punctual_speed: Range = setting((0.4, 1.0), unit="pixels")
+    punctual_width: Range = setting((0.8, 3.0), unit="pixels")
+    elongated_steps: Range = setting((20, 160), unit="steps")
+    elongated_momentum: Range = setting((0.85, 0.98), unit="share")
+    elongated_speed: Range = setting((0.3, 0.8), unit="pixels")
+    elongated_width: Range = setting((0.5, 1.6), unit="pixels")
+    widths: Range = setting((0.4, 4.0), unit="pixels")
+    background: Range | None = setting(None, unit="grey values")
 
     def __post_init__(self) -> None:
         """Refuse settings that make no sense."""

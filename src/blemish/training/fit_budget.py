@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from blemish.detectors import trained_in_steps
 from blemish.detectors.base import Clock, Detector, FittedDetector
 from blemish.features.feature_stream import FeatureStream
 
@@ -37,7 +38,7 @@ class FitBudget:
         to_score: int,
     ) -> Self:
         """The budget of so many `fits`, with a reserve for `to_score` images such as `image`."""
-        if clock.budget is None or not is_trained_in_steps(detector):
+        if clock.budget is None or not trained_in_steps(detector):
             return cls(clock, fits)
         return cls(clock, fits, HEADS * to_score * _seconds_to_run(features, image))
 
@@ -54,11 +55,6 @@ class FitBudget:
         self.finished &= fitted.finished
         if not self.to_come and not self.finished:
             self.clock = Clock(None)
-
-
-def is_trained_in_steps(detector: Detector) -> bool:
-    """Whether that detector is a network that is trained step by step."""
-    return hasattr(detector, "steps")
 
 
 def _seconds_to_run(features: FeatureStream, image: Path) -> float:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from blemish.calibration.held_out import HeldOut
 from blemish.dataset import Dataset
-from blemish.detectors.base import Detector, FittedDetector, ShowProgress
+from blemish.detectors import trained_in_steps
+from blemish.detectors.base import Clock, Detector, FitContext, FittedDetector, ShowProgress
 from blemish.features.backbone import open_backbone
 from blemish.features.device import find_device
 from blemish.features.feature_stream import FeatureStream
 from blemish.images import Recipe
 from blemish.inspector import Inspector
-from blemish.training.fit_budget import FitBudget, is_trained_in_steps
+from blemish.training.fit_budget import FitBudget
 from blemish.training.hold_out import with_defects
 from blemish.training.plan import Plan
 from blemish.training.unseen_scores import score_images
@@ -28,7 +28,7 @@ def open_features(detector: Detector, recipe: Recipe, cache: Path | None) -> Fea
         detector.layers,
         recipe,
         folder=cache,
-        device=find_device() if is_trained_in_steps(detector) else "cpu",
+        device=find_device() if trained_in_steps(detector) else "cpu",
     )
 
 
@@ -36,15 +36,15 @@ def open_features(detector: Detector, recipe: Recipe, cache: Path | None) -> Fea
 class Fits:
     """What the fits of one training have in common.
 
-    `data` holds the known defects, `arguments` are more of those of the detector's `fit`, and
-    `folder` is where a fit leaves what it can be resumed with.
+    `data` holds the known defects, `warm_start` is the model that a fit begins with, and `folder`
+    is where it leaves what it can be resumed with.
     """
 
     data: Dataset
     detector: Detector
     features: FeatureStream
     plan: Plan
-    arguments: Mapping[str, Any]
+    warm_start: bytes | None
     budget: FitBudget
     folder: Path
     progress: ShowProgress | None
@@ -54,16 +54,15 @@ class Fits:
 
         Raises BudgetExceeded.
         """
-        fit: Any = self.detector.fit  # only some take more `arguments`
-        fitted: FittedDetector = fit(
-            with_defects(self.data, good, self.plan.detector),
-            features=self.features,
-            seed=self.plan.seed,
-            budget=self.budget.seconds(),
-            progress=self.progress,
-            checkpoint=self.folder / name,
-            **self.arguments,
+        context = FitContext(
+            self.features,
+            self.plan.seed,
+            Clock(self.budget.seconds()),
+            self.progress,
+            self.folder / name,
+            self.warm_start,
         )
+        fitted = self.detector.fit(with_defects(self.data, good, self.plan.detector), context)
         self.budget.made(fitted)
         return fitted
 

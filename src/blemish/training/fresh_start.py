@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from blemish.dataset import Dataset
 from blemish.detectors import open_detector
@@ -25,7 +25,7 @@ class FreshStart:
     files: ClassVar[Sequence[Path]] = ()
     kept: ClassVar[Sequence[KeptDefect]] = ()
     already: ClassVar[int] = 0
-    fit_arguments: ClassVar[Mapping[str, Any]] = {}
+    warm_start: ClassVar[bytes | None] = None
 
     def detector_for(self, plan: Plan) -> Detector:
         """The plan's detector."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from blemish.dataset import Dataset
 from blemish.detectors.base import Detector, ShowProgress
@@ -34,8 +34,8 @@ class Start(Protocol):
         """How many of the pictures of defects that were given it had been taught before."""
 
     @property
-    def fit_arguments(self) -> Mapping[str, Any]:
-        """More arguments of the detector's `fit`, such as the weights that it begins with."""
+    def warm_start(self) -> bytes | None:
+        """The model whose weights the detector's `fit` begins with."""
 
     def detector_for(self, plan: Plan) -> Detector:
         """The detector that is fitted."""

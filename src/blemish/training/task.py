@@ -92,7 +92,7 @@ class TrainingTask:
         to_score = LATENCY_IMAGES + len(self.held_out) + 2 * len(start.test_rows(usable))
         budget = FitBudget.of(clock, plan.fits, self.detector, features, good.images[0], to_score)
         fits = Fits(
-            usable, self.detector, features, plan, start.fit_arguments, budget, folder, progress
+            usable, self.detector, features, plan, start.warm_start, budget, folder, progress
         )
         scores = cross_fit_scores(good, plan.cross_fit, plan.seed, fits.score_unseen)
         scales = None

@@ -14,7 +14,12 @@ import polars as pl
 from blemish.calibration.promise import Promise
 from blemish.dataset import Dataset
 from blemish.dataset.label_words import name_some
-from blemish.detectors import detector_names, learns_from_defects, open_detector
+from blemish.detectors import (
+    current_settings,
+    detector_names,
+    learns_from_defects,
+    open_detector,
+)
 from blemish.detectors.base import Detector, ShowProgress
 from blemish.errors import BlemishError, DatasetError
 from blemish.features.backbone import open_backbone
@@ -28,7 +33,7 @@ from blemish.training.hold_out import hold_out_again
 from blemish.training.model_comparison import compare
 from blemish.training.plan import Plan
 from blemish.training.replay_buffer import KeptDefect, as_training, extract, kept_in, named
-from blemish.util.settings import with_settings
+from blemish.util.settings import check_settings, with_settings
 
 log = logging.getLogger("blemish")
 
@@ -59,9 +64,9 @@ class WarmStart:
         return [self.artifact.path]
 
     @property
-    def fit_arguments(self) -> dict[str, Any]:
+    def warm_start(self) -> bytes:
         """The model whose weights the training begins with."""
-        return {"start": self.artifact.model}
+        return self.artifact.model
 
     @property
     def recipe(self) -> Recipe:
@@ -72,14 +77,16 @@ class WarmStart:
     def detector(self) -> Detector:
         """The model's detector with its settings. Raises BlemishError for those of a newer one."""
         name, values = self.artifact.card.detector.name, self.artifact.card.detector.settings
-        known = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        known = current_settings(name, values)
         detector: Any = open_detector(name)
         if odd := sorted(known.keys() - {field.name for field in fields(detector)}):
             raise BlemishError(
                 f"{self.artifact.path} was trained with settings that this version of {name} does "
                 f"not know ({name_some(odd)}); use the version of blemish that wrote it"
             )
-        return cast("Detector", replace(detector, **known))
+        detector = replace(detector, **known)
+        check_settings(f"{self.artifact.path}: detector {name}", detector)
+        return cast("Detector", detector)
 
     @cached_property
     def learnt_from(self) -> DataEntry:

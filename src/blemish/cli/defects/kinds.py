@@ -73,17 +73,18 @@ def run(options: argparse.Namespace) -> int:
 def _compared(options: argparse.Namespace, experiment: Experiment) -> list[RealDefect]:
     from blemish.audit.defect_coverage import compare_defects
     from blemish.audit.defect_coverage_sheet import write_sheet
-    from blemish.detectors import open_detector
+    from blemish.detectors import open_detector, stated
     from blemish.features.backbone import BUNDLED
     from blemish.synthesis import of_same_product, open_generator
 
     learner = experiment.learner
-    detector = open_detector(learner.detector, dict(learner.settings), preset=learner.preset)
-    name, preset = (getattr(detector, field, None) for field in ("generator", "generator_preset"))
+    detector: Any = open_detector(learner.detector, dict(learner.settings), preset=learner.preset)
     generator = None
-    if name is not None:
-        sources = experiment.data.good().images if of_same_product(name) else ()
-        generator = open_generator(name, preset=preset, sources=sources)
+    if stated(type(detector), "draws_defects") and detector.generator is not None:
+        sources = experiment.data.good().images if of_same_product(detector.generator) else ()
+        generator = open_generator(
+            detector.generator, preset=detector.generator_preset, sources=sources
+        )
     line = shared.ProgressLine(options)
     real = compare_defects(experiment.data, generator, BUNDLED, seed=experiment.seed, progress=line)
     line.end()

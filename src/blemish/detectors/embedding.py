@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from blemish.detectors.base import FitContext
 from blemish.errors import BlemishError
 from blemish.features.feature_stream import Batch, FeatureStream
 from blemish.features.session import open_session
@@ -63,6 +64,20 @@ class Embedding:
         for batch in features.batches(images):
             yield *embed(batch), int(batch.image[-1])
 
+    def read(
+        self, images: Sequence[Path], context: FitContext, doing: str = "reading features"
+    ) -> Iterator[tuple[Floats, Floats]]:
+        """The embeddings and shares of `stream`, within the budget and with progress.
+
+        `doing` says in both what is done with them.
+        """
+        done = 0
+        for x, inside, image in self.stream(context.features, images):
+            context.clock.check(f"{doing}, {done} of {len(images)} images done")
+            yield x, inside
+            done = image + 1
+            context.tell(doing, done, len(images))
+
     def function(self) -> Callable[[Batch], tuple[Floats, Floats]]:
         """From a batch of features to embeddings [n, C, h, w] and the share of each cell."""
         graph = Graph()
@@ -78,8 +93,12 @@ class Embedding:
     def patches(self, features: FeatureStream, images: Sequence[Path]) -> Iterator[Floats]:
         """The vectors of all patches inside the pictures, [p, C] at a time."""
         for x, inside, _ in self.stream(features, images):
-            rows = x.reshape(*x.shape[:2], -1).transpose(0, 2, 1)
-            yield np.ascontiguousarray(rows[inside > 0])
+            yield np.ascontiguousarray(patches_inside(x, inside))
+
+
+def patches_inside(x: Floats, inside: Floats) -> Floats:
+    """The vectors [p, C] of the embeddings x [n, C, h, w] whose cell's share [n, h * w] is 1."""
+    return x.reshape(*x.shape[:2], -1).transpose(0, 2, 1)[inside > 0]
 
 
 def cells_inside(valid: Floats, grid: tuple[int, int], size: tuple[int, int]) -> Floats:

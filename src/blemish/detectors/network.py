@@ -1,4 +1,4 @@
-"""What trained networks share: seeded beginnings, the training loop, and the way into a graph."""
+"""Blocks of trained networks: seeded beginnings, the training loop, and the way into a graph."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import io
 import os
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,10 +20,9 @@ from torch import nn
 
 from blemish.dataset import Dataset
 from blemish.detectors._order import epoch_order
-from blemish.detectors.base import Clock, Progress, ShowProgress
+from blemish.detectors.base import FitContext
 from blemish.errors import BlemishError
 from blemish.features.device import find_device
-from blemish.features.feature_stream import FeatureStream
 from blemish.features.feature_table import FeatureTable
 from blemish.graph.builder import OPSET, Graph
 from blemish.graph.splice import splice
@@ -58,17 +56,14 @@ def seeded(*seed: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def read_table(
-    features: FeatureStream, data: Dataset, clock: Clock, progress: ShowProgress | None
-) -> Iterator[FeatureTable]:
+def read_table(data: Dataset, context: FitContext) -> Iterator[FeatureTable]:
     """The features of all images of `data`, from the cache where they are in it."""
 
     def seen(done: int, total: int) -> None:
-        clock.check(f"reading features, {done} of {total} images done")
-        if progress:
-            progress(Progress("reading features", done, total))
+        context.clock.check(f"reading features, {done} of {total} images done")
+        context.tell("reading features", done, total)
 
-    with contextlib.closing(FeatureTable.of(features, data.images, seen)) as table:
+    with contextlib.closing(FeatureTable.of(context.features, data.images, seen)) as table:
         yield table
 
 
@@ -149,16 +144,13 @@ class Stopping:
 
 @dataclass(frozen=True)
 class Training:
-    """How a network is trained: so many `steps`, their seed, and who is told, where it is kept.
+    """How a network is trained: so many `steps`, in a fit's context.
 
     `reserve` are the seconds that are still needed after the last step.
     """
 
     steps: int
-    seed: int
-    clock: Clock
-    progress: ShowProgress | None = None
-    checkpoint: Path | None = None
+    context: FitContext
     reserve: float = 0.0
 
     def run(
@@ -179,25 +171,26 @@ class Training:
         planned. Returns the facts: `steps` done, `steps_planned` and the last loss. Raises
         BudgetExceeded when the budget is too short for one step.
         """
-        file = None if self.checkpoint is None else self.checkpoint / "training.pt"
+        context, now = self.context, self.context.clock.now
+        file = None if context.checkpoint is None else context.checkpoint / "training.pt"
         kept: dict[str, Any] = {"network": network, **{f"{i}": o for i, o in enumerate(optimizers)}}
         if stopping is not None:
             kept["stopping"] = stopping
         rates = [[group["lr"] for group in one.param_groups] for one in optimizers]
         done, last = _restore(file, kept)
         network.train()
-        kept_at, longest = time.monotonic(), 0.0
+        kept_at, longest = now(), 0.0
         with _threads():
             try:
                 while done < self.steps and not (stopping and stopping.over):
                     if self._is_over(done, longest):
                         break
-                    began = time.monotonic()
+                    began = now()
                     for one, usual in zip(optimizers, rates, strict=True):
                         one.zero_grad(set_to_none=True)
                         for group, usual_rate in zip(one.param_groups, usual, strict=True):
                             group["lr"] = usual_rate * rate(done)
-                    with seeded(self.seed, done):
+                    with seeded(context.seed, done):
                         value = loss(done)
                         value.backward()  # type: ignore[no-untyped-call]
                     last = float(value.detach())
@@ -213,12 +206,11 @@ class Training:
                     done += 1
                     if stopping is not None:
                         stopping.look(done)
-                    longest = max(0.9 * longest, time.monotonic() - began)
-                    if time.monotonic() - kept_at > SECONDS_BETWEEN_CHECKPOINTS:
+                    longest = max(0.9 * longest, now() - began)
+                    if now() - kept_at > SECONDS_BETWEEN_CHECKPOINTS:
                         _keep(file, kept, done, last)
-                        kept_at = time.monotonic()
-                    if self.progress:
-                        self.progress(Progress("training", done, self.steps))
+                        kept_at = now()
+                    context.tell("training", done, self.steps)
             except KeyboardInterrupt:
                 _keep(file, kept, done, last)
                 raise
@@ -232,11 +224,11 @@ class Training:
 
     def _is_over(self, done: int, step: float) -> bool:
         """Whether the budget has no room for another step; without any step it is too short."""
-        left = self.clock.left
+        left = self.context.clock.left
         if left is None or left > self.reserve + step:
             return False
         if done == 0:
-            raise self.clock.too_short("before the first step of the training was done")
+            raise self.context.clock.too_short("before the first step of the training was done")
         return True
 
 
