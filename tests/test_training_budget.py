@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from contexts import an_hour_later
 from running import Cli, Run
 
 pytest.importorskip("torch")
@@ -81,7 +82,8 @@ def test_a_model_cut_short_is_a_model(
 
 
 def test_a_budget_too_short_for_one_step_is_told(train: Train, tmp_path: Path) -> None:
-    train("none", "--budget", "0.001s").refusal("the time budget of 0.001 s ran out")
+    with an_hour_later():
+        train("none", "--budget", "10m").refusal("the time budget of 600 s ran out")
     assert not (tmp_path / "none").exists()
 
 

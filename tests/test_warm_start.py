@@ -361,6 +361,12 @@ def test_an_option_that_contradicts_the_model(
     refusal(cli, line, *words).refusal(*said)
 
 
+def test_a_setting_by_its_former_name_contradicts_the_model_too(cli: Cli, line: Line) -> None:
+    warning, refused = refusal(cli, line, "--set", "decay=0.5").err
+    assert "setting decay of detector mixed is called weight_decay now" in warning
+    assert "--set weight_decay=0.5 contradicts --from" in refused
+
+
 def test_a_model_of_whole_pictures_goes_on_with_whole_pictures(
     cli: Cli, line: Line, tmp_path: Path
 ) -> None:

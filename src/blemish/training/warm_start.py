@@ -33,7 +33,7 @@ from blemish.training.hold_out import hold_out_again
 from blemish.training.model_comparison import compare
 from blemish.training.plan import Plan
 from blemish.training.replay_buffer import KeptDefect, as_training, extract, kept_in, named
-from blemish.util.settings import check_settings, with_settings
+from blemish.util.settings import check_settings, current_name, with_settings
 
 log = logging.getLogger("blemish")
 
@@ -295,10 +295,10 @@ def _refuse_other_settings(
 ) -> None:
     name, own = start.artifact.card.detector.name, start.detector
     asked = open_detector(name, settings, preset=preset)
-    keys = settings if preset is None else [field.name for field in fields(own)]
-    for key in keys:
+    given = [current_name(own, key) for key in settings]
+    for key in given if preset is None else [field.name for field in fields(own)]:
         if key != FREE and (value := getattr(own, key)) != getattr(asked, key):
-            option = "--set" if key in settings else f"--preset {preset}:"
+            option = "--set" if key in given else f"--preset {preset}:"
             raise BlemishError(
                 f"{option} {key}={getattr(asked, key)} contradicts --from {start.artifact.path}, "
                 f"which was trained with {key}={value}; of its settings {FREE} alone may change"

@@ -123,6 +123,11 @@ def renamed(defaults: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def current_name(settings: Any, name: str) -> str:
+    """The name that a setting has today; any other stays."""
+    return next((each.name for each in fields(settings) if _declared(each).formerly == name), name)
+
+
 def check_settings(what: str, settings: Any) -> None:
     """Refuse a value that is not of its field's type, not finite, or breaks what is declared."""
     kinds = typing.get_type_hints(type(settings))
