@@ -27,8 +27,8 @@ import torch
 
 from blemish.dataset import Dataset, open_dataset
 from blemish.detectors._exposure import Exposure
-from blemish.detectors._patch_classifier import PatchClassifier, Source, Stages
-from blemish.detectors._presentations import Presentations
+from blemish.detectors._patch_classifier import FrozenFeatures, PatchClassifier, Stages
+from blemish.detectors._patch_sampler import PatchSampler
 from blemish.detectors.base import FitContext
 from blemish.detectors.mixed import Mixed
 from blemish.detectors.network import DEVICE
@@ -131,7 +131,7 @@ def parts_ms(data: Dataset, count: int) -> dict[str, float]:
     detector = Mixed(patch_size=SIDE, modality=MODALITY)
     backbone = open_backbone(detector.backbone)
     stages = Stages.of(backbone, detector.layers, detector.frozen)
-    drawn = Presentations(
+    drawn = PatchSampler(
         data,
         RECIPE,
         SIDE,
@@ -144,7 +144,7 @@ def parts_ms(data: Dataset, count: int) -> dict[str, float]:
     plain = replace(drawn, synthetic=0.0)
     still = replace(plain, augmentation=Augmentation(0.0))
     plain.batch(0, len(data)), drawn.batch(0, len(data)), still.batch(0, len(data))
-    source = Source(backbone, stages, Exposure())
+    source = FrozenFeatures(backbone, stages, Exposure())
     network = PatchClassifier(backbone, stages, detector.hidden).to(DEVICE).train()
     shown = drawn.batch(0, detector.batch)
     known = source(shown.patches)

@@ -18,9 +18,9 @@ torch = pytest.importorskip("torch")
 
 from blemish.dataset import Dataset, open_dataset  # noqa: E402
 from blemish.detectors import cflow, open_detector, quick_settings  # noqa: E402
-from blemish.detectors._positions import position_code  # noqa: E402
+from blemish.detectors._position_code import position_code  # noqa: E402
 from blemish.detectors.base import FitContext, FittedDetector  # noqa: E402
-from blemish.detectors.cflow import Cflow, Flow, Flows, Unit, warm_cosine  # noqa: E402
+from blemish.detectors.cflow import Cflow, Flows, ScaleFlow, Unit, warm_cosine  # noqa: E402
 from blemish.detectors.conformance import Case  # noqa: E402
 from blemish.detectors.network import seeded  # noqa: E402
 from blemish.features.backbone import open_backbone  # noqa: E402
@@ -32,9 +32,9 @@ SIZE = (32, 32)
 WHOLE = np.float32([0, 0, 32, 32])
 
 
-def flow(channels: int, side: int = 4) -> Flow:
+def flow(channels: int, side: int = 4) -> ScaleFlow:
     with seeded(0):
-        made = Flow((channels, side, side), 2, 8)
+        made = ScaleFlow((channels, side, side), 2, 8)
         for weight in made.parameters():
             if weight.requires_grad:  # the permutations are not learnt
                 weight.data += 0.3 * torch.randn_like(weight)

@@ -33,7 +33,7 @@ from blemish.detectors import (
     usual_size,
     usual_tile,
 )
-from blemish.detectors._planted import defective_pictures, good_pictures, peaks_inside
+from blemish.detectors._planted_defects import defective_pictures, good_pictures, peaks_inside
 from blemish.detectors.base import Clock, FitContext, FittedDetector, Scores
 from blemish.detectors.conformance import CLAUSES, Case, check_detector
 from blemish.detectors.padim import Padim

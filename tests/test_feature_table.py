@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from blemish.detectors._planted import good_pictures
+from blemish.detectors._planted_defects import good_pictures
 from blemish.features.backbone import open_backbone
 from blemish.features.feature_stream import FeatureStream
 from blemish.features.feature_table import FeatureTable

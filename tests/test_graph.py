@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from blemish.dataset import Dataset, open_dataset
-from blemish.detectors._planted import good_pictures
+from blemish.detectors._planted_defects import good_pictures
 from blemish.detectors.base import FitContext, FittedDetector
 from blemish.detectors.duet import Duet
 from blemish.detectors.embedding import cells_inside

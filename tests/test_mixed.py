@@ -23,8 +23,8 @@ torch = pytest.importorskip("torch")
 from blemish.dataset import Dataset  # noqa: E402
 from blemish.detectors import open_detector, usual_tile  # noqa: E402
 from blemish.detectors._exposure import Exposure  # noqa: E402
-from blemish.detectors._held_parts import parts_held_out  # noqa: E402
-from blemish.detectors._patch_classifier import PatchClassifier, Source, Stages  # noqa: E402
+from blemish.detectors._patch_classifier import FrozenFeatures, PatchClassifier, Stages  # noqa: E402
+from blemish.detectors._validation_parts import hold_out_validation_parts  # noqa: E402
 from blemish.detectors.base import FitContext, FittedDetector  # noqa: E402
 from blemish.detectors.mixed import Mixed  # noqa: E402
 from blemish.errors import BlemishError  # noqa: E402
@@ -95,7 +95,7 @@ def test_the_model_computes_what_was_trained(surfaces: Dataset, way: str) -> Non
     network.start_from(fitted.graph)
     trained = [name for name, values in network.named_parameters() if values.requires_grad]
     assert all(not torch.equal(before[name], network.state_dict()[name]) for name in trained)
-    source = Source(backbone, stages, Exposure(detector.brightness, detector.blur))
+    source = FrozenFeatures(backbone, stages, Exposure(detector.brightness, detector.blur))
     cells = network.in_pieces(source(IMAGES)).numpy()
     found = fitted.score(IMAGES)
     np.testing.assert_allclose(found.map, cells, atol=1e-4)
@@ -115,7 +115,7 @@ def test_what_is_frozen_stays_as_it_is_in_the_file(surfaces: Dataset) -> None:
     fitted = fit(surfaces, Mixed(**{**TINY, "rate": 0.01, "held_out": 0.0}))
     backbone = open_backbone(Mixed.backbone)
     stages = Stages.of(backbone, ("block4", "block10"), "block10")
-    features = Source(backbone, stages, Exposure())(IMAGES)
+    features = FrozenFeatures(backbone, stages, Exposure())(IMAGES)
     from blemish.features.session import open_session
     from blemish.graph.join import trunk
 
@@ -149,7 +149,7 @@ def test_units_are_those_of_all_patches_together(surfaces: Dataset) -> None:
     backbone = open_backbone(Mixed.backbone)
     stages = Stages.of(backbone, ("block4", "block14"), "block4")
     many = np.random.default_rng(1).integers(0, 256, (70, 32, 32, 3), np.uint8)
-    known = Source(backbone, stages, Exposure())(many)
+    known = FrozenFeatures(backbone, stages, Exposure())(many)
     network = PatchClassifier(backbone, stages, 8)
     network.learn_units(known)
     x = network.head.stack(network.layers(known)).detach()
@@ -186,7 +186,7 @@ def test_a_picture_of_a_real_defect_is_not_shown_more_than_that_often(
 
 
 def test_no_part_is_on_both_sides(surfaces: Dataset) -> None:
-    learnt, held = parts_held_out(surfaces, 0.25, 3)
+    learnt, held = hold_out_validation_parts(surfaces, 0.25, 3)
     assert held is not None
     assert not set(learnt.parts) & set(held.parts)
     assert len(held.good().parts) == 3
@@ -206,7 +206,7 @@ def test_defects_on_the_plates_of_good_patches_go_where_the_plates_go(tmp_path: 
         for plate in "abcdefgh"
         for kind in ("good", "dent", "synthetic")
     ]
-    learnt, held = parts_held_out(dataset(tmp_path, rows), 0.25, 0)
+    learnt, held = hold_out_validation_parts(dataset(tmp_path, rows), 0.25, 0)
     assert held is not None
     assert len(held) == 6
     assert not set(learnt.parts) & set(held.parts)
@@ -216,12 +216,12 @@ def test_drawn_defects_are_held_out_too_and_few_parts_are_not(surfaces: Dataset)
     drawn = surfaces.with_table(
         surfaces.table.with_columns(defect=pl.col("defect").replace("square", "synthetic"))
     )
-    _, held = parts_held_out(drawn, 0.25, 0)
+    _, held = hold_out_validation_parts(drawn, 0.25, 0)
     assert held is not None
     assert len(held.synthetic()) == 2
-    assert parts_held_out(surfaces, 0.0, 0) == (surfaces, None)
+    assert hold_out_validation_parts(surfaces, 0.0, 0) == (surfaces, None)
     few = surfaces.where(pl.col("part").is_in([*surfaces.good().parts[:4], "bad 1"]))
-    assert parts_held_out(few, 0.25, 0)[1] is None
+    assert hold_out_validation_parts(few, 0.25, 0)[1] is None
 
 
 def test_the_latest_step_stays_that_is_no_worse_by_held_out_parts(

@@ -11,10 +11,10 @@ from contexts import context
 torch = pytest.importorskip("torch")
 
 from blemish.detectors import open_detector, quick_settings  # noqa: E402
-from blemish.detectors._planted import good_pictures  # noqa: E402
+from blemish.detectors._planted_defects import good_pictures  # noqa: E402
 from blemish.detectors.conformance import Case  # noqa: E402
 from blemish.detectors.network import Training, seeded  # noqa: E402
-from blemish.detectors.simplenet import SimpleNet, Simplenet, Space  # noqa: E402
+from blemish.detectors.simplenet import NoiseSpace, SimpleNet, Simplenet  # noqa: E402
 from blemish.errors import BlemishError  # noqa: E402
 
 
@@ -29,7 +29,7 @@ def trained(steps: int = 40) -> SimpleNet:
     x = torch.from_numpy(patches(256))
     settings = Simplenet(discriminator_rate=1e-2)
     with seeded(0):
-        network = SimpleNet(Space.standard(patches(256)), 32, identity=True)
+        network = SimpleNet(NoiseSpace.standard(patches(256)), 32, identity=True)
     Training(steps, context()).run(
         network, settings.optimizers(network), lambda step: network.loss(x, 1.0, varies=True)
     )
@@ -50,7 +50,7 @@ def test_once_trained_it_is_one_matrix_before_its_leaky_relu() -> None:
 
 def test_what_is_nearer_to_the_margin_than_a_half_costs() -> None:
     """Equation 6 of the paper: D of nothing is 0, and each side lacks its margin of 1/2."""
-    network = SimpleNet(Space.standard(patches(64)), 8, identity=True)
+    network = SimpleNet(NoiseSpace.standard(patches(64)), 8, identity=True)
     torch.nn.init.zeros_(network.discriminator[3].weight)
     assert network.loss(torch.from_numpy(patches(64)), 1.0, varies=False).item() == pytest.approx(
         1.0
@@ -75,14 +75,14 @@ def test_far_patches_score_higher_than_those_it_learnt_from_whatever_their_scale
 
 def test_a_standardised_channel_has_mean_0_and_deviation_1() -> None:
     x = patches(1000)
-    space = Space.standard(x)
+    space = NoiseSpace.standard(x)
     y = (x - space.mean) / space.scale
     np.testing.assert_allclose(y.mean(0), 0, atol=1e-3)
     np.testing.assert_allclose(y.std(0), 1, atol=1e-3)
 
 
 def test_copies_of_one_grey_picture_have_no_scale_and_do_no_harm() -> None:
-    space = Space.standard(np.full((10, 3), 7.0, np.float32))
+    space = NoiseSpace.standard(np.full((10, 3), 7.0, np.float32))
     assert np.isfinite(space.scale).all()
     assert (space.scale > 0).all()
 

@@ -26,7 +26,7 @@ from blemish.detectors._patch_noise import (
     nearest,
     places_of,
 )
-from blemish.detectors._planted import good_pictures
+from blemish.detectors._planted_defects import good_pictures
 from blemish.detectors.base import Clock, FitContext, FittedDetector
 from blemish.detectors.embedding import Embedding
 from blemish.detectors.patchcore import Patchcore, grow_bank, learn_space

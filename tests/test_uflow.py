@@ -16,10 +16,10 @@ torch = pytest.importorskip("torch")
 from blemish.cli import main  # noqa: E402
 from blemish.dataset import open_dataset  # noqa: E402
 from blemish.detectors import open_detector, uflow  # noqa: E402
-from blemish.detectors._standard import Standard  # noqa: E402
+from blemish.detectors._standardisation import Standard  # noqa: E402
 from blemish.detectors.conformance import Case  # noqa: E402
 from blemish.detectors.network import seeded  # noqa: E402
-from blemish.detectors.uflow import Flow, UFlow  # noqa: E402
+from blemish.detectors.uflow import UFlow, UShapedFlow  # noqa: E402
 from blemish.errors import BlemishError  # noqa: E402
 from blemish.features.session import open_session  # noqa: E402
 from blemish.graph.builder import Graph, feature_model  # noqa: E402
@@ -44,7 +44,7 @@ def surprised(tmp_path_factory: pytest.TempPathFactory, plates: Path) -> Path:
 
 def test_the_latents_have_the_paper_s_shapes() -> None:
     """ResNet-18: 256 channels at stride 16, then 160 at stride 8, then 84 at stride 4."""
-    flow = Flow([(64, 8, 8), (128, 4, 4), (256, 2, 2)], 0.1, True).eval()
+    flow = UShapedFlow([(64, 8, 8), (128, 4, 4), (256, 2, 2)], 0.1, True).eval()
     assert flow.channels == [84, 80, 128]
     layers = [torch.zeros(2, *norm.normalized_shape) for norm in flow.norms]
     latents, log_det = flow.latents(*layers)
@@ -56,7 +56,7 @@ def test_the_latents_have_the_paper_s_shapes() -> None:
 def test_the_log_determinant_is_that_of_the_jacobian() -> None:
     shapes = [(6, 2, 2), (10, 1, 1)]
     with seeded(3):
-        flow = Flow(shapes, 1.0, False).double()
+        flow = UShapedFlow(shapes, 1.0, False).double()
         for weights in flow.parameters():  # away from the beginning, where all scales are 1
             weights.data += 0.3 * torch.randn_like(weights) if weights.requires_grad else 0
         x = torch.randn(sum(a * b * c for a, b, c in shapes), dtype=torch.float64)

@@ -16,12 +16,12 @@ torch = pytest.importorskip("torch")
 
 from blemish.dataset import open_dataset  # noqa: E402
 from blemish.detectors import open_detector, quick_settings  # noqa: E402
-from blemish.detectors._planted import good_pictures  # noqa: E402
+from blemish.detectors._planted_defects import good_pictures  # noqa: E402
 from blemish.detectors.conformance import Case  # noqa: E402
 from blemish.detectors.network import seeded  # noqa: E402
 from blemish.detectors.uniad import (  # noqa: E402
-    Layer,
     Network,
+    TransformerLayer,
     Uniad,
     jittered,
     neighbour_mask,
@@ -52,7 +52,7 @@ def test_a_grid_of_one_token_has_no_mask() -> None:
 def test_what_a_token_may_not_see_does_not_change_what_it_takes() -> None:
     grid, here = (9, 9), 4 * 9 + 4
     with seeded(0):
-        layer, x = Layer(SMALL, sources=1).eval(), torch.randn(1, 81, 16)
+        layer, x = TransformerLayer(SMALL, sources=1).eval(), torch.randn(1, 81, 16)
         queries, position = torch.randn(1, 81, 16), torch.randn(81, 16)
     near, far = x.clone(), x.clone()
     near.view(1, 9, 9, 16)[:, 1:8, 1:8] += 5

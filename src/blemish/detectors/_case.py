@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from blemish.dataset import Dataset, open_dataset
 from blemish.detectors import open_detector
-from blemish.detectors._planted import defective_pictures, good_pictures
+from blemish.detectors._planted_defects import defective_pictures, good_pictures
 from blemish.detectors.base import Detector, FitContext, FittedDetector, Progress
 from blemish.features.backbone import open_backbone
 from blemish.features.feature_stream import FeatureStream

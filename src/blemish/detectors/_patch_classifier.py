@@ -68,7 +68,7 @@ class Stages:
         return names if self.start in names or not self.trained else [*names, self.start]
 
 
-class Source:
+class FrozenFeatures:
     """Computes what the trained part reads of patches, uint8 [k, H, W, 3]: layers, or the image.
 
     On the CPU by ONNX Runtime.

@@ -28,7 +28,7 @@ from torch import nn
 
 from blemish.dataset import Dataset
 from blemish.detectors._coupling import coupling
-from blemish.detectors._positions import position_code
+from blemish.detectors._position_code import position_code
 from blemish.detectors.base import FitContext, FittedDetector, need_images
 from blemish.detectors.embedding import Embedding, cells_inside
 from blemish.detectors.head import with_map
@@ -154,7 +154,7 @@ class Cflow:
         return with_map(context.features, grid, map_, top=self.top, facts=facts)
 
 
-class Flow(nn.Module):
+class ScaleFlow(nn.Module):
     """The flow of one scale, of features [n, C, h, w]."""
 
     codes: torch.Tensor
@@ -199,12 +199,12 @@ class Flows(nn.Module):
 
     def __init__(self, shapes: Shapes, count: int, code: int) -> None:
         super().__init__()
-        self.scales = nn.ModuleList(Flow(shape, count, code) for shape in shapes.values())
+        self.scales = nn.ModuleList(ScaleFlow(shape, count, code) for shape in shapes.values())
 
     @property
-    def flows(self) -> list[Flow]:
+    def flows(self) -> list[ScaleFlow]:
         """One per scale."""
-        return cast("list[Flow]", list(self.scales))
+        return cast("list[ScaleFlow]", list(self.scales))
 
     def forward(self, *layers: torch.Tensor) -> list[torch.Tensor]:
         """Log-likelihoods [n, 1, h, w] per scale."""

@@ -29,11 +29,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from blemish.dataset import Dataset
-from blemish.detectors._ahead import Ahead
 from blemish.detectors._exposure import Exposure
-from blemish.detectors._held_parts import parts_held_out
-from blemish.detectors._patch_classifier import Head, PatchClassifier, Source, Stages
-from blemish.detectors._presentations import Presentations, Shown
+from blemish.detectors._patch_classifier import FrozenFeatures, Head, PatchClassifier, Stages
+from blemish.detectors._patch_sampler import PatchBatch, PatchSampler
+from blemish.detectors._prefetch import Prefetcher
+from blemish.detectors._validation_parts import hold_out_validation_parts
 from blemish.detectors.base import FitContext, FittedDetector, need_images
 from blemish.detectors.head import cells_of
 from blemish.detectors.network import DEVICE, Stopping, Training, add_network, seeded
@@ -175,11 +175,11 @@ class Mixed:
         need_images(data.good())
         features, seed = context.features, context.seed
         side = self._side(features.recipe)
-        learnt, held = parts_held_out(data, self.held_out, seed)
-        shown = self._presentations(learnt, features.recipe, side, seed)
+        learnt, held = hold_out_validation_parts(data, self.held_out, seed)
+        shown = self._sampler(learnt, features.recipe, side, seed)
         shown.refuse_one_label()
         stages = Stages.of(features.backbone, self.layers, self.frozen)
-        source = Source(features.backbone, stages, self._exposure)
+        source = FrozenFeatures(features.backbone, stages, self._exposure)
         with seeded(seed):
             network = PatchClassifier(features.backbone, stages, self.hidden).to(DEVICE)
         if context.warm_start is None:
@@ -208,7 +208,7 @@ class Mixed:
             batch, known = ahead.take(step)
             return self._loss(network(known), batch)
 
-        with Ahead(shown, source, self.batch, self.shows) as ahead:
+        with Prefetcher(shown, source, self.batch, self.shows) as ahead:
             facts = training.run(
                 network, [sgd], loss, rate=self.rate_at, clip=CLIP, stopping=stopping
             )
@@ -242,7 +242,7 @@ class Mixed:
     def _exposure(self) -> Exposure:
         return Exposure(self.brightness, self.blur)
 
-    def _presentations(self, data: Dataset, recipe: Recipe, side: int, seed: int) -> Presentations:
+    def _sampler(self, data: Dataset, recipe: Recipe, side: int, seed: int) -> PatchSampler:
         generator = None
         if self.generator is not None and self.synthetic > 0:
             sources = data.good().images if of_same_product(self.generator) else ()
@@ -250,7 +250,7 @@ class Mixed:
                 self.generator, preset=self.generator_preset, sources=sources
             )
         most_each = 1.0 if self.repeats is None else self.repeats / (self.steps * self.batch)
-        return Presentations(
+        return PatchSampler(
             data,
             recipe,
             side,
@@ -271,13 +271,13 @@ class Mixed:
         except ValueError as error:
             raise BlemishError(f"setting modality of detector mixed: {error}") from error
 
-    def _whole(self, logits: Tensor, batch: Shown) -> Tensor:
+    def _whole(self, logits: Tensor, batch: PatchBatch) -> Tensor:
         """The logit of each presentation: of its patch, or the largest of its patches."""
         patches = logits.amax((1, 2)) if self.pooling == "peak" else logits.mean((1, 2))
         least = torch.full((len(batch.labels),), -torch.inf, device=DEVICE)
         return least.scatter_reduce(0, torch.from_numpy(batch.owner).to(DEVICE), patches, "amax")
 
-    def _misranked(self, logits: Tensor, batch: Shown) -> tuple[float, float]:
+    def _misranked(self, logits: Tensor, batch: PatchBatch) -> tuple[float, float]:
         """The share of pairs, one good and one defective, that are ranked wrongly: 1 - AUROC.
 
         And its largest standard error, were every presentation one of another part. Unlike the
@@ -288,7 +288,7 @@ class Mixed:
         fewer = min(defective, len(batch.labels) - defective)
         return share, math.sqrt(share * (1 - share) / fewer)
 
-    def _loss(self, logits: Tensor, batch: Shown) -> Tensor:
+    def _loss(self, logits: Tensor, batch: PatchBatch) -> Tensor:
         """Cross-entropy of presentations, and of their cells where a mask tells what they show."""
         labels = torch.from_numpy(batch.labels).to(DEVICE)
         whole = self._whole(logits, batch)

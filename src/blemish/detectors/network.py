@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from blemish.dataset import Dataset
-from blemish.detectors._order import epoch_order
+from blemish.detectors._epoch_order import epoch_order
 from blemish.detectors.base import FitContext
 from blemish.errors import BlemishError
 from blemish.features.device import find_device

@@ -91,7 +91,7 @@ class Patchcore:
 
 
 @dataclass(frozen=True, eq=False)
-class Space:
+class PatchSpace:
     """Where distances are taken: x - mean, learnt from `patches` patches of `crops`.
 
     Turned by `axes` [C, c], or scaled by them where they are [C], unless they are None.
@@ -121,20 +121,20 @@ class Space:
 
 def learn_space(
     embedding: Embedding, images: Sequence[Path], whiten: bool, context: FitContext
-) -> Space:
+) -> PatchSpace:
     """The mean of all patches, which keeps float32 distances exact, and whitening if wanted."""
     moments = learn_moments(embedding, images, context, covariance=whiten)
     axes = None
     if whiten:
         values, vectors = np.linalg.eigh(moments.covariance)
         axes = (vectors / np.sqrt(np.maximum(values, 0) + 0.01 * values.mean())).astype(np.float32)
-    return Space(moments.mean.astype(np.float32), axes, moments.patches, moments.crops)
+    return PatchSpace(moments.mean.astype(np.float32), axes, moments.patches, moments.crops)
 
 
 def grow_bank(
     embedding: Embedding,
     images: Sequence[Path],
-    space: Space,
+    space: PatchSpace,
     size: int,
     context: FitContext,
     weights: Floats | None = None,
@@ -197,6 +197,6 @@ def grow_bank(
     return bank
 
 
-def bank_distance(graph: Graph, x: str, space: Space, bank: Floats) -> str:
+def bank_distance(graph: Graph, x: str, space: PatchSpace, bank: Floats) -> str:
     """Distance [n, P] of the embedding x [n, C, h, w] to the nearest patch of the bank."""
     return blocks.nearest(graph, space.nodes(graph, x), bank)

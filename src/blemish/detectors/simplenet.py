@@ -140,10 +140,10 @@ class Simplenet:
             return patches_inside(*embed(batch))
 
         with read_table(data, context) as table:
-            space = Space.plain(embedding.channels)
+            space = NoiseSpace.plain(embedding.channels)
             if self.standardise:
                 some = table.take(spread_out(len(table), SCALE_IMAGES))
-                space = Space.standard(patches_of(some))
+                space = NoiseSpace.standard(patches_of(some))
             with seeded(seed):
                 # In double precision: training magnifies the rounding, which threads change.
                 network = SimpleNet(space, self.hidden, identity=self.standardise)
@@ -195,7 +195,7 @@ class SimpleNet(nn.Module):
     mean: torch.Tensor
     scale: torch.Tensor
 
-    def __init__(self, space: Space, hidden: int, *, identity: bool) -> None:
+    def __init__(self, space: NoiseSpace, hidden: int, *, identity: bool) -> None:
         super().__init__()
         channels = len(space.mean)
         self.register_buffer("mean", torch.from_numpy(space.mean))
@@ -245,19 +245,19 @@ class SimpleNet(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class Space:
+class NoiseSpace:
     """Where noise is added: (x - mean) / scale, by channel; both float32 [C]."""
 
     mean: Floats
     scale: Floats
 
     @classmethod
-    def plain(cls, channels: int) -> Space:
+    def plain(cls, channels: int) -> NoiseSpace:
         """Features as they are."""
         return cls(np.zeros(channels, np.float32), np.ones(channels, np.float32))
 
     @classmethod
-    def standard(cls, patches: Floats) -> Space:
+    def standard(cls, patches: Floats) -> NoiseSpace:
         """Where every channel of patches [p, C] like these has mean 0 and deviation 1."""
         mean, scale = patches.mean(0, dtype=np.float64), patches.std(0, dtype=np.float64)
         # Copies of one grey picture have the deviation 0; any unit will do then.

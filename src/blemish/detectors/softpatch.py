@@ -30,7 +30,7 @@ from blemish.detectors._patch_noise import JUDGES, Cells, Judge, judge_place, pl
 from blemish.detectors.base import FitContext, FittedDetector, need_images
 from blemish.detectors.embedding import Embedding
 from blemish.detectors.head import pixels_of, with_distance
-from blemish.detectors.patchcore import Space, grow_bank, learn_space
+from blemish.detectors.patchcore import PatchSpace, grow_bank, learn_space
 from blemish.errors import BlemishError, BudgetExceeded
 from blemish.features.backbone import BUNDLED
 from blemish.graph import blocks
@@ -150,7 +150,7 @@ def scale_of(embedding: Embedding, weights: Sequence[float]) -> Floats:
     return np.repeat(np.asarray(weights, np.float32), channels)
 
 
-def projection(space: Space, seed: int) -> Space:
+def projection(space: PatchSpace, seed: int) -> PatchSpace:
     """The scaled space in 128 random directions, in which distances are kept on average."""
     assert space.axes is not None
     channels = len(space.axes)
@@ -163,7 +163,7 @@ def projection(space: Space, seed: int) -> Space:
 def judge_patches(
     embedding: Embedding,
     images: Sequence[Path],
-    space: Space,
+    space: PatchSpace,
     places: Sequence[Cells],
     judge: Judge,
     context: FitContext,
@@ -208,7 +208,7 @@ def judge_patches(
 def read_places(
     embedding: Embedding,
     images: Sequence[Path],
-    space: Space,
+    space: PatchSpace,
     places: Sequence[Cells],
     context: FitContext,
 ) -> tuple[Floats, npt.NDArray[np.bool_]]:

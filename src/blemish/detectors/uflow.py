@@ -30,7 +30,7 @@ from torch.nn import functional
 
 from blemish.dataset import Dataset
 from blemish.detectors._coupling import Subnet, coupling
-from blemish.detectors._standard import Standard, standardise
+from blemish.detectors._standardisation import Standard, standardise
 from blemish.detectors.base import FitContext, FittedDetector, need_images
 from blemish.detectors.head import with_map
 from blemish.detectors.network import (
@@ -110,7 +110,7 @@ class UFlow:
         _need_pyramid(features)
         size = (features.recipe.height, features.recipe.width)
         with seeded(seed):
-            flow = Flow(list(features.shapes.values()), self.hidden_share, self.layer_norm)
+            flow = UShapedFlow(list(features.shapes.values()), self.hidden_share, self.layer_norm)
         with read_table(data, context) as table:
             if not self.layer_norm:
                 standardise(flow.norms, table, size)
@@ -141,7 +141,7 @@ class UFlow:
         return with_map(features, grids[0], map_, top=self.top, facts=facts)
 
 
-class Flow(nn.Module):
+class UShapedFlow(nn.Module):
     """The U-shaped flow over layers of `shapes`, fine to coarse; `channels` of each latent."""
 
     def __init__(self, shapes: Sequence[Shape], hidden_share: float, layer_norm: bool) -> None:

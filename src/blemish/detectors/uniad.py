@@ -218,8 +218,12 @@ class Network(nn.Module):
         self.rows = nn.Parameter(torch.rand(grid[0], width // 2))
         self.columns = nn.Parameter(torch.rand(grid[1], width // 2))
         self.into = nn.Linear(channels, width)
-        self.encoder = nn.ModuleList(Layer(settings, sources=1) for _ in range(settings.depth))
-        self.decoder = nn.ModuleList(Layer(settings, sources=2) for _ in range(settings.depth))
+        self.encoder = nn.ModuleList(
+            TransformerLayer(settings, sources=1) for _ in range(settings.depth)
+        )
+        self.decoder = nn.ModuleList(
+            TransformerLayer(settings, sources=2) for _ in range(settings.depth)
+        )
         self.queries = nn.Parameter(QUERY * torch.randn(settings.depth, math.prod(grid), width))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, channels)
@@ -256,7 +260,7 @@ class Network(nn.Module):
         return error.reshape(-1, *self.grid)
 
 
-class Layer(nn.Module):
+class TransformerLayer(nn.Module):
     """Attention to each source in turn, then two linear steps; a norm after each (post-norm)."""
 
     def __init__(self, settings: Uniad, *, sources: int) -> None:

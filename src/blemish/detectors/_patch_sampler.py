@@ -1,4 +1,4 @@
-"""What a patch classifier is shown: good patches, half of them spoilt, and now and then real ones.
+"""The training patches of a patch classifier: good ones, drawn defects, and augmented real ones.
 
 ISP-AD (arXiv 2503.04997, section 4.1): every second good patch gets a synthetic defect, and each
 presentation is replaced, with a small probability, by an augmented patch of a real defect.
@@ -21,7 +21,7 @@ from blemish.dataset.scaled_images import (
     ScaledImages,
     refuse_small_patches,
 )
-from blemish.detectors._order import epoch_order
+from blemish.detectors._epoch_order import epoch_order
 from blemish.errors import DatasetError
 from blemish.images import Recipe
 from blemish.prepare.patch_recipe import Augmentation
@@ -36,7 +36,7 @@ TRIES = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Presentation:
+class PatchSample:
     """Patches uint8 [k, size, size, 3] of one label; more than one where any may show the defect.
 
     `masks` are bool [k, size, size], or None where only the label is known.
@@ -48,7 +48,7 @@ class Presentation:
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class PatchBatch:
     """Several presentations: `patches` [k, size, size, 3], and which `owner` [k] each belongs to.
 
     `labels` float32 [n] are 1 for a defective presentation; `masks` bool [k, size, size] count
@@ -62,7 +62,7 @@ class Shown:
     known: npt.NDArray[np.bool_]
 
     @classmethod
-    def of(cls, items: Sequence[Presentation]) -> Shown:
+    def of(cls, items: Sequence[PatchSample]) -> PatchBatch:
         """These presentations, in their order."""
         counts = [len(item.patches) for item in items]
         return cls(
@@ -73,13 +73,13 @@ class Shown:
             np.repeat([item.masks is not None for item in items], counts),
         )
 
-    def without_patches(self) -> Shown:
+    def without_patches(self) -> PatchBatch:
         """The same without the pixels, where their layers are known."""
         return replace(self, patches=self.patches[:0])
 
 
 @dataclass(frozen=True, eq=False)
-class Presentations:
+class PatchSampler:
     """The endless stream of presentations; number i depends on the seed and on i alone.
 
     Each is with probability `real` one of a real defect, else with probability `synthetic` one with
@@ -128,7 +128,7 @@ class Presentations:
                 "and nothing good to tell them from; lower one of the two"
             )
 
-    def of(self, data: Dataset, seed: int) -> Presentations:
+    def of(self, data: Dataset, seed: int) -> PatchSampler:
         """The same of other rows, as they are: nothing is turned or lit."""
         return replace(
             self,
@@ -162,7 +162,7 @@ class Presentations:
         names = self._real.rows.table["part"].to_numpy()
         return [np.flatnonzero(names == part) for part in self._real.rows.parts]
 
-    def __getitem__(self, number: int) -> Presentation:
+    def __getitem__(self, number: int) -> PatchSample:
         """The presentation of that number; ImageError for a picture that cannot be read."""
         rng = np.random.default_rng((self.seed, number))
         if rng.random() < self.real_share:
@@ -176,22 +176,22 @@ class Presentations:
         if spoilt and self.generator is not None:
             made = self.generator(patch, rng)
             patch, mask = made.image, made.mask
-        return Presentation(_rgb([patch]), bool(mask.any()), mask[None])
+        return PatchSample(_rgb([patch]), bool(mask.any()), mask[None])
 
-    def batch(self, first: int, count: int) -> Shown:
+    def batch(self, first: int, count: int) -> PatchBatch:
         """So many presentations from number `first` on."""
-        return Shown.of([self[number] for number in range(first, first + count)])
+        return PatchBatch.of([self[number] for number in range(first, first + count)])
 
     def counts(self) -> dict[str, int]:
         """How many images of each kind there are to be shown."""
         kinds = {"good": self._good, "synthetic": self._drawn, "real": self._real}
         return {f"{kind}_images": len(pictures) for kind, pictures in kinds.items()}
 
-    def _real_one(self, rng: Chance) -> Presentation:
+    def _real_one(self, rng: Chance) -> PatchSample:
         rows = self._parts[int(rng.integers(len(self._parts)))]
         return self._defective(self._real, int(rows[rng.integers(len(rows))]), rng)
 
-    def _defective(self, pictures: ScaledImages, row: int, rng: Chance) -> Presentation:
+    def _defective(self, pictures: ScaledImages, row: int, rng: Chance) -> PatchSample:
         """A patch around a spot of the defect; patches of the whole picture where none is known."""
         picture = pictures[row]
         if not picture.spots:
@@ -199,13 +199,13 @@ class Presentations:
             corners = _whole(_shape(picture)).windows(self.size, self.size)
             spots = [plain(top, left, self.size) for top, left in corners]
             patches = _rgb([self._cut(picture, spot, rng)[0] for spot in spots])
-            return Presentation(self._flipped(patches, rng), True, None)
+            return PatchSample(self._flipped(patches, rng), True, None)
         places = picture.spots[int(rng.integers(len(picture.spots)))]
         pixel = places[rng.integers(len(places))]
         patch, mask = self._cut(picture, self._around(picture, pixel, rng), rng)
         # A thin defect may fall between the pixels of a turned mask; its label stays true.
         known = None if mask is None or not mask.any() else mask[None]
-        return Presentation(_rgb([patch]), True, known)
+        return PatchSample(_rgb([patch]), True, known)
 
     def _flipped(self, patches: Pixels, rng: Chance) -> Pixels:
         """Patches that together show a picture, all flipped alike."""
@@ -276,7 +276,7 @@ def _rgb(patches: Sequence[Pixels]) -> Pixels:
     return stacked if stacked.ndim == 4 else np.repeat(stacked[..., None], 3, axis=3)
 
 
-def _mask_of(item: Presentation) -> Mask:
+def _mask_of(item: PatchSample) -> Mask:
     """Its masks, or empty ones that do not count."""
     return np.zeros(item.patches.shape[:3], bool) if item.masks is None else item.masks
 

@@ -9,33 +9,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blemish.detectors._prefetch import Prefetcher
+
 pytest.importorskip("torch")
 
-from blemish.detectors._ahead import BLOCK, Ahead
-from blemish.detectors._presentations import Presentation, Shown
+from blemish.detectors._patch_sampler import PatchBatch, PatchSample
+from blemish.detectors._prefetch import BLOCK
 
 
 class Numbered:
-    """Presentations of which each shows its number; counts how many were drawn."""
+    """PatchSampler of which each shows its number; counts how many were drawn."""
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
         self.drawn: list[int] = []
 
-    def batch(self, first: int, count: int) -> Shown:
+    def batch(self, first: int, count: int) -> PatchBatch:
         self.drawn += range(first, first + count)
         patches = [
             np.full((1, 2, 2, 3), number, np.uint8) for number in range(first, first + count)
         ]
-        return Shown.of([Presentation(patch, False, None) for patch in patches])
+        return PatchBatch.of([PatchSample(patch, False, None) for patch in patches])
 
 
 def source(patches: Any) -> dict[str, Any]:
     return {"layer": patches[:, 0, 0, 0]}
 
 
-def ahead(shown: Numbered, shows: int) -> Ahead:
-    return Ahead(shown, source, 2, shows)  # type: ignore[arg-type]
+def ahead(shown: Numbered, shows: int) -> Prefetcher:
+    return Prefetcher(shown, source, 2, shows)  # type: ignore[arg-type]
 
 
 @given(shows=st.integers(1, 5), blocks=st.integers(1, 3), seed=st.integers(0, 9))

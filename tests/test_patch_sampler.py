@@ -18,7 +18,7 @@ from streams import write
 
 from blemish.dataset import Dataset, open_dataset, scaled_images
 from blemish.dataset.scaled_images import ScaledImages, refuse_small_patches
-from blemish.detectors._presentations import Presentation, Presentations, Shown
+from blemish.detectors._patch_sampler import PatchBatch, PatchSample, PatchSampler
 from blemish.errors import DatasetError, ImageError
 from blemish.images import Recipe, Window, crops
 from blemish.prepare.patch_recipe import Augmentation
@@ -70,19 +70,19 @@ def defect(
     return {**row, "label": "defective", "part": part or f"{kind} {name}"}
 
 
-def presentations(root: Path, rows: Sequence[Row], **more: object) -> Presentations:
+def presentations(root: Path, rows: Sequence[Row], **more: object) -> PatchSampler:
     usual = {"recipe": TILED, "size": SIZE, "seed": 0, "generator": Spot(), "augmentation": PLAIN}
-    return Presentations(dataset(root, rows), **{**usual, **more})  # type: ignore[arg-type]
+    return PatchSampler(dataset(root, rows), **{**usual, **more})  # type: ignore[arg-type]
 
 
-def kind_of(shown: Presentation) -> str:
+def kind_of(shown: PatchSample) -> str:
     """Told by its greys: see `flat` and `defect`."""
     if not shown.defective:
         return "good"
     return "real" if np.median(shown.patches) >= 100 else "drawn"
 
 
-def same(one: Presentation, other: Presentation) -> bool:
+def same(one: PatchSample, other: PatchSample) -> bool:
     alike = np.array_equal(one.patches, other.patches) and one.defective == other.defective
     if one.masks is None or other.masks is None:
         return alike and one.masks is other.masks
@@ -110,7 +110,7 @@ def test_a_batch_is_the_same_presentations(tmp_path: Path) -> None:
     shown = presentations(tmp_path, rows, real=0.5)
     items = [shown[number] for number in range(4, 16)]
     batch = shown.batch(4, 12)
-    assert isinstance(batch, Shown)
+    assert isinstance(batch, PatchBatch)
     assert Counter(batch.owner.tolist()) == {i: len(x.patches) for i, x in enumerate(items)}
     assert {1, 4} == {len(x.patches) for x in items}
     for number, item in enumerate(items):
@@ -425,12 +425,12 @@ def stream(root: Path, side: int = 64) -> Dataset:
 def test_a_stream_brings_its_good_its_drawn_and_its_real_patches(tmp_path: Path) -> None:
     data = stream(tmp_path)
     mix = {"recipe": TILED, "size": SIZE, "seed": 0, "augmentation": PLAIN}
-    shown = Presentations(data, **mix, real=0.25)  # type: ignore[arg-type]
+    shown = PatchSampler(data, **mix, real=0.25)  # type: ignore[arg-type]
     assert shown.counts() == {"good_images": 4, "synthetic_images": 4, "real_images": 2}
     items = [shown[number] for number in range(200)]
     found = Counter((x.defective, x.masks is None, len(x.patches)) for x in items)
     assert found.keys() == {(False, False, 1), (True, False, 1), (True, True, 4)}
-    both = Presentations(data, **mix, real=0.0, generator=Spot())  # type: ignore[arg-type]
+    both = PatchSampler(data, **mix, real=0.0, generator=Spot())  # type: ignore[arg-type]
     marks = Counter(
         int(x.masks.sum()) > 1
         for x in map(both.__getitem__, range(200))
@@ -454,7 +454,7 @@ def test_few_pictures_of_real_defects_are_not_shown_over_and_over(tmp_path: Path
 
 
 def test_a_stream_of_larger_patches_is_cropped_around_the_defect(tmp_path: Path) -> None:
-    shown = Presentations(stream(tmp_path, 160), TILED, SIZE, 0, augmentation=PLAIN, real=0.0)
+    shown = PatchSampler(stream(tmp_path, 160), TILED, SIZE, 0, augmentation=PLAIN, real=0.0)
     for item in map(shown.__getitem__, range(60)):
         assert item.patches.shape[1:3] == (SIZE, SIZE)
         assert item.masks is not None
@@ -465,7 +465,7 @@ def test_a_stream_of_patches_smaller_than_a_tile_is_refused(tmp_path: Path) -> N
     """Otherwise they were magnified, and what is inspected later would not be."""
     data = stream(tmp_path, 40)
     with pytest.raises(DatasetError, match=r"train\.h5.* 40 x 40 .* tiles of 64.*--size 32 "):
-        Presentations(data, TILED, SIZE, 0)
+        PatchSampler(data, TILED, SIZE, 0)
     refuse_small_patches(data, replace(TILED, tile=32))
     refuse_small_patches(data, Recipe(64, 64, "squash"))  # then all images are resized
 

@@ -1,4 +1,4 @@
-"""The presentations of a training, drawn while the step before is taken, and shown again.
+"""Prefetch: the next step's patches are drawn while a step is taken, and shown several times.
 
 To draw a patch and to run a frozen backbone on it costs several times what a step of the head does.
 So a block of batches is drawn, and gone through `shows` times before the next one is.
@@ -9,20 +9,20 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
-from blemish.detectors._order import epoch_order
-from blemish.detectors._patch_classifier import Known, Source
-from blemish.detectors._presentations import Presentations, Shown
+from blemish.detectors._epoch_order import epoch_order
+from blemish.detectors._patch_classifier import FrozenFeatures, Known
+from blemish.detectors._patch_sampler import PatchBatch, PatchSampler
 
 BLOCK = 16  # batches: 180 MB of layers for 32 patches of 256 pixels
 
 
-class Ahead:
+class Prefetcher:
     """Draws the presentations of the next step, and computes their layers, while one is taken."""
 
-    def __init__(self, shown: Presentations, source: Source, batch: int, shows: int) -> None:
+    def __init__(self, shown: PatchSampler, source: FrozenFeatures, batch: int, shows: int) -> None:
         self._shown, self._source, self._batch, self._shows = shown, source, batch, shows
         self._pool = ThreadPoolExecutor(1)
-        self._drawn: dict[int, Future[tuple[Shown, Known]]] = {}
+        self._drawn: dict[int, Future[tuple[PatchBatch, Known]]] = {}
 
     def __enter__(self) -> Self:
         """Nothing is drawn before it is asked for."""
@@ -32,7 +32,7 @@ class Ahead:
         """Drop what is not needed any more."""
         self._pool.shutdown(cancel_futures=True)
 
-    def take(self, step: int) -> tuple[Shown, Known]:
+    def take(self, step: int) -> tuple[PatchBatch, Known]:
         """What step `step` presents, and what the trained part reads of it."""
         now, then = self.number(step), self.number(step + 1)
         for number in (now, then):
@@ -52,6 +52,6 @@ class Ahead:
             place = int(epoch_order(BLOCK, block * self._shows + turn, self._shown.seed)[place])
         return block * BLOCK + place
 
-    def _make(self, number: int) -> tuple[Shown, Known]:
+    def _make(self, number: int) -> tuple[PatchBatch, Known]:
         shown = self._shown.batch(number * self._batch, self._batch)
         return shown.without_patches(), self._source(shown.patches)

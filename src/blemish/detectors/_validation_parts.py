@@ -1,4 +1,4 @@
-"""Parts that a training does not learn from, and that tell when it has learnt enough."""
+"""Parts held out of a fit, on which early stopping measures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from blemish.dataset import Dataset, hold_out
 LEAST_PARTS = 5  # of which some can be held out
 
 
-def parts_held_out(data: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset | None]:
+def hold_out_validation_parts(
+    data: Dataset, share: float, seed: int
+) -> tuple[Dataset, Dataset | None]:
     """Rows to learn from, and rows of other parts to end the training by, both kinds of parts.
 
     None, and all rows, where there are too few good parts or `share` is 0. Of the parts with real
