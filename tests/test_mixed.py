@@ -181,7 +181,7 @@ def test_a_picture_of_a_real_defect_is_not_shown_more_than_that_often(
 ) -> None:
     """Of 400 presentations, six pictures."""
     detector = Mixed(steps=100, batch=4, patch_size=64, real=0.5, repeats=repeats)
-    shown = detector._presentations(surfaces, Recipe(64, 64, "pad", tile=64), 64, 0)
+    shown = detector._sampler(surfaces, Recipe(64, 64, "pad", tile=64), 64, 0)
     assert shown.real_share == pytest.approx(share)
 
 
