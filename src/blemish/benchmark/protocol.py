@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from blemish.benchmark.outside import label_in, place_in, settings_in
 from blemish.dataset.splits import PROTOCOLS
+from blemish.detectors import DETECTORS
 from blemish.errors import BlemishError
 from blemish.published import published
 from blemish.util.durations import in_words, seconds_of
@@ -209,7 +210,11 @@ def _with_labels(protocol: Protocol, folder: Path) -> Protocol:
         for one in protocol.splits
     ]
     detectors = [
-        dataclasses.replace(one, settings=settings_in(one.settings, folder))
+        dataclasses.replace(
+            one,
+            name=label_in(DETECTORS, one.name, folder),
+            settings=settings_in(one.settings, folder),
+        )
         for one in protocol.detectors
     ]
     return dataclasses.replace(

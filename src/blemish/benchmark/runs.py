@@ -16,7 +16,7 @@ from blemish.benchmark.protocol import DataSource, DetectorConfig, Protocol, Spl
 from blemish.benchmark.sources import DataLocation, find_location, open_category, open_location
 from blemish.dataset.label_words import name_some
 from blemish.dataset.splits import defect_free_settings
-from blemish.detectors import detector_names, learns_from_defects
+from blemish.detectors import DETECTORS, learns_from_defects
 from blemish.discovery import files_seen
 from blemish.errors import BlemishError, DatasetError
 from blemish.util.durations import in_words
@@ -230,22 +230,21 @@ def _configs(
 
     A detector's name stands for all that the protocol makes of it, a label for one.
     """
-    here = detector_names()
     every = list(protocol.detectors)
     if asked is not None:
         known = {name for one in every for name in (one.name, one.label)}
-        every += [
-            DetectorConfig(name, name) for name in asked if name not in known and name in here
-        ]
+        more = [name for name in asked if name not in known and DETECTORS.has(name)]
+        every += [DetectorConfig(DETECTORS.label(name), name) for name in more]
         every = [one for one in every if one.name in asked or one.label in asked]
-        known |= {one.name for one in every}
+        known |= {name for one in every for name in (one.name, one.label)}
         if strange := sorted(set(asked) - known):
             raise BlemishError(
-                f"there is no detector {name_some(strange)}; there are: {', '.join(here)}"
+                f"there is no detector {name_some(strange)}; there are: "
+                f"{', '.join(DETECTORS.names())}"
             )
-    absent = [one for one in every if one.name not in here]
+    absent = [one for one in every if not DETECTORS.has(one.name)]
     missing = [
         MissingItem("detector", one.label, f"not available in blemish {blemish.__version__}")
         for one in absent
     ]
-    return [one for one in every if one.name in here], missing
+    return [one for one in every if DETECTORS.has(one.name)], missing

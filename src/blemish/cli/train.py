@@ -23,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     shared.add_data(parser)
     parser.add_argument("-o", "--out", metavar="MODEL", type=Path, required=True)
-    parser.add_argument("--detector", metavar="NAME", help="see `blemish detectors`")
+    parser.add_argument("--detector", metavar="NAME", help="or a .py file; see `blemish detectors`")
     parser.add_argument("--preset", metavar="NAME", help="the detector's settings by name")
     shared.add_settings(parser, "detector")
     parser.add_argument("--size", metavar="N", type=int, help="side of the model's input, pixels")
@@ -150,12 +150,15 @@ def _warm_start(options: argparse.Namespace) -> tuple[Start, Plan]:
             f"{alone} needs {lacking}: a model, and pictures of real defects to teach it"
         )
     from blemish.dataset.defect_images import open_defects
+    from blemish.detectors import DETECTORS
     from blemish.features.cache import default_folder
     from blemish.training.warm_start import open_warm_start, plan_of
 
     defects = open_defects(
         options.defects, part_pattern=options.part_pattern, category=options.category
     )
+    if options.detector is not None:  # the model of one from outside names it by its hash too
+        options.detector = DETECTORS.label(options.detector)
     start = open_warm_start(options.model, defects)
     given: dict[str, Any] = {
         f"--{name.replace('_', '-')}": getattr(options, name)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blemish.calibration.held_out import calibrate_parts
 from blemish.dataset import Dataset, ensure_sound
-from blemish.detectors import learns_from_defects
+from blemish.detectors import DETECTORS, learns_from_defects
 from blemish.detectors.base import Clock, Detector, ShowProgress
 from blemish.export.golden import golden_members
 from blemish.images import Recipe
@@ -60,6 +60,7 @@ class TrainingTask:
     @classmethod
     def of(cls, data: Dataset, plan: Plan, start: Start) -> TrainingTask:
         """The training of `data`, divided. Raises DatasetError where it cannot be trained on."""
+        plan = replace(plan, detector=DETECTORS.label(plan.detector))
         detector = start.detector_for(plan)
         check_categories(data, plan.detector)
         ensure_sound(data, allow_defects=learns_from_defects(plan.detector))

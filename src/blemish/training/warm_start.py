@@ -15,6 +15,7 @@ from blemish.calibration.promise import Promise
 from blemish.dataset import Dataset
 from blemish.dataset.label_words import name_some
 from blemish.detectors import (
+    DETECTORS,
     current_settings,
     detector_names,
     learns_from_defects,
@@ -219,7 +220,7 @@ def open_warm_start(model: Path, defects: Dataset) -> WarmStart:
     """
     artifact = open_artifact(model)
     name = artifact.card.detector.name
-    if name not in detector_names() or not learns_from_defects(name):
+    if not DETECTORS.has(name) or not learns_from_defects(name):
         able = [other for other in detector_names() if learns_from_defects(other)]
         raise BlemishError(
             f"{model} is a model of {name}, which does not learn from defects; train one of "

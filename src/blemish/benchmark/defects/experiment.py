@@ -7,13 +7,13 @@ from pathlib import Path
 
 import polars as pl
 
-from blemish.benchmark.outside import settings_in
+from blemish.benchmark.outside import label_in, settings_in
 from blemish.benchmark.protocol import pairs
 from blemish.benchmark.runs import Job, Pairs, Run
 from blemish.benchmark.sources import DataLocation, open_category, open_location
 from blemish.dataset import Dataset
 from blemish.dataset.label_words import name_some
-from blemish.detectors import detector_names, learns_from_defects, open_detector
+from blemish.detectors import DETECTORS, detector_names, learns_from_defects, open_detector
 from blemish.errors import BlemishError, DatasetError
 
 K_FOLD = "k_fold"
@@ -33,7 +33,7 @@ class SupervisedDetector:
 
     def check(self) -> None:
         """Raise BlemishError for one that learns from good parts alone, or does not exist."""
-        if self.detector in detector_names() and not learns_from_defects(self.detector):
+        if DETECTORS.has(self.detector) and not learns_from_defects(self.detector):
             able = ", ".join(name for name in detector_names() if learns_from_defects(name))
             raise BlemishError(
                 f"{self.detector} does not learn from defects, so that their number makes no "
@@ -71,7 +71,7 @@ class Experiment:
             variant=name,
             split=split,
             split_settings=tuple(sorted(settings)),
-            detector=learner.detector,
+            detector=label_in(DETECTORS, learner.detector, Path()),
             preset=learner.preset,
             settings=pairs(settings_in(dict(learner.settings), Path())),
             size=None,

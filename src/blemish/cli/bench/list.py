@@ -42,10 +42,9 @@ def _describe(options: argparse.Namespace) -> dict[str, Any]:
     from blemish.benchmark.runner import other_code_notes, unmade
     from blemish.benchmark.runs import expand
     from blemish.benchmark.store import read_results
-    from blemish.detectors import detector_names
+    from blemish.detectors import DETECTORS
 
     protocol = open_protocol(options.protocol)
-    here = detector_names()
     found: dict[str, Any] = {
         "protocol": protocol.name,
         "title": protocol.title,
@@ -54,7 +53,7 @@ def _describe(options: argparse.Namespace) -> dict[str, Any]:
         "splits": [split.name for split in protocol.splits if split.name],
         "metrics": [metric.name for metric in protocol.metrics],
         "seeds": protocol.seeds,
-        "detectors": {one.label: one.name in here for one in protocol.detectors},
+        "detectors": {one.label: DETECTORS.has(one.name) for one in protocol.detectors},
         "notes": [*protocol.notes, *(t for one in protocol.detectors for t in one.departures())],
     }
     if options.data is not None:
