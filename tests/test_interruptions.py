@@ -142,7 +142,7 @@ def slow(function, seconds):
 
 FeatureStream._compute = slow(FeatureStream._compute, 0.02)
 patchcore.MemoryBank.absorb = slow(patchcore.MemoryBank.absorb, 0.2)
-patchcore.SECONDS_BETWEEN_CHECKPOINTS = 0
+patchcore.SECONDS_BETWEEN_CHECKPOINTS = -1
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -92,7 +92,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
 ) -> None:
     """A kill finds the checkpoint of the step before; Ctrl-C leaves one of its own."""
     if by is SystemExit:
-        monkeypatch.setattr(network, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+        monkeypatch.setattr(network, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
 
     def kill(report: Progress) -> None:
         if report.done == killed_at:
