@@ -10,7 +10,12 @@ of the fit and every score is the same to the digit, all results of that detecto
 the installed code, and say in `carried` whence they come and which run agreed; else they stay, and
 the difference is told. Runs that were made again are kept in DIR (default: bench/PROTOCOL, that of
 `blemish bench run`), and are made once: the same command goes on where it stopped. No run starts
-later than `--budget`. Pages that link to results are to be made anew (`bench table --into`).
+later than `--budget`.
+
+Another processor rounds otherwise, and the training of a network magnifies that. Where a rerun
+differs from a result that another processor made, `--reference DIR` may hold the same run as the
+earlier code makes it on this one: that must agree to the digit then, and `carried` names the
+processor. Pages that link to results are to be made anew (`bench table --into`).
 """
 
 from __future__ import annotations
@@ -46,7 +51,12 @@ def jobs_of(protocol: Protocol, results: Sequence[Result], root: Path) -> dict[R
 
 
 def carry_folder(
-    folder: Path, root: Path, again: Path | None, budget: float | None, protocol: str | None
+    folder: Path,
+    root: Path,
+    again: Path | None,
+    budget: float | None,
+    protocol: str | None,
+    reference: Path | None = None,
 ) -> bool:
     """Carry over what agrees, and print a line of each detector; whether all did."""
     end = None if budget is None else time.monotonic() + budget
@@ -62,23 +72,34 @@ def carry_folder(
     for group in groups:
         name = f"{group[0].run.detector} ({group[0].code.source}, {group[0].code.method})"
         try:
-            agreeing = agreeing_run(group, jobs, again or Path("bench", plan.name), end)
+            agreeing, processor = agreeing_run(
+                group, jobs, again or Path("bench", plan.name), end, reference
+            )
         except BlemishError as reason:
             whole = False
             print(f"{name}: {len(group)} results stay: {reason}")
             continue
-        carried = carry(group, there, agreeing.key, datetime.datetime.now(datetime.UTC).date())
+        today = datetime.datetime.now(datetime.UTC).date()
+        carried = carry(group, there, agreeing.key, today, processor)
         there |= {result.key: result for result in carried}
-        print(f"{name}: {len(carried)} results carried over; {agreeing.run.words()} agrees")
+        print(
+            f"{name}: {len(carried)} results carried over; {agreeing.run.words()} agrees"
+            + (f", with the earlier code's on {processor}" if processor else "")
+        )
     return whole
 
 
 def agreeing_run(
-    group: Sequence[Result], jobs: Mapping[Run, Job], again: Path, end: float | None
-) -> Result:
+    group: Sequence[Result],
+    jobs: Mapping[Run, Job],
+    again: Path,
+    end: float | None,
+    reference: Path | None = None,
+) -> tuple[Result, str | None]:
     """A run of the installed code that came to the same as one of some kept results.
 
-    Raises BlemishError where it did not, where none can be made, or when it is too late for one.
+    And the processor on which both were made, where the kept result is of another one. Raises
+    BlemishError where it did not, where none can be made, or when it is too late for one.
     """
     made = {one.key: one for one in read_results(again) if one.status == "done"}
     kept = rerun_candidate(group, jobs, made)
@@ -91,10 +112,18 @@ def agreeing_run(
         threads = kept.machine.get("threads")
         run_bench([jobs[kept.run]], again, threads=threads, retry=True)
         made = {one.key: one for one in read_results(again)}
-    if found := disagreements(kept, made[key]):
+    rerun = made[key]
+    found = disagreements(kept, rerun)
+    if found and reference is not None and kept.machine != rerun.machine:
+        for earlier in read_results(reference):
+            if earlier.run == kept.run and earlier.machine == rerun.machine:
+                found = disagreements(earlier, rerun)
+                if not found:
+                    return rerun, str(rerun.machine.get("processor"))
+    if found:
         more = f"; {len(found) - 1} more values differ" if len(found) > 1 else ""
         raise BlemishError(f"of {kept.run.words()} ({kept.key}), {found[0]}{more}")
-    return made[key]
+    return rerun, None
 
 
 def main() -> int:
@@ -106,10 +135,20 @@ def main() -> int:
     parser.add_argument("--again", metavar="DIR", type=Path, help="default: bench/PROTOCOL")
     parser.add_argument("--budget", metavar="TIME", help="start no run after 90s, 10m or 1h")
     parser.add_argument("--protocol", metavar="FILE.toml", help="default: the one the results name")
+    parser.add_argument(
+        "--reference", metavar="DIR", type=Path, help="runs of the earlier code on this machine"
+    )
     options = parser.parse_args()
     budget = None if options.budget is None else seconds_of(options.budget, "--budget")
     try:
-        whole = carry_folder(options.folder, options.data, options.again, budget, options.protocol)
+        whole = carry_folder(
+            options.folder,
+            options.data,
+            options.again,
+            budget,
+            options.protocol,
+            options.reference,
+        )
     except BlemishError as error:
         print(f"carry_results: {error}", file=sys.stderr)
         return 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -239,6 +240,41 @@ def test_of_two_codes_the_newer_comes_first(tmp_path: Path) -> None:
     failed = leave(tmp_path, "padim", planted(1.0), code="cccc", failed="no room")
     first = leave(tmp_path, "duet", planted(1.0))
     assert results_of_other_code([older, failed, newer, first]) == [[first], [newer], [older]]
+
+
+def test_a_result_of_another_processor_agrees_by_way_of_the_earlier_code(
+    protocol: Path, plates: Path, kept: Path, carry_folder: Carry, tmp_path: Path
+) -> None:
+    """Both codes on this processor come to the same; what the other one rounded does not count."""
+    reference = shutil.copytree(kept, tmp_path / "reference")
+    for result in read_results(kept):
+        figures = json.loads(json.dumps(result.figures))
+        figures["image"]["auroc"] -= 0.01
+        machine = result.machine | {"processor": "another"}
+        write_result(dataclasses.replace(result, figures=figures, machine=machine), None)
+    command = (kept, plates.parent, tmp_path / "again", None, str(protocol))
+    assert not carry_folder(*command)
+    assert carry_folder(*command, reference)
+    for result in read_results(kept):
+        [step] = result.carried
+        assert step.processor == read_results(reference)[0].machine["processor"]
+        assert result.machine["processor"] == "another"
+
+
+def test_a_reference_that_differs_carries_nothing(
+    protocol: Path, plates: Path, kept: Path, carry_folder: Carry, tmp_path: Path
+) -> None:
+    for result in read_results(kept):
+        figures = json.loads(json.dumps(result.figures))
+        figures["image"]["auroc"] -= 0.01
+        write_result(dataclasses.replace(result, figures=figures), None)
+    reference = shutil.copytree(kept, tmp_path / "reference")
+    for result in read_results(kept):
+        machine = result.machine | {"processor": "another"}
+        write_result(dataclasses.replace(result, machine=machine), None)
+    command = (kept, plates.parent, tmp_path / "again", None, str(protocol))
+    assert not carry_folder(*command, reference)
+    assert all(not result.carried for result in read_results(kept))
 
 
 def test_a_result_is_carried_over_twice(tmp_path: Path) -> None:

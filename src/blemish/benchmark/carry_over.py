@@ -75,7 +75,11 @@ def disagreements(kept: Result, again: Result) -> list[str]:
 
 
 def carry(
-    group: Sequence[Result], there: Mapping[str, Result], agreed_with: str, on: date
+    group: Sequence[Result],
+    there: Mapping[str, Result],
+    agreed_with: str,
+    on: date,
+    processor: str | None = None,
 ) -> list[Result]:
     """Give results the keys and the code that are installed, and remove them under their old keys.
 
@@ -84,7 +88,7 @@ def carry(
     """
     carried = []
     for old in group:
-        step = CarryOver(old.key, old.code, agreed_with, on.isoformat())
+        step = CarryOver(old.key, old.code, agreed_with, on.isoformat(), processor)
         steps = (*old.carried, step)
         new = dataclasses.replace(old, key=old.run.key, code=old.run.code, carried=steps)
         known = there.get(new.key)

@@ -49,13 +49,15 @@ class ImageScores:
 class CarryOver:
     """The record that a result was carried over to other code, after a run with it agreed.
 
-    `agreed_with` is the key of that run, `on` the date in ISO format.
+    `agreed_with` is the key of that run, `on` the date in ISO format. `processor` is set where it
+    agreed with the earlier code's run on that processor, since the kept result is of another.
     """
 
     from_key: str
     from_code: Code
     agreed_with: str
     on: str
+    processor: str | None = None
 
 
 @dataclass(frozen=True)
