@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from blemish.dataset import Dataset, open_dataset
-from blemish.detectors._exposure import Exposure
+from blemish.detectors._brightness_and_blur import Exposure
 from blemish.detectors._patch_classifier import FrozenFeatures, PatchClassifier, Stages
 from blemish.detectors._patch_sampler import PatchSampler
 from blemish.detectors.base import FitContext

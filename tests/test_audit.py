@@ -11,8 +11,8 @@ from pictured import dataset, save, surface
 
 from blemish.dataset import Dataset, Finding, open_dataset
 from blemish.dataset import near_duplicates as module
-from blemish.dataset.audit import audit
 from blemish.dataset.near_duplicates import near_duplicates
+from blemish.dataset.pixel_checks import audit
 from blemish.dataset.survey import survey
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

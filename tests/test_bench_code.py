@@ -10,7 +10,7 @@ import pytest
 
 import blemish
 from blemish.benchmark.code import Code, code_of, package_at, this_code
-from blemish.benchmark.definitions import Package
+from blemish.benchmark.reached_code import Package
 
 SAMPLE = Path(__file__).parent / "fixtures" / "source" / "constructs.txt"
 Change = Callable[[str], str]

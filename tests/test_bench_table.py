@@ -27,7 +27,7 @@ from blemish.benchmark.table_spec import (
 from blemish.benchmark.tabulation import tabulate
 from blemish.errors import DatasetError
 from blemish.metrics.image import auroc
-from blemish.metrics.paired import delong, holm
+from blemish.metrics.paired_test import delong, holm
 from blemish.published import published
 
 I_AUROC = Metric("image.auroc", "I-AUROC", percent=True)

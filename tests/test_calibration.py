@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta, binom
 
-from blemish.calibration.held_out import HeldOut, PartCalibration, calibrate_parts
+from blemish.calibration.part_calibration import HeldOut, PartCalibration, calibrate_parts
 from blemish.calibration.promise import (
     Promise,
     calibrate,

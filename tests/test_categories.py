@@ -14,7 +14,7 @@ import pytest
 from plates import VIEW_PATTERN, dented, plate, save, save_set, save_views
 from running import Cli
 
-from blemish.calibration.held_out import HeldOut, calibrate_parts
+from blemish.calibration.part_calibration import HeldOut, calibrate_parts
 from blemish.calibration.promise import Promise
 from blemish.dataset import Dataset, open_dataset
 from blemish.detectors import learns_several_categories

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 
-from blemish.detectors._exposure import Exposure
+from blemish.detectors._brightness_and_blur import Exposure
 from blemish.graph.builder import Graph, model, serialize, tensor
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 24, 32, 3), np.uint8)

@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from plates import save
 from running import Cli
 
-from blemish.calibration.held_out import HeldOut, calibrate_parts
+from blemish.calibration.part_calibration import HeldOut, calibrate_parts
 from blemish.calibration.promise import Calibration, Promise
 from blemish.calibration.views import Scale, decide, part_score
 from blemish.detectors.base import FittedDetector

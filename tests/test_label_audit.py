@@ -17,7 +17,7 @@ from running import Cli
 
 from blemish.audit.judge_scores import JudgeSettings, image_groups
 from blemish.audit.judges import JUDGES, cross_fitted, defect_log_odds, part_means
-from blemish.audit.mask_fit import judge_masks
+from blemish.audit.mask_doubts import judge_masks
 from blemish.audit.mixture import share_from_scores
 from blemish.audit.patch_features import mask_cells
 from blemish.audit.random_inspection import hypergeometric_interval, share_from_inspection

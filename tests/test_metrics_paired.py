@@ -15,7 +15,7 @@ from scipy.stats import binomtest, norm
 from blemish.errors import DatasetError, ImageError
 from blemish.metrics.decision import confusion
 from blemish.metrics.image import auroc, average_precision
-from blemish.metrics.paired import (
+from blemish.metrics.paired_test import (
     PairedTest,
     delong,
     holm,

@@ -22,7 +22,7 @@ torch = pytest.importorskip("torch")
 
 from blemish.dataset import Dataset  # noqa: E402
 from blemish.detectors import open_detector, usual_tile  # noqa: E402
-from blemish.detectors._exposure import Exposure  # noqa: E402
+from blemish.detectors._brightness_and_blur import Exposure  # noqa: E402
 from blemish.detectors._patch_classifier import FrozenFeatures, PatchClassifier, Stages  # noqa: E402
 from blemish.detectors._validation_parts import hold_out_validation_parts  # noqa: E402
 from blemish.detectors.base import FitContext, FittedDetector  # noqa: E402

@@ -18,10 +18,10 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from blemish.detectors import network  # noqa: E402
-from blemish.detectors._coupling import coupling  # noqa: E402
+from blemish.detectors._affine_coupling import coupling  # noqa: E402
 from blemish.detectors.base import Clock, Progress  # noqa: E402
 from blemish.detectors.network import (  # noqa: E402
-    Stopping,
+    EarlyStopping,
     Training,
     add_network,
     seeded,
@@ -75,7 +75,7 @@ class Counting(nn.Module):
         return self.wrong[len(self.looks) - 1], 0.4
 
     def train_with(self, training: Training, every: int, patience: int) -> dict[str, float]:
-        stopping = Stopping(self, self.measure, every, patience)
+        stopping = EarlyStopping(self, self.measure, every, patience)
         sgd = torch.optim.SGD(self.parameters(), 1.0)
         facts = training.run(self, [sgd], lambda step: -self.steps.sum(), stopping=stopping)
         return {**facts, "best_step": stopping.best_step}

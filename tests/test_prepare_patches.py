@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scans import scan
 
+from blemish.prepare.patch_augmentation import cut, draw_spot, draw_turn, lit, plain, turned
 from blemish.prepare.patch_recipe import Augmentation
-from blemish.prepare.patches import cut, draw_spot, draw_turn, lit, plain, turned
 from blemish.prepare.region_of_interest import RegionOfInterest
 
 SIZE = 64

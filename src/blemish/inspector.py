@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blemish.calibration.a_contrario import Latent, Surprise
-from blemish.calibration.held_out import PartCalibration
+from blemish.calibration.part_calibration import PartCalibration
 from blemish.calibration.views import ViewScales, decide, missing_views, part_score
 from blemish.errors import CalibrationError
 from blemish.features.session import open_session

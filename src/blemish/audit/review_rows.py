@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from blemish.audit.judges import Floats, Groups, defect_log_odds, part_means, prior_log_odds
-from blemish.audit.mask_fit import DOUBTFUL, MaskDoubt
+from blemish.audit.mask_doubts import DOUBTFUL, MaskDoubt
 from blemish.audit.review_list import Doubt
 from blemish.dataset import Dataset
 from blemish.dataset.splits._parts import ranked

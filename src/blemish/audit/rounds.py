@@ -26,7 +26,7 @@ from blemish.audit.hidden_defects import (
 )
 from blemish.audit.judge_scores import JudgeSettings, image_groups, judge_scores
 from blemish.audit.judges import Floats, defect_log_odds, part_means
-from blemish.audit.mask_fit import judge_masks
+from blemish.audit.mask_doubts import judge_masks
 from blemish.audit.review_list import Doubt, read_review, write_review
 from blemish.dataset import Dataset
 from blemish.dataset.label_words import name_some

@@ -19,7 +19,7 @@ import PIL
 import simplejpeg
 
 import blemish
-from blemish.benchmark.definitions import Definition, Package
+from blemish.benchmark.reached_code import Definition, Package
 from blemish.util.threads import default_threads
 
 _LIBRARIES = (np, cv2, onnxruntime, PIL, simplejpeg, h5py)

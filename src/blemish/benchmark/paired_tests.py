@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from blemish.benchmark.seed_result import COUNTS, SeedResult
 from blemish.benchmark.store import ImageScores, Result
 from blemish.metrics.image import FPR_5, average_precision, recall_at_fpr
-from blemish.metrics.paired import (
+from blemish.metrics.paired_test import (
     MetricFunction,
     PairedTest,
     delong,

@@ -16,7 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-from blemish.benchmark.outside import label_in, place_in, settings_in
+from blemish.benchmark.outside_files import label_in, place_in, settings_in
 from blemish.dataset.splits import PROTOCOLS
 from blemish.detectors import DETECTORS
 from blemish.errors import BlemishError

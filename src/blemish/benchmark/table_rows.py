@@ -14,7 +14,7 @@ from blemish.benchmark.selection import BySeed, DetectorColumn, Selection
 from blemish.benchmark.store import ImageScores, Result
 from blemish.benchmark.table_spec import RowBlock, TableSpec
 from blemish.dataset.label_words import name_some
-from blemish.metrics.paired import PairedTest, holm, mean_comparison
+from blemish.metrics.paired_test import PairedTest, holm, mean_comparison
 
 Cells = dict[DetectorColumn, TableCell]
 Tests = dict[tuple[DetectorColumn, DetectorColumn], PairedTest | None]

@@ -15,7 +15,7 @@ from onnx import TensorProto, numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional
 
-from blemish.detectors._exposure import Exposure
+from blemish.detectors._brightness_and_blur import Exposure
 from blemish.detectors.network import DEVICE
 from blemish.errors import BlemishError
 from blemish.features.backbone import Backbone, Layer

@@ -24,8 +24,8 @@ from blemish.dataset.scaled_images import (
 from blemish.detectors._epoch_order import epoch_order
 from blemish.errors import DatasetError
 from blemish.images import Recipe
+from blemish.prepare.patch_augmentation import Spot, cut, draw_turn, lit, plain, turned
 from blemish.prepare.patch_recipe import Augmentation
-from blemish.prepare.patches import Spot, cut, draw_turn, lit, plain, turned
 from blemish.prepare.region_of_interest import RegionOfInterest
 from blemish.synthesis import Generator
 

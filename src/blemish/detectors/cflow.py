@@ -27,7 +27,7 @@ import torch
 from torch import nn
 
 from blemish.dataset import Dataset
-from blemish.detectors._coupling import coupling
+from blemish.detectors._affine_coupling import coupling
 from blemish.detectors._position_code import position_code
 from blemish.detectors.base import FitContext, FittedDetector, need_images
 from blemish.detectors.embedding import Embedding, cells_inside

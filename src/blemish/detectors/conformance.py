@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blemish.detectors import describe
-from blemish.detectors._case import OBLONG, Case, Time, score_elsewhere
+from blemish.detectors._conformance_case import OBLONG, Case, Time, score_elsewhere
 from blemish.detectors._planted_defects import defective_pictures, good_pictures, peaks_inside
 from blemish.detectors.base import (
     Clock,

@@ -29,14 +29,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from blemish.dataset import Dataset
-from blemish.detectors._exposure import Exposure
+from blemish.detectors._brightness_and_blur import Exposure
 from blemish.detectors._patch_classifier import FrozenFeatures, Head, PatchClassifier, Stages
 from blemish.detectors._patch_sampler import PatchBatch, PatchSampler
 from blemish.detectors._prefetch import Prefetcher
 from blemish.detectors._validation_parts import hold_out_validation_parts
 from blemish.detectors.base import FitContext, FittedDetector, need_images
 from blemish.detectors.head import cells_of
-from blemish.detectors.network import DEVICE, Stopping, Training, add_network, seeded
+from blemish.detectors.network import DEVICE, EarlyStopping, Training, add_network, seeded
 from blemish.errors import BlemishError
 from blemish.features.backbone import BUNDLED, Backbone, open_backbone
 from blemish.graph import blocks
@@ -192,7 +192,7 @@ class Mixed:
             checked = shown.of(held, seed).batch(0, CHECKED * self.batch)
             known = source(checked.patches)
             if 0 < checked.labels.mean() < 1:
-                stopping = Stopping(
+                stopping = EarlyStopping(
                     network,
                     lambda: self._misranked(network.in_pieces(known), checked),
                     self.every,

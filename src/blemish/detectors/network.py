@@ -89,7 +89,7 @@ def to_device(values: npt.NDArray[np.float32]) -> torch.Tensor:
 
 
 @dataclass(eq=False)
-class Stopping:
+class EarlyStopping:
     """Ends a training where `measure` has been worse than its best `patience` times in a row.
 
     It is small when good, comes with its standard error, and is taken every `every` steps. What
@@ -161,7 +161,7 @@ class Training:
         *,
         rate: Callable[[int], float] = lambda step: 1.0,
         clip: float | None = None,
-        stopping: Stopping | None = None,
+        stopping: EarlyStopping | None = None,
     ) -> dict[str, Any]:
         """Take the steps; `loss(step)` is what a step lowers, and draws alike at every call.
 

@@ -29,7 +29,7 @@ from torch import nn
 from torch.nn import functional
 
 from blemish.dataset import Dataset
-from blemish.detectors._coupling import Subnet, coupling
+from blemish.detectors._affine_coupling import Subnet, coupling
 from blemish.detectors._standardisation import Standard, standardise
 from blemish.detectors.base import FitContext, FittedDetector, need_images
 from blemish.detectors.head import with_map

@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from blemish.calibration.held_out import PartCalibration
+from blemish.calibration.part_calibration import PartCalibration
 from blemish.calibration.views import ViewScales
 from blemish.images import Recipe
 from blemish.util.typed_json import absent, read, schema, write

@@ -14,8 +14,17 @@ import numpy as np
 
 from blemish.errors import DatasetError
 from blemish.prepare.known_defects import DefectMask, read_known_defects
+from blemish.prepare.patch_augmentation import (
+    Box,
+    Spot,
+    Transform,
+    cut,
+    draw_turn,
+    lit,
+    plain,
+    turned,
+)
 from blemish.prepare.patch_recipe import Augmentation, GridSettings, PatchRecipe
-from blemish.prepare.patches import Box, Spot, Transform, cut, draw_turn, lit, plain, turned
 from blemish.prepare.plate_opener import attributes, inputs_of, open_plates
 from blemish.prepare.plates import UNPACKED, Plate, plate_files
 from blemish.prepare.region_of_interest import Mask

@@ -25,8 +25,8 @@ from blemish.dataset.layouts.mvtec import GOOD, MASKS
 from blemish.dataset.parts import FILE_NAME
 from blemish.errors import ArtifactError, DatasetError
 from blemish.prepare.known_defects import DefectMask, KnownDefects, read_known_defects
+from blemish.prepare.patch_augmentation import Box
 from blemish.prepare.patch_recipe import GridSettings, PatchRecipe
-from blemish.prepare.patches import Box
 from blemish.prepare.plate_opener import inputs_of, no_place, region_of
 from blemish.prepare.plates import PlateFile, plate_files, read_plate, refuse_mixed_colours
 from blemish.prepare.region_of_interest import Mask

@@ -21,8 +21,8 @@ from blemish.dataset.label_words import name_some
 from blemish.errors import DatasetError
 from blemish.images import image_files, read_mask
 from blemish.images.listing import SUFFIXES
+from blemish.prepare.patch_augmentation import Box
 from blemish.prepare.patch_recipe import PatchRecipe
-from blemish.prepare.patches import Box
 from blemish.prepare.plates import PlateFile
 from blemish.prepare.region_of_interest import Mask, RegionOfInterest
 from blemish.prepare.region_segmentation import cells_under, dilated

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from blemish.errors import ArtifactError, BudgetExceeded
 from blemish.prepare import journal
-from blemish.prepare.patches import Transform
+from blemish.prepare.patch_augmentation import Transform
 from blemish.prepare.plates import UNPACKED, unmap_plates
 from blemish.prepare.worker_pool import map_in_order
 from blemish.util.files import is_disk_full

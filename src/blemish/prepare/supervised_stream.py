@@ -14,8 +14,8 @@ import numpy as np
 from blemish.discovery import is_path
 from blemish.errors import DatasetError
 from blemish.prepare.known_defects import read_known_defects
+from blemish.prepare.patch_augmentation import cut, draw_spot, draw_turn, lit
 from blemish.prepare.patch_recipe import Augmentation, GeneratorSettings, PatchRecipe
-from blemish.prepare.patches import cut, draw_spot, draw_turn, lit
 from blemish.prepare.plate_opener import attributes, image_paths, inputs_of, open_plates
 from blemish.prepare.plates import (
     UNPACKED,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
+from blemish.report.evaluation_page import write_report
 from blemish.report.heatmap import write_heatmaps
-from blemish.report.page import write_report
 
 __all__ = ["write_heatmaps", "write_report"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from blemish.calibration.held_out import HeldOut
+from blemish.calibration.part_calibration import HeldOut
 from blemish.dataset import Dataset
 from blemish.detectors import trained_in_steps
 from blemish.detectors.base import Clock, Detector, FitContext, FittedDetector, ShowProgress

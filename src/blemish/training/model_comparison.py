@@ -13,7 +13,7 @@ from blemish.dataset import Dataset
 from blemish.dataset.label_words import name_some
 from blemish.detectors.base import Clock, ShowProgress
 from blemish.inspector import Inspector
-from blemish.metrics.paired import mcnemar
+from blemish.metrics.paired_test import mcnemar
 from blemish.model.card import DefectKindChange, ErrorChange, ModelComparison
 from blemish.training.unseen_scores import score_images
 

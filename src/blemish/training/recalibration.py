@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from blemish.calibration.held_out import calibrate_parts
+from blemish.calibration.part_calibration import calibrate_parts
 from blemish.calibration.promise import Promise
 from blemish.dataset import Dataset
 from blemish.dataset.label_words import name_some
@@ -13,7 +13,7 @@ from blemish.detectors.base import Clock, ShowProgress
 from blemish.errors import CalibrationError
 from blemish.inspector import Inspector
 from blemish.model.artifact import open_artifact, write_artifact
-from blemish.training.card import counts, seen
+from blemish.training.card_entries import counts, seen
 from blemish.training.trained import Trained
 from blemish.training.unseen_scores import score_images
 

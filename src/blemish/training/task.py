@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from blemish.calibration.held_out import calibrate_parts
+from blemish.calibration.part_calibration import calibrate_parts
 from blemish.dataset import Dataset, ensure_sound
 from blemish.detectors import DETECTORS, learns_from_defects
 from blemish.detectors.base import Clock, Detector, ShowProgress
 from blemish.export.golden import golden_members
 from blemish.images import Recipe
 from blemish.model.card import Card
-from blemish.training.card import describe, make_card
+from blemish.training.card_entries import describe, make_card
 from blemish.training.fit_budget import FitBudget
 from blemish.training.fits import Fits, open_features
 from blemish.training.hold_out import check_categories, refuse_tested, with_defects

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from blemish.calibration.held_out import PartCalibration
+from blemish.calibration.part_calibration import PartCalibration
 from blemish.calibration.promise import Calibration
 from blemish.model.card import Card, ModelComparison
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from blemish.calibration.held_out import HeldOut
+from blemish.calibration.part_calibration import HeldOut
 from blemish.calibration.views import LEAST_SCORES, ViewScales
 from blemish.dataset import Dataset, folds
 from blemish.dataset.label_words import name_some

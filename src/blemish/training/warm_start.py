@@ -29,7 +29,7 @@ from blemish.images import Recipe
 from blemish.inspector import Inspector
 from blemish.model.artifact import Artifact, open_artifact
 from blemish.model.card import Card, DataEntry, WarmStartEntry
-from blemish.training.card import kinds, seen
+from blemish.training.card_entries import kinds, seen
 from blemish.training.hold_out import hold_out_again
 from blemish.training.model_comparison import compare
 from blemish.training.plan import Plan

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from blemish.benchmark.outside import label_in, settings_in
+from blemish.benchmark.outside_files import label_in, settings_in
 from blemish.benchmark.protocol import pairs
 from blemish.benchmark.runs import Job, Pairs, Run
 from blemish.benchmark.sources import DataLocation, open_category, open_location

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from blemish.benchmark.defects.decisions import Decisions, Interval
-from blemish.metrics.paired import mcnemar, paired_bootstrap_of_decisions
+from blemish.metrics.paired_test import mcnemar, paired_bootstrap_of_decisions
 from blemish.report.words import percentage
 
 RateName = Literal["recall", "fpr"]

@@ -13,7 +13,7 @@ from blemish.benchmark.figures import _svg as svg
 from blemish.benchmark.figures._values import block_categories, file_name, means, title
 from blemish.benchmark.protocol import Metric
 from blemish.benchmark.selection import Selection
-from blemish.metrics.paired import holm
+from blemish.metrics.paired_test import holm
 from blemish.metrics.ranks import friedman, joined, least_wilcoxon, ranks, wilcoxon
 
 LEVEL = 0.05

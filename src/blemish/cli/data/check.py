@@ -32,8 +32,8 @@ def run(options: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from blemish.dataset import findings
-    from blemish.dataset.audit import audit
     from blemish.dataset.check import by_severity, of_kind
+    from blemish.dataset.pixel_checks import audit
     from blemish.dataset.published_counts import published_counts
     from blemish.dataset.shortcuts import by_category
     from blemish.dataset.survey import survey

@@ -25,7 +25,7 @@ from typing import Any, Protocol, cast
 
 import polars as pl
 
-from blemish.dataset.splits._hold_out import folds, hold_out
+from blemish.dataset.splits._part_division import folds, hold_out
 from blemish.dataset.splits._parts import parts_of, ranked
 from blemish.dataset.table import SPLITS, Dataset
 from blemish.discovery import Kind

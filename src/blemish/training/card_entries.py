@@ -10,7 +10,7 @@ import onnxruntime
 import polars as pl
 
 import blemish
-from blemish.calibration.held_out import PartCalibration
+from blemish.calibration.part_calibration import PartCalibration
 from blemish.calibration.views import ViewScales
 from blemish.dataset import Dataset
 from blemish.detectors.base import Detector, FittedDetector

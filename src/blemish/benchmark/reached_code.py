@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from blemish.benchmark.syntax import Piece, Reference, executed, pieces, without_words
+from blemish.benchmark.source_tree import Piece, Reference, executed, pieces, without_words
 
 _DEPTH = 4  # how far a name is followed to tell apart what is called alike
 _LEFT_OUT = {"__all__", "__version__"}
