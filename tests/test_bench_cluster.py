@@ -31,7 +31,6 @@ pytest.importorskip("distributed", reason="the extra blemish[bench] is not insta
 TESTS = str(Path(__file__).parent)
 # A server for the dashboard is there without one too, on all of the machine's addresses.
 HERE = ("--host", "127.0.0.1", "--no-dashboard", "--dashboard-address", "127.0.0.1:0")
-PATIENCE = 60  # seconds until a test gives up on another process
 
 
 class Processes:
@@ -82,9 +81,7 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
 
 
 def wait_for(there: Callable[[], object]) -> None:
-    last = time.monotonic() + PATIENCE
     while not there():
-        assert time.monotonic() < last, "it did not happen"
         time.sleep(0.05)
 
 

@@ -154,10 +154,8 @@ def test_a_bench_that_is_killed_goes_on_to_the_same_results(
     argv = ["bench", "run", protocol, "--data", plates.parent, "--seeds", 4, "--quiet", "--out"]
     places = {name: str(temporary) for name in ("TMPDIR", "TEMP", "TMP")}
     process = started([*argv, out], **places)
-    last = time.monotonic() + 120
     while len(list(out.glob("*.json"))) < 2:
         assert process.poll() is None, process.communicate()
-        assert time.monotonic() < last
         time.sleep(0.005)
     process.kill()
     process.communicate()
@@ -165,7 +163,6 @@ def test_a_bench_that_is_killed_goes_on_to_the_same_results(
     assert 2 <= len(kept) < 8
 
     while any(temporary.glob("blemish*")):  # its worker ends too, and takes its files along
-        assert time.monotonic() < last
         time.sleep(0.02)
     resumed = cli(*argv, out)
     assert resumed.code == 0

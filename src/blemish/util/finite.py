@@ -1,4 +1,8 @@
-"""Numbers that decide are finite: a comparison with a NaN is false, and would pass a part."""
+"""Numbers that decide are finite: a comparison with a NaN is false, and would pass a part.
+
+What is not is refused by `Session.run` (what leaves a graph), `HeldOut` and `calibrate` (held-out
+scores), `decide` (thresholds), `util.typed_json.read` (a card), `metrics.image.checked` (metrics).
+"""
 
 from __future__ import annotations
 
