@@ -173,7 +173,12 @@ def test_what_runs_is_what_was_installed(installation: Installation) -> None:
 
 @pytest.mark.parametrize(
     ("verb", "named"),
-    [(("bench", "list"), "isp-unsupervised"), (("backbone", "list"), "efficientnet_lite0")],
+    [
+        (("bench", "list"), "isp-unsupervised"),
+        (("backbone", "list"), "efficientnet_lite0"),
+        (("detectors",), 'pip install "blemish[train]"'),
+        (("detectors", "padim"), "--set prior=100.0"),
+    ],
 )
 def test_a_verb_finds_the_data_of_the_package(
     installation: Installation, verb: tuple[str, ...], named: str

@@ -25,3 +25,7 @@ class CalibrationError(BlemishError):
 
 class BudgetExceeded(BlemishError):  # noqa: N818 - the contract's name
     """The time budget ran out before the work was done; what was done is kept for `--resume`."""
+
+
+class MissingExtraError(BlemishError):
+    """What was asked for needs a library that this installation lacks."""

@@ -7,6 +7,7 @@ import dataclasses
 from typing import Any
 
 from blemish.cli import _shared as shared
+from blemish.errors import MissingExtraError
 
 HELP = "list the detectors and their settings, or explain those of one"
 
@@ -24,26 +25,35 @@ def run(options: argparse.Namespace) -> int:
     from blemish.detectors import detector_names
 
     names = detector_names() if options.name is None else [options.name]
-    found = {name: _told(name) for name in names}
+    found = {name: _told(name, alone=options.name is not None) for name in names}
     shared.write_json(found, options.json)
     if options.json != "-":
         for name, entry in found.items():
             print(f"{name}{' (default)' if entry['default'] else ''}: {entry['about']}")
-            print(f"    --size {entry['size']}")
-            print("\n".join(_lines(entry, explained=options.name is not None)))
+            if "needs" in entry:
+                print(f"    {entry['needs']}")
+            else:
+                print(f"    --size {entry['size']}")
+                print("\n".join(_lines(entry, explained=options.name is not None)))
     return 0
 
 
-def _told(name: str) -> dict[str, Any]:
+def _told(name: str, *, alone: bool) -> dict[str, Any]:
+    """What is known of a detector; one among others may lack the library that it needs."""
     from blemish.detectors import describe, open_detector, usual_size
     from blemish.training import DEFAULT_DETECTOR
     from blemish.util.settings import explain
 
-    detector: Any = open_detector(name)
+    known = {"about": describe(name), "default": name == DEFAULT_DETECTOR}
+    try:
+        detector: Any = open_detector(name)
+    except MissingExtraError as error:
+        if alone:
+            raise
+        return {**known, "needs": str(error)}
     details = [dataclasses.asdict(each) for each in explain(type(detector))]
     return {
-        "about": describe(name),
-        "default": name == DEFAULT_DETECTOR,
+        **known,
         "size": usual_size(name),
         "settings": dataclasses.asdict(detector),
         "details": {each.pop("name"): each for each in details},

@@ -18,7 +18,7 @@ from typing import Any
 from blemish.discovery.entry_points import entry_points, source_of
 from blemish.discovery.outside import imported, is_path
 from blemish.discovery.source import Source, own_source, read_source
-from blemish.errors import BlemishError
+from blemish.errors import BlemishError, MissingExtraError
 
 __all__ = ["Kind", "Source", "files_seen", "is_path", "module_names", "see_again"]
 
@@ -89,7 +89,7 @@ class Kind:
         except ModuleNotFoundError as error:
             if not self.extra or str(error.name).startswith("blemish"):
                 raise
-            raise BlemishError(
+            raise MissingExtraError(
                 f"{self.word} {name} needs {error.name}, which is not installed; "
                 f'get it with: pip install "blemish[{self.extra}]"'
             ) from None
