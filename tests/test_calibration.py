@@ -152,6 +152,12 @@ def test_a_foreign_calibration_is_refused(change: dict[str, object]) -> None:
         read(PartCalibration, {key: values[key] for key in values if key != "threshold"})
 
 
+@pytest.mark.parametrize("share", ["1e-320", "1e-10", "nan", "1"])
+def test_a_share_that_no_parts_can_prove_is_refused(share: str) -> None:
+    with pytest.raises(CalibrationError):
+        Promise.from_text(share, "95%")
+
+
 def test_the_sentence_says_what_is_promised_and_when_it_holds() -> None:
     sentence = calibrate(np.arange(299.0), PROMISE).sentence()
     assert "95 % confidence" in sentence

@@ -261,6 +261,13 @@ def test_a_card_without_end_is_refused(artifact: Artifact, tmp_path: Path) -> No
         open_artifact(path)
 
 
+@given(st.sampled_from([0, -5, 10**30]))
+def test_no_latent_has_such_a_number_of_channels(artifact: Artifact, channels: int) -> None:
+    fit = artifact.card.fit | {"latent_channels": {"aux.z": channels}}
+    with pytest.raises(ValueError, match="channels"):
+        Card.from_json(artifact.card.to_json() | {"fit": fit})
+
+
 @given(not_numbers, st.sampled_from(["threshold", "upper_bound"]))
 def test_no_calibration_has_such_a_number(number: float, name: str) -> None:
     sound = Calibration(0.5, Promise(), 9, None, 0.3, True, 299)
@@ -381,6 +388,9 @@ def test_an_array_with_one_such_number_is_not_usable(place: int, number: float) 
     assert all_usable(values)
     values.flat[place] = number
     assert not all_usable(values)
+    assert not all_usable(values.astype(np.float64))
+    with np.errstate(over="ignore"):
+        assert not all_usable(values.astype(np.float16))
     assert not all_usable(np.zeros(0, np.float32))
     assert not all_usable(np.array(["nan"], object))
 

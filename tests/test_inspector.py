@@ -58,6 +58,7 @@ def test_a_look_has_a_score_and_a_map_in_the_image_s_pixels(inspector: Inspector
 
 def test_a_file_scores_like_its_pixels(inspector: Inspector, tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", dented(201))
+    assert inspector.inspect(str(path)).to_json() == inspector.inspect(path).to_json()
     assert inspector.look(path).score == inspector.look(dented(201)).score
 
 

@@ -413,6 +413,16 @@ def test_a_model_that_cannot_be_gone_on_from(cli: Cli, line: Line, tmp_path: Pat
     refusal(cli, line, model=lost).refusal("lost", "9999.png")
     foreign = changed(artifact, tmp_path / "foreign", backbone=BackboneEntry("b", "0"))
     refusal(cli, line, model=foreign).refusal("another file of the backbone")
+    evil, mark = tmp_path / "evil.py", tmp_path / "mark"
+    evil.write_text(f"open({str(mark)!r}, 'w')\n", encoding="utf-8")
+    own = artifact.card.detector.settings
+    for entry in (
+        DetectorEntry(str(evil), own),
+        DetectorEntry("mixed", {**own, "generator": str(evil)}),
+    ):
+        code = changed(artifact, tmp_path / "code", detector=entry)
+        refusal(cli, line, model=code).refusal("evil.py", "is not run")
+    assert not mark.exists()
     settings = {**artifact.card.detector.settings, "magic": 1}
     newer = changed(artifact, tmp_path / "newer", detector=DetectorEntry("mixed", settings))
     refusal(cli, line, model=newer).refusal("magic", "use the version")

@@ -250,13 +250,16 @@ class Inspector:
         return Look(score, peak, shape, centre_box(shape, self.recipe), maps, latents, whole)
 
     def inspect(
-        self, images: Path | Pixels | Sequence[tuple[str | None, Path | Pixels]], part: str = ""
+        self,
+        images: Path | str | Pixels | Sequence[tuple[str | None, Path | str | Pixels]],
+        part: str = "",
     ) -> Verdict:
         """Decide on one part from its image, or from its (view, image) pairs.
 
         Raises ImageError as `look` does.
         """
-        pairs = images if isinstance(images, Sequence) else [(None, images)]
+        alone = isinstance(images, Path | str | np.ndarray)
+        pairs: Any = [(None, images)] if alone else images
         views = tuple(self._inspect_view(view, image) for view, image in pairs)
         scores: dict[str, float] = {}
         for result in views:
@@ -273,13 +276,13 @@ class Inspector:
             model=self.name,
         )
 
-    def _inspect_view(self, view: str | None, image: Path | Pixels) -> ViewResult:
+    def _inspect_view(self, view: str | None, image: Path | str | Pixels) -> ViewResult:
         look = self.look(image)
         above = look.score > self.threshold
         level = min(self.calibration.map_threshold, 0.8 * look.peak)
         found = regions(look.map, level) if above else ()
         return ViewResult(
-            str(image) if isinstance(image, Path) else "", view, look.score, look, found
+            str(image) if isinstance(image, Path | str) else "", view, look.score, look, found
         )
 
 

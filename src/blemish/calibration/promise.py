@@ -19,6 +19,8 @@ from blemish.errors import CalibrationError
 from blemish.metrics.bounds import binomial_cdf, upper_limit
 from blemish.util.finite import is_finite
 
+LEAST_SHARE = 1e-9  # less takes more good parts than anybody has
+
 Method = Literal["held-out", "cross-fitted estimate"]
 
 
@@ -32,8 +34,10 @@ class Promise:
     def __post_init__(self) -> None:
         """Refuse a share that is not in (0, 1) with a CalibrationError."""
         for name, share in (("--max-fpr", self.max_fpr), ("--confidence", self.confidence)):
-            if not 0 < share < 1:
-                raise CalibrationError(f"{name} is {share}; give a share between 0 and 100 %.")
+            if not LEAST_SHARE <= share < 1:
+                raise CalibrationError(
+                    f"{name} is {share}; give a share above {100 * LEAST_SHARE:g} and below 100 %."
+                )
 
     @classmethod
     def from_text(cls, max_fpr: str, confidence: str) -> Self:
@@ -64,7 +68,9 @@ class Calibration:
 
     def __post_init__(self) -> None:
         """Refuse a threshold that decides nothing."""
-        if not (is_finite(self.threshold) and is_finite(self.upper_bound)):
+        if not (is_finite(self.threshold) and is_finite(self.upper_bound)) or not (
+            0 <= self.upper_bound <= 1
+        ):
             raise CalibrationError(
                 f"A threshold of {self.threshold} with a bound of {self.upper_bound} promises "
                 "nothing; run `blemish calibrate` again."

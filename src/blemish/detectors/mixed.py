@@ -163,7 +163,9 @@ class Mixed:
     held_out: float = setting(0.15, unit="share", least=0, below=1)
     every: int = setting(50, unit="steps", least=1)
     patience: int = setting(10, unit="measurements", least=1)
-    smoothing: float = setting(0.0, unit="pixels", least=0, formerly="sigma", convert=_pixels)
+    smoothing: float = setting(
+        0.0, unit="pixels", least=0, most=1024, formerly="sigma", convert=_pixels
+    )
 
     def __post_init__(self) -> None:
         """Call a generator from outside by its file and hash."""

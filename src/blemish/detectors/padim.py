@@ -53,7 +53,9 @@ class Padim:
     pool: int = setting(1, unit="cells", least=1, odd=True)
     prior: float = setting(100.0, unit="images", least=0)
     regularization: float = setting(0.01, unit="share", above=0)
-    smoothing: float = setting(0.0, unit="pixels", least=0, formerly="sigma", convert=pixels_of)
+    smoothing: float = setting(
+        0.0, unit="pixels", least=0, most=1024, formerly="sigma", convert=pixels_of
+    )
     top: int = setting(3, unit="cells", least=1)
 
     def fit(self, data: Dataset, context: FitContext) -> FittedDetector:

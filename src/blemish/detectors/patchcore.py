@@ -62,7 +62,9 @@ class Patchcore:
     bank: int = setting(2000, unit="patches", least=1)
     coreset: float = setting(0.0, unit="share", least=0, most=1)
     whiten: bool = False
-    smoothing: float = setting(0.0, unit="pixels", least=0, formerly="sigma", convert=pixels_of)
+    smoothing: float = setting(
+        0.0, unit="pixels", least=0, most=1024, formerly="sigma", convert=pixels_of
+    )
     top: int = setting(1, unit="cells", least=1)
 
     def fit(self, data: Dataset, context: FitContext) -> FittedDetector:

@@ -106,7 +106,7 @@ class ReverseDistillation:
     bottlenecks: bool = False
     standardise: bool = setting(True, formerly="standardised")
     balanced: bool = True
-    smoothing: float = setting(4.0, unit="pixels", least=0, formerly="sigma")
+    smoothing: float = setting(4.0, unit="pixels", least=0, most=1024, formerly="sigma")
     top: int = setting(10, unit="cells", least=1)
 
     def fit(self, data: Dataset, context: FitContext) -> FittedDetector:

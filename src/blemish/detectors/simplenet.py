@@ -126,7 +126,9 @@ class Simplenet:
     patches: int = setting(1024, unit="patches", least=1)
     adaptor_rate: float = setting(1e-4, unit="factor", least=0)
     discriminator_rate: float = setting(2e-3, unit="factor", least=0)
-    smoothing: float = setting(0.0, unit="pixels", least=0, formerly="sigma", convert=pixels_of)
+    smoothing: float = setting(
+        0.0, unit="pixels", least=0, most=1024, formerly="sigma", convert=pixels_of
+    )
     top: int = setting(3, unit="cells", least=1)
 
     def fit(self, data: Dataset, context: FitContext) -> FittedDetector:

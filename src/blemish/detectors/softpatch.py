@@ -92,7 +92,9 @@ class Softpatch:
     place_side: int = setting(1, unit="cells", least=1, most=LARGEST_PLACE, formerly="block")
     bank: int = setting(2000, unit="patches", least=1)
     coreset: float = setting(0.0, unit="share", least=0, most=1)
-    smoothing: float = setting(0.0, unit="pixels", least=0, formerly="sigma", convert=pixels_of)
+    smoothing: float = setting(
+        0.0, unit="pixels", least=0, most=1024, formerly="sigma", convert=pixels_of
+    )
     top_share: float = setting(0.01, unit="share", least=0, most=1)
 
     def fit(self, data: Dataset, context: FitContext) -> FittedDetector:

@@ -19,6 +19,7 @@ from blemish.util.typed_json import absent, read, schema, write
 
 SCHEMA = 1
 RETIRED = (("views", "scored_parts"),)  # what earlier versions wrote and nothing reads
+MOST_CHANNELS = 1 << 20
 SCHEMA_FILE = "card.schema.json"
 
 
@@ -192,9 +193,12 @@ class Card:
     def latent_channels(self) -> dict[str, int]:
         """The outputs that an a-contrario rule tests, and the channels behind each of them."""
         try:
-            return read(dict[str, int], self.fit.get("latent_channels", {}))
+            found = read(dict[str, int], self.fit.get("latent_channels", {}))
         except ValueError as error:
             raise ValueError(f"fit.latent_channels: {error}") from None
+        if not all(0 < channels < MOST_CHANNELS for channels in found.values()):
+            raise ValueError("fit.latent_channels: a number of channels makes no sense")
+        return found
 
 
 def _without_retired(values: object) -> object:

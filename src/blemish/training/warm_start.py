@@ -22,7 +22,8 @@ from blemish.detectors import (
     open_detector,
 )
 from blemish.detectors.base import Detector, ShowProgress
-from blemish.errors import BlemishError, DatasetError
+from blemish.discovery import is_path
+from blemish.errors import ArtifactError, BlemishError, DatasetError
 from blemish.features.backbone import open_backbone
 from blemish.features.cache import picture_name
 from blemish.images import Recipe
@@ -220,6 +221,7 @@ def open_warm_start(model: Path, defects: Dataset) -> WarmStart:
     """
     artifact = open_artifact(model)
     name = artifact.card.detector.name
+    _refuse_code(artifact)
     if not DETECTORS.has(name) or not learns_from_defects(name):
         able = [other for other in detector_names() if learns_from_defects(other)]
         raise BlemishError(
@@ -236,6 +238,17 @@ def open_warm_start(model: Path, defects: Dataset) -> WarmStart:
     known = {one.name for one in kept}
     places = [i for i, name in enumerate(names) if name not in known and name not in names[:i]]
     return WarmStart(artifact, kept, named(defects.take(places)), len(defects) - len(more))
+
+
+def _refuse_code(artifact: Artifact) -> None:
+    """Refuse a card that names a file of code: only its user may, and a label leads to no file."""
+    detector = artifact.card.detector
+    texts = [value for value in detector.settings.values() if isinstance(value, str)]
+    if named := [text for text in (detector.name, *texts) if is_path(text)]:
+        raise ArtifactError(
+            f"{artifact.path} names files of code ({name_some(named)}), and what a model names is "
+            "not run; take a model as blemish wrote it"
+        )
 
 
 def learnt_defects(artifact: Artifact) -> set[str]:

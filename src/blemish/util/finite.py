@@ -35,7 +35,8 @@ def all_usable(values: NDArray[Any]) -> bool:
     """True for numbers, at least one, of which none is NaN or larger than `LARGEST` in size."""
     if values.dtype.kind not in "fiub" or not values.size:
         return False
-    return bool(np.abs(values).max() <= LARGEST)  # the maximum is NaN where a value is
+    # The maximum is NaN where a value is. As a float: in 16 bits LARGEST itself would be infinite.
+    return float(np.abs(values).max()) <= LARGEST
 
 
 def not_finite(value: object) -> str | None:
