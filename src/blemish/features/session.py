@@ -1,4 +1,7 @@
-"""ONNX Runtime sessions on the CPU, opened and run the same way everywhere."""
+"""ONNX Runtime sessions on the CPU, opened and run the same way everywhere.
+
+Its telemetry is off since `blemish/__init__.py`, which comes before any import of it.
+"""
 
 from __future__ import annotations
 
