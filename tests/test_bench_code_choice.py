@@ -70,7 +70,9 @@ def test_a_setting_is_edited_run_and_reverted(plates: Path, tmp_path: Path) -> N
     first = shown()
     text = detector.read_text(encoding="utf-8")
     assert "top: int = setting(3," in text
-    detector.write_text(text.replace("top: int = setting(3,", "top: int = setting(30,"), encoding="utf-8")
+    detector.write_text(
+        text.replace("top: int = setting(3,", "top: int = setting(30,"), encoding="utf-8"
+    )
     assert bench(*make)["made"] == 1
     edited = shown()
     assert edited[0] != first[0]
