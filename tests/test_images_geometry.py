@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blemish.errors import ArtifactError, ImageError
+from blemish.errors import ImageError
 from blemish.images import (
     Recipe,
     Window,
@@ -21,6 +21,7 @@ from blemish.images import (
     tile_boxes,
     unfit,
 )
+from blemish.util.typed_json import read
 
 SIDES = st.integers(20, 400)
 RESIZES = st.sampled_from(["pad", "squash"])
@@ -227,15 +228,13 @@ def test_around_a_centre_crop_nothing_is_found() -> None:
 
 def test_a_recipe_survives_json_and_refuses_nonsense() -> None:
     recipe = Recipe(256, 320, resize="squash", window=Window(12.5, 4095.0), tile=512, overlap=0.5)
-    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
-    assert Recipe.from_json({"height": 64, "width": 64}) == Recipe(64, 64)
-    cropped = Recipe(224, 224, margin=16)
-    assert Recipe.from_json(json.loads(json.dumps(cropped.to_json()))) == cropped
-    with pytest.raises(ArtifactError, match="colour"):
-        Recipe.from_json({"height": 64, "width": 64, "colour": "grey"})
+    for sound in (recipe, Recipe(64, 64), Recipe(224, 224, margin=16)):
+        assert read(Recipe, json.loads(json.dumps(sound.to_json()))) == sound
+    with pytest.raises(ValueError, match="colour"):
+        read(Recipe, {"height": 64, "width": 64, "colour": "grey"})
     for wrong in (
         *({"resize": "stretch"}, {"tile": 0}, {"overlap": 1.0}, {"height": 0}),
         *({"margin": -1}, {"margin": 16, "tile": 256}),
     ):
         with pytest.raises(ImageError):
-            Recipe.from_json({"height": 64, "width": 64, **wrong})
+            read(Recipe, {"height": 64, "width": 64, **wrong})

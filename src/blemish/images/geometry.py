@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Self, cast
+from dataclasses import asdict, dataclass
+from typing import Any, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.errors import ArtifactError, ImageError
+from blemish.errors import ImageError
 from blemish.images.window import Window
 
 _BLOCK_ROWS = 32
@@ -56,20 +56,6 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """The recipe as plain JSON values."""
         return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Self:
-        """The recipe that `to_json` wrote. Raises ArtifactError for entries it does not know."""
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(values.keys() - known)
-        missing = sorted({"height", "width"} - values.keys())
-        if unknown or missing:
-            raise ArtifactError(
-                f"the preprocessing recipe has unknown entries {unknown} or lacks {missing}; "
-                "open it with the version that wrote it"
-            )
-        window = values.get("window")
-        return cls(**{**values, "window": None if window is None else Window(**window)})
 
 
 def fit(image: NDArray[np.uint8], recipe: Recipe) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
