@@ -22,7 +22,7 @@ check: $(VENV)/.all
 	$(BIN)/lint-imports --no-cache
 
 unit: $(VENV)/.all test-tools
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 install: $(VENV)/.all  ## .venv with every extra but `timm` (which needs torchvision).
 
