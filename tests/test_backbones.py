@@ -608,7 +608,7 @@ def small_graph(path: Path, *nodes: onnx.NodeProto) -> Path:
     return path
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     pads=st.lists(st.integers(0, 2), min_size=4, max_size=4),
     strides=st.lists(st.integers(1, 3), min_size=2, max_size=2),

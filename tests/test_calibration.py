@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import beta, binom
 
@@ -41,7 +41,6 @@ def test_ranks_of_one_percent_at_95_percent() -> None:
     assert [rank(n, 0.01, 0.95) for n in (472, 473, 627, 628)] == [0, 1, 1, 2]
 
 
-@settings(deadline=None)
 @given(st.integers(1, 5_000), shares, confidences)
 def test_the_rank_is_the_largest_that_keeps_the_promise(
     n: int, max_fpr: float, confidence: float
@@ -239,7 +238,6 @@ def test_missing_views_are_named_in_order() -> None:
     assert missing_views({"C2", "C4"}, ("C1", "C2", "C3", "C4")) == ("C1", "C3")
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from(["C1", "C2", "C3"]), st.floats(0, 1)),
     st.floats(0, 1),

@@ -36,7 +36,7 @@ some_parts = st.lists(names, min_size=2, max_size=30).filter(lambda parts: len(s
 seeds = st.integers(0, 2**32)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(some_parts, st.floats(0.01, 0.99), seeds)
 def test_no_part_straddles_and_nothing_is_lost(parts: list[str], share: float, seed: int) -> None:
     dataset = good(parts)
@@ -48,7 +48,7 @@ def test_no_part_straddles_and_nothing_is_lost(parts: list[str], share: float, s
     assert set(train.table["split"]) == {"train"}
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(some_parts, seeds, st.randoms(use_true_random=False))
 def test_neither_repetition_nor_row_order_matters(
     parts: list[str], seed: int, random: object
@@ -63,7 +63,7 @@ def test_neither_repetition_nor_row_order_matters(
     assert set(shuffled[1].parts) == set(held.parts)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.sets(names, min_size=2, max_size=30), names, seeds)
 def test_one_more_part_moves_at_most_one_other(parts: set[str], extra: str, seed: int) -> None:
     before = set(hold_out(good(sorted(parts)), 0.4, seed)[1].parts)
@@ -93,7 +93,7 @@ def test_the_choice_is_the_same_on_every_machine_and_in_every_version() -> None:
     assert held.parts == ["part 0", "part 2", "part 3", "part 7"]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(some_parts, seeds)
 def test_folds_hold_every_part_out_once(parts: list[str], seed: int) -> None:
     dataset = good(parts)

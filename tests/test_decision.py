@@ -24,7 +24,7 @@ rows = st.lists(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(rows, st.floats(-10, 10))
 def test_rates_agree_with_scikit_learn(table: list[tuple[float, bool]], threshold: float) -> None:
     scores, labels = map(np.array, zip(*table, strict=True))
@@ -65,7 +65,7 @@ def test_mcc_of_millions_of_items_does_not_overflow() -> None:
     assert Confusion(tn=big, fp=0, fn=0, tp=big).mcc == 1.0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(*[st.integers(0, 200)] * 4)
 def test_the_interval_of_an_mcc_holds_it(tn: int, fp: int, fn: int, tp: int) -> None:
     counts = Confusion(tn, fp, fn, tp)
@@ -99,7 +99,7 @@ def test_nan_is_refused_as_score_and_as_threshold() -> None:
         confusion([1.0], [1], math.nan)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows)
 def test_no_threshold_has_a_larger_f1_than_the_oracle(table: list[tuple[float, bool]]) -> None:
     scores, labels = map(np.array, zip(*table, strict=True))

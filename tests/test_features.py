@@ -188,9 +188,7 @@ def test_an_image_counts_only_with_all_its_crops(tmp_path: Path) -> None:
     shelf.close()
 
 
-IN_PLACE = settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+IN_PLACE = settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @IN_PLACE

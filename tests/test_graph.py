@@ -115,7 +115,7 @@ def test_smooth(sigma: float) -> None:
 SIDE = st.integers(0, SIZE) | st.sampled_from(range(0, SIZE + 1, 8))  # on a cell's edge, too
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(boxes=st.lists(st.tuples(SIDE, SIDE, SIDE, SIDE), min_size=1, max_size=4))
 def test_inside_is_the_same_in_the_graph_and_while_fitting(
     boxes: list[tuple[int, int, int, int]],

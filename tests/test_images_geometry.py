@@ -35,7 +35,7 @@ def cell_means(tensor: np.ndarray, stride: int = STRIDE) -> np.ndarray:
     return np.asarray(cells.mean(axis=(1, 3)), np.float32)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(SIDES, SIDES, st.floats(0, 1), st.floats(0, 1), RESIZES)
 def test_a_bright_spot_returns_to_its_place(
     height: int, width: int, down: float, right: float, resize: str
@@ -55,7 +55,7 @@ def test_a_bright_spot_returns_to_its_place(
     assert abs(peak[1] - column) <= columns
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SIDES, SIDES, st.integers(1, 40), st.integers(1, 40))
 def test_a_slope_comes_back_as_a_slope(height: int, width: int, rows: int, columns: int) -> None:
     """Interpolating a linear map between pixel centres gives that map, but for the edge."""
@@ -114,7 +114,7 @@ def test_an_array_that_is_no_image_is_refused(shape: tuple[int, ...]) -> None:
 TILINGS = (st.integers(1, 300), st.integers(1, 300), st.integers(1, 120), st.floats(0, 0.9))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(*TILINGS)
 def test_tiles_cover_every_pixel(height: int, width: int, tile: int, overlap: float) -> None:
     tile = max(tile, height // 20, width // 20)
@@ -136,7 +136,7 @@ def test_a_line_scan_gives_a_row_of_tiles_and_a_small_image_one() -> None:
     assert tile_boxes(100, 80, 256, 0.25) == [(0, 0, 100, 80)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(*TILINGS)
 def test_the_tiles_of_a_map_give_the_map_back(
     height: int, width: int, tile: int, overlap: float
@@ -176,7 +176,7 @@ def test_crops_of_a_tiled_image_lead_back_to_the_defect() -> None:
     assert whole.box == (0, 0, 200, 900)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(SIDES, SIDES, st.floats(0, 1), st.floats(0, 1), RESIZES, st.integers(1, 64))
 def test_a_bright_spot_returns_to_its_place_through_a_centre_crop(
     height: int, width: int, down: float, right: float, resize: str, margin: int

@@ -63,7 +63,7 @@ TABLES = arrays(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(x=TABLES, size=st.integers(1, 40), chunk=st.integers(1, 120))
 def test_every_patch_lies_within_the_radius_of_the_bank(
     x: np.ndarray, size: int, chunk: int
@@ -74,7 +74,7 @@ def test_every_patch_lies_within_the_radius_of_the_bank(
     assert (nearest <= bank.radius * (1 + 1e-4) + ROUNDING * np.linalg.norm(x, axis=1)).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(x=TABLES, size=st.integers(1, 40), chunk=st.integers(1, 120))
 def test_the_kept_patches_lie_more_than_the_radius_apart(
     x: np.ndarray, size: int, chunk: int
@@ -85,7 +85,7 @@ def test_the_kept_patches_lie_more_than_the_radius_apart(
     assert (apart > 0).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(x=TABLES, size=st.integers(1, 40))
 def test_every_kept_patch_keeps_its_weight(x: np.ndarray, size: int) -> None:
     bank = MemoryBank.empty(size, x.shape[1])
@@ -96,7 +96,7 @@ def test_every_kept_patch_keeps_its_weight(x: np.ndarray, size: int) -> None:
     assert np.array_equal(x[own], bank.patches)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(x=TABLES, size=st.integers(1, 40), stop=st.integers(0, 20))
 def test_a_bank_goes_on_from_what_was_kept(x: np.ndarray, size: int, stop: int) -> None:
     def absorb(bank: MemoryBank, chunks: list[np.ndarray]) -> MemoryBank:

@@ -58,7 +58,7 @@ def by_hand(pairs: list[PairedScores], draws: int) -> list[float]:
     return found
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 1000), st.integers(1, 3))
 def test_it_is_what_a_loop_over_the_images_finds(seed: int, seeds: int) -> None:
     """Each seed may test other parts of the same set."""

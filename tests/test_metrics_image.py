@@ -42,7 +42,7 @@ def test_scores_that_rank_defects_below_good_images_are_not_flipped() -> None:
     assert auroc([3.0, 2.0, 1.0], [0, 0, 1]) == 0.0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(scored)
 def test_auroc_and_average_precision_agree_with_scikit_learn(
     rows: list[tuple[float, bool, int]],
@@ -56,7 +56,7 @@ def test_auroc_and_average_precision_agree_with_scikit_learn(
     assert average_precision(scores, labels) == pytest.approx(expected, abs=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(scored)
 def test_integer_weights_mean_repeated_images(rows: list[tuple[float, bool, int]]) -> None:
     scores, labels, weights = map(np.array, zip(*rows, strict=True))
@@ -64,7 +64,7 @@ def test_integer_weights_mean_repeated_images(rows: list[tuple[float, bool, int]
     assert auroc(scores, labels, weights) == pytest.approx(repeated, abs=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(scored, st.sampled_from([0.0, 0.05, 0.1, 1 / 3, 0.5, 1.0]))
 def test_recall_at_an_fpr_is_the_best_of_all_thresholds(
     rows: list[tuple[float, bool, int]], fpr: float
@@ -162,7 +162,7 @@ def test_five_copies_of_every_image_make_no_interval_narrower() -> None:
     assert copied == pytest.approx(single, abs=1e-12)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1000))
 def test_parts_with_good_and_defective_views_alone_still_have_an_interval(seed: int) -> None:
     scores = np.random.default_rng(seed).normal(size=8)

@@ -100,7 +100,7 @@ def both_at(
         return pixels.pro_at(threshold), pixels.fpr_at(threshold)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 10_000),
     st.sampled_from([1, 3, 100_000]),

@@ -133,7 +133,7 @@ def test_under_the_null_five_percent_are_rejected() -> None:
 scores = st.lists(st.integers(0, 6).map(float), min_size=50, max_size=50).map(np.array)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(scores, scores, st.integers(1, 5))
 def test_the_other_way_round_only_the_sign_changes(
     first: Floats, second: Floats, views: int
@@ -258,7 +258,7 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.floats(0, 1), max_size=12))
 def test_holm_keeps_the_order_and_rejects_no_more_than_each_test_alone(
     p: list[float],

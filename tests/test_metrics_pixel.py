@@ -63,7 +63,7 @@ def random_case(seed: int, levels: int, size: int = 12) -> tuple[Maps, Masks]:
     return maps.astype(np.float32), masks
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 10_000),
     st.sampled_from([1, 2, 5, 40, 100_000]),

@@ -24,7 +24,7 @@ def test_rank_one_is_the_largest_and_ties_share() -> None:
         ranks([0.9, 0.8])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 10_000), st.integers(3, 9), st.integers(2, 12), st.sampled_from([3, 10_000]))
 def test_friedman_agrees_with_scipy(seed: int, k: int, n: int, levels: int) -> None:
     values = np.random.default_rng(seed).integers(0, levels, (n, k))
@@ -37,7 +37,7 @@ def test_friedman_of_equals_and_of_a_clear_order() -> None:
     assert friedman(np.tile(np.arange(8.0), (40, 1))) < 1e-50
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 10_000), st.integers(1, 40))
 def test_wilcoxon_agrees_with_scipys_exact_test(seed: int, n: int) -> None:
     differences = np.random.default_rng(seed).normal(0.3, 1, n)
@@ -45,7 +45,7 @@ def test_wilcoxon_agrees_with_scipys_exact_test(seed: int, n: int) -> None:
     assert wilcoxon(differences) == pytest.approx(expected, abs=1e-12)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=9))
 def test_wilcoxon_with_ties_counts_all_signs(differences: list[int]) -> None:
     values = np.array([value for value in differences if value])

@@ -107,7 +107,7 @@ def test_equal_scores_are_measured_in_the_spread_of_all_views() -> None:
     ]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 1000))
 def test_one_scale_for_all_changes_no_rank(seed: int) -> None:
     """A part's best view may change only because the scales differ."""

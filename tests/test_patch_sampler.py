@@ -120,7 +120,7 @@ def test_a_batch_is_the_same_presentations(tmp_path: Path) -> None:
         assert (batch.known[mine] == (item.masks is not None)).all()
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
 @given(
     real=st.sampled_from([0, 1 / 32, 0.25, 0.9]),
     synthetic=st.sampled_from([0.1, 0.5, 0.9]),

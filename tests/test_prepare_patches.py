@@ -48,7 +48,7 @@ def test_at_the_plates_own_edge_too():
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_transform_says_which_pixel_of_the_plate_is_shown(seed):
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[:400, :400]

@@ -32,7 +32,7 @@ def regions(draw) -> RegionOfInterest:
 
 
 @given(regions(), st.integers(1, 12))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_places_are_all_the_squares_inside_the_region(region, size):
     inside = pixels_of(region)
     height, width = region.shape
@@ -51,7 +51,7 @@ def test_places_are_all_the_squares_inside_the_region(region, size):
 
 
 @given(regions(), st.integers(1, 12), st.integers(1, 9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_windows_lie_inside_and_reach_the_edges(region, size, stride):
     places = {place_at(p, n) for p in [region.places(size)] for n in range(count_of(p))}
     windows = region.windows(size, stride)

@@ -199,7 +199,7 @@ def test_every_kind_shows_in_every_modality(modality: str, kind: str) -> None:
     assert change[far].max() <= BOUND
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     st.integers(0, 2**40),
     st.integers(0, 2**40),

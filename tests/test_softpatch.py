@@ -67,7 +67,7 @@ COPIES = arrays(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(x=COPIES)
 @pytest.mark.parametrize("judge", [lof, nearest, gaussian])
 def test_copies_of_a_patch_are_judged_alike_and_finite(judge: Judge, x: np.ndarray) -> None:

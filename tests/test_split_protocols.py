@@ -148,7 +148,7 @@ def test_uiad_gives_a_share_of_the_good_parts_to_a_test_without_any() -> None:
 # few_shot
 
 
-@hypothesis(deadline=None, max_examples=20)
+@hypothesis(max_examples=20)
 @given(st.integers(0, 2**32), st.integers(1, 19))
 def test_fewer_shots_are_among_more(seed: int, k: int) -> None:
     rows = data(table(train_good=20, train_dent=3, test_good=2, test_dent=2, validation_good=1))
@@ -208,7 +208,7 @@ def test_over_all_folds_every_part_is_tested_once(defects: bool) -> None:
         assert len(parts_in(fold, "train", "dent")) == dents
 
 
-@hypothesis(deadline=None, max_examples=20)
+@hypothesis(max_examples=20)
 @given(st.integers(0, 2**32), st.integers(2, 5), st.integers(0, 11), st.integers(1, 12))
 def test_fewer_taught_defects_are_among_more_and_none_is_ever_tested(
     seed: int, k: int, fewer: int, more: int
@@ -270,7 +270,7 @@ def test_a_protocol_that_is_not_there_cannot_part_them() -> None:
 # fuiad
 
 
-@hypothesis(deadline=None, max_examples=30)
+@hypothesis(max_examples=30)
 @given(
     st.integers(0, 2**32),
     st.integers(10, 60),

@@ -54,7 +54,7 @@ def test_generators_are_found_by_their_file():
     kind=st.sampled_from(["grey", "colour", "deep", "deep colour"]),
     seed=st.integers(0, 10**6),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_mask_holds_every_pixel_that_changed_visibly(name, shape, kind, seed):
     image = picture(shape, kind, seed)
     before = image.copy()
@@ -90,7 +90,7 @@ def test_a_large_image_is_taken(name):
     size=st.floats(0, 60),
     gap=st.sampled_from([3, 5, 9]),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_outside_the_mask_nothing_exceeds_the_bound(seed, noise, size, gap):
     rng = np.random.default_rng(seed)
     image = rng.integers(60, 200, (40, 50), dtype=np.uint8)
