@@ -1,4 +1,4 @@
-"""Write files so that at any moment either the old or the new one is there, whole.
+"""Open files that are files; write them so that the old or the new one is there, whole.
 
 And nowhere else: a name that came from a file's content becomes a path through `inside` alone.
 """
@@ -10,18 +10,48 @@ import errno
 import os
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 from blemish.errors import ArtifactError, BlemishError
+from blemish.util.file_limit import refusal
 
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 # NUL, a back-slash, a drive, or a step that is empty or made of dots and the spaces that Windows
 # drops: `..`, a slash at the start, `//`.
 _LEADS_OUT = re.compile(r"[\\\x00]|^[A-Za-z]:|(?:^|/)[. ]*(?:/|$)")
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file for reading, without waiting for the other end of a pipe.
+
+    Raises OSError, with a `strerror` to print, for what does not exist or is no regular file, and
+    for a name that no file can have.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0))
+    except ValueError:  # NUL in the name, or half a pair of surrogates
+        raise OSError(errno.EINVAL, "no file can have this name") from None
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        what = "a folder" if stat.S_ISDIR(mode) else "a pipe, a device or a socket"
+        raise OSError(errno.EINVAL, f"it is {what}, no file")
+    return os.fdopen(descriptor, "rb")
+
+
+def read_regular(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a file. Raises OSError as `open_regular`, and for one beyond the file limit."""
+    with open_regular(path) as file:
+        refused = refusal(os.fstat(file.fileno()).st_size)
+        if refused is not None:
+            raise OSError(errno.EFBIG, f"it {refused}")
+        return file.read()
 
 
 def leads_out(name: str) -> bool:
