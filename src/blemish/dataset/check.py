@@ -15,9 +15,12 @@ from blemish.dataset.paths import relative_paths
 from blemish.dataset.table import Dataset
 from blemish.errors import DatasetError, ImageError
 from blemish.images import mask_files
+from blemish.util.names import wrong_name
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+HEADERS = "unreadable headers"
+UNREADABLE = ("wrong names", HEADERS)  # the kinds of a file that cannot be read
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,8 @@ def findings(
     images of equal size in bytes their ends.
     """
     checks: list[Callable[[Dataset], Iterator[Finding]]] = [
-        *(_repeated_images, _clashing_names, _same_pictures, _straddling_parts, _missing_views),
-        *(_good_with_mask, _missing_masks, _mask_sizes),
+        *(_wrong_names, _repeated_images, _clashing_names, _same_pictures, _straddling_parts),
+        *(_missing_views, _good_with_mask, _missing_masks, _mask_sizes),
     ]
     if training:
         checks.append(_too_few_to_train)
@@ -54,9 +57,9 @@ def findings(
 
 
 def of_kind(check: str, found: Iterable[Finding]) -> Iterator[Finding]:
-    """The findings of a check, marked with its name in words."""
+    """The findings of a check, marked with its name in words, but for those that have a kind."""
     kind = check.strip("_").replace("_", " ")
-    return (replace(finding, kind=kind) for finding in found)
+    return (replace(finding, kind=finding.kind or kind) for finding in found)
 
 
 def by_severity(found: Iterable[Finding]) -> list[Finding]:
@@ -64,13 +67,38 @@ def by_severity(found: Iterable[Finding]) -> list[Finding]:
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
-def ensure_sound(dataset: Dataset, *, training: bool = True, allow_defects: bool = False) -> None:
-    """Raise DatasetError with the first error among the findings and the number of all errors."""
+def ensure_sound(
+    dataset: Dataset,
+    *,
+    training: bool = True,
+    allow_defects: bool = False,
+    allow_unreadable: bool = False,
+) -> None:
+    """Raise DatasetError with the first error among the findings and the number of all errors.
+
+    With `allow_unreadable` a file that cannot be opened, as far as that is known yet, is none.
+    """
     found = findings(dataset, training=training, allow_defects=allow_defects)
-    errors = [finding for finding in found if finding.severity == "error"]
+    allowed = UNREADABLE if allow_unreadable else ()
+    errors = [f for f in found if f.severity == "error" and f.kind not in allowed]
     if errors:
         more = f" ({len(errors) - 1} more errors in this data set)" if len(errors) > 1 else ""
         raise DatasetError(f"{dataset.root}: {errors[0].message}{more}")
+
+
+def ensure_named(dataset: Dataset) -> None:
+    """Raise DatasetError for the first file whose name is not read, and the number of all such."""
+    found = list(_wrong_names(dataset))
+    if found:
+        more = f" ({len(found) - 1} more such names in this data set)" if len(found) > 1 else ""
+        raise DatasetError(found[0].message + more)
+
+
+def _wrong_names(dataset: Dataset) -> Iterator[Finding]:
+    files = pl.concat([dataset.table["image"], dataset.table["mask"]]).drop_nulls().unique().sort()
+    for name in files.filter(files.str.contains("\\", literal=True)):
+        if (reason := wrong_name(dataset.root / name)) is not None:
+            yield Finding("error", reason, name)
 
 
 def _repeated_images(dataset: Dataset) -> Iterator[Finding]:
@@ -150,7 +178,7 @@ def _mask_sizes(dataset: Dataset) -> Iterator[Finding]:
             files = relative_paths(mask_files(dataset.root / mask), dataset.root)
             of_masks = {size(file) for file in files}
         except ImageError as error:
-            yield Finding("error", str(error), image)
+            yield Finding("error", str(error), image, HEADERS)
             continue
         for of_mask in sorted(of_masks - {of_image}):
             yield Finding(

@@ -9,6 +9,7 @@ import polars as pl
 from blemish.dataset.label_words import name_some
 from blemish.dataset.paths import below, listing, match_key
 from blemish.errors import DatasetError
+from blemish.util.names import escaped
 
 
 def find_files(
@@ -16,8 +17,9 @@ def find_files(
 ) -> pl.Series:
     """The paths that `source` names, relative to `base` (else `root`), made relative to `root`.
 
-    Nulls stay; with `folders` a name may be that of a folder. Raises DatasetError for what lies
-    outside `root`, itself or through a link, and for what does not exist.
+    Nulls stay; with `folders` a name may be that of a folder; what is no name is `escaped`. Raises
+    DatasetError for what lies outside `root`, itself or through a link, and for what does not
+    exist.
     """
     base = root if base is None else base
     written = names.drop_nulls().to_list()
@@ -29,7 +31,7 @@ def find_files(
             "folder, or remove their rows."
         )
     spelt = iter(_spelt([name for name in inside if name is not None], source, root, folders))
-    values = [None if name is None else next(spelt) for name in names]
+    values = [None if name is None else escaped(next(spelt)) for name in names]
     return pl.Series(names.name, values, pl.String)
 
 

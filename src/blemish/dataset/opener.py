@@ -12,6 +12,7 @@ from blemish.dataset.parts import with_parts
 from blemish.dataset.split_file import apply_split
 from blemish.dataset.table import Dataset
 from blemish.errors import DatasetError
+from blemish.util.names import is_name, path_of, text_of, wrong_name
 
 
 def open_dataset(
@@ -31,15 +32,23 @@ def open_dataset(
     `parts` names a CSV file (file, part, view, label), `part_pattern` is a regular expression
     with the named groups `part` and `view`; else `parts.csv` beside the images is used. `split`
     is a split file, which overrules the splits on disk and keeps the images that it names.
-    Raises DatasetError, with the file and the way out.
+    Raises DatasetError, with the file and the way out. A picture whose name has control characters
+    or bytes that are no UTF-8 has a row, by its escaped name, and cannot be read.
     """
-    root = Path(os.path.abspath(path))  # noqa: PTH100 (a link keeps its own name)
+    named = path_of(path, "the data set", DatasetError)
+    root = Path(os.path.abspath(named))  # noqa: PTH100 (a link keeps its own name)
+    if not is_name(str(root)):
+        raise DatasetError(wrong_name(root))
+    for what, text in (("layout", layout), ("category", category), ("part pattern", part_pattern)):
+        text_of(text, f"the {what}", DatasetError)
     dataset = find_layout(root, layout).read(root)
     if layout is not None and (source := LAYOUTS.source(layout)).outside:
         if not isinstance(dataset, Dataset):
             raise DatasetError(f"{source.path} is no layout: its `read` returns no Dataset.")
         dataset = replace(dataset, layout=source.label)
-    dataset = with_parts(dataset, None if parts is None else Path(parts), part_pattern)
-    dataset = dataset if split is None else apply_split(dataset, Path(split))
+    csv = None if parts is None else path_of(parts, "the file of parts", DatasetError)
+    dataset = with_parts(dataset, csv, part_pattern)
+    if split is not None:
+        dataset = apply_split(dataset, path_of(split, "the split file", DatasetError))
     dataset = replace(dataset, terms=read_terms(dataset.root) or dataset.terms)
     return dataset if category is None else dataset.category(category)

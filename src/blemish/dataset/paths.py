@@ -10,12 +10,13 @@ from pathlib import Path
 from blemish.errors import ImageError
 from blemish.images import hdf5
 from blemish.images.listing import SUFFIXES, refuse_leaving
+from blemish.util.names import escaped
 
 
 def relative_paths(paths: Sequence[Path], root: Path) -> list[str]:
-    """Paths below `root` as text relative to it."""
+    """Paths below `root` as text relative to it, `escaped` where they are no names."""
     start = len(_start(root))
-    return [str(path)[start:].replace(os.sep, "/") for path in paths]
+    return [escaped(str(path)[start:].replace(os.sep, "/")) for path in paths]
 
 
 def steps_to(folder: Path, root: Path) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from blemish.dataset import shortcuts
-from blemish.dataset.check import Finding, by_severity, findings, of_kind
+from blemish.dataset.check import HEADERS, Finding, by_severity, findings, of_kind
 from blemish.dataset.label_words import name_some
 from blemish.dataset.near_duplicates import near_duplicates
 from blemish.dataset.table import Dataset
@@ -48,9 +48,10 @@ def audit(
     unread |= set(looks.filter(pl.col("mask_error").is_not_null())["image"])
     unread |= set(looks.filter(pl.col("mask_error").is_not_null())["mask"])
     cheap = findings(dataset, training=training, allow_defects=allow_defects)
-    found = [f for f in cheap if f.kind != "mask sizes" or f.file not in unread]
+    told = {f.file for f in cheap if f.kind == "wrong names"}
+    found = [f for f in cheap if f.kind not in ("mask sizes", HEADERS) or f.file not in unread]
     for check in checks:
-        found += of_kind(check.__name__, check(looks))
+        found += (f for f in of_kind(check.__name__, check(looks)) if f.file not in told)
     found += of_kind("near duplicates", _near_duplicates(dataset, surveyed, progress))
     cues = shortcuts.shortcuts(dataset, surveyed)
     found += of_kind("shortcuts", shortcuts.warnings(cues))

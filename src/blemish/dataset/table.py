@@ -111,7 +111,7 @@ class Dataset:
     def category(self, name: str) -> Dataset:
         """The rows of one category; DatasetError when there is no such category."""
         if name not in self.categories:
-            near = difflib.get_close_matches(name.lower(), self.categories, n=1)
+            near = difflib.get_close_matches(str(name).lower(), self.categories, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             raise DatasetError(
                 f"{self.root} has no category '{name}'; it has {', '.join(self.categories)}.{hint}"

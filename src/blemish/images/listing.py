@@ -2,43 +2,110 @@
 
 from __future__ import annotations
 
+import contextlib
+import mimetypes
 import os
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from blemish.errors import DatasetError, ImageError
 from blemish.util.files import lies_in
+from blemish.util.names import escaped, is_name, wrong_name
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
+# Besides what the system's own table of file types calls an image.
+_OTHER_PICTURES = frozenset(
+    [
+        *("webp", "avif", "heic", "heif", "hif", "jxl", "jxr", "wdp", "hdp", "gif", "apng"),
+        *("jp2", "j2k", "j2c", "jpc", "jpf", "jpx", "jpm", "jls", "jpe", "jfif", "jif", "jfi"),
+        *("pgm", "pbm", "ppm", "pnm", "pam", "pfm", "tga", "pcx", "sgi", "ras", "sun", "dib"),
+        *("btf", "tf2", "tf8", "exr", "hdr", "pic", "dds", "ico", "psd", "psb", "xcf", "svg"),
+        *("dng", "cr2", "cr3", "crw", "nef", "nrw", "arw", "sr2", "srf", "orf", "rw2", "raf"),
+        *("pef", "srw", "x3f", "raw", "3fr", "fff", "iiq", "kdc", "dcr", "mos", "mrw", "erf"),
+        *("mef", "rwl", "gpr", "dcm", "dicom", "fits", "fit", "fts", "czi", "lsm", "nd2"),
+    ]
+)
+
 
 def image_files(
-    folder: str | os.PathLike[str], root: str | os.PathLike[str] | None = None
+    folder: str | os.PathLike[str],
+    root: str | os.PathLike[str] | None = None,
+    *,
+    any_name: bool = False,
 ) -> list[Path]:
     """List the image files under a folder, by suffix, in one order on every machine.
 
     Recursive; hidden files and folders (a leading dot) are skipped; a suffix in capitals counts.
     Links are followed. Raises DatasetError when there is no such folder, and for a link that leads
-    out of `root`, which is the folder itself unless another is named, or back to where it lies.
+    out of `root`, which is the folder itself unless another is named, or back to where it lies; and
+    for a name that is no text in UTF-8 or has control characters, unless `any_name`: it is then
+    listed escaped, and cannot be opened (see `util.names`).
     """
     base = Path(folder)
-    return [base / name for name in image_names(base, root)]
+    return [base / name for name in image_names(base, root, any_name=any_name)]
 
 
 def image_names(
-    folder: str | os.PathLike[str], root: str | os.PathLike[str] | None = None
+    folder: str | os.PathLike[str],
+    root: str | os.PathLike[str] | None = None,
+    *,
+    any_name: bool = False,
 ) -> list[str]:
     """The same files as text, relative to the folder and with forward slashes.
 
     Quick for 150,000 files: no Path and no stat for each.
     """
-    base = Path(folder)
+    found = [name for name in _files(Path(folder), root) if name.lower().endswith(SUFFIXES)]
+    if not any_name and (wrong := [name for name in found if not is_name(name)]):
+        raise DatasetError(wrong_name(Path(folder) / wrong[0]))
+    # Sorted folder by folder: no character comes before the one that stands for the slash here.
+    return sorted(map(escaped, found), key=lambda name: name.replace("/", "\0"))
+
+
+def left_out(folder: str | os.PathLike[str]) -> dict[str, int]:
+    """How many pictures under a folder are not read, by suffix in lower case without the dot.
+
+    What cannot be listed, for its rights or for where its links lead, holds none.
+    """
+    counts: Counter[str] = Counter()
+    with contextlib.suppress(DatasetError):
+        for name in _files(Path(folder), Path(Path(folder).absolute().anchor)):
+            before, dot, suffix = name.rpartition(".")
+            if dot and before[-1:] not in ("", "/"):
+                counts[suffix.lower()] += 1
+    return {suffix: count for suffix, count in counts.items() if is_left_out(suffix)}
+
+
+def left_out_sentence(counts: Mapping[str, int]) -> str | None:
+    """How many pictures are left out, by their suffixes, and the way out; None for none."""
+    if not counts:
+        return None
+    total = sum(counts.values())
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    each = ", ".join(f"{count} .{suffix}" for suffix, count in ordered)
+    are, them = ("picture is", "it") if total == 1 else ("pictures are", "them")
+    return f"{total} {are} not read ({each}): save {them} as PNG"
+
+
+@cache
+def is_left_out(suffix: str) -> bool:
+    """True for a suffix of pictures, in lower case without the dot, that are not read."""
+    if f".{suffix}" in SUFFIXES or not suffix.isalnum():
+        return False
+    kind = mimetypes.guess_type(f"picture.{suffix}", strict=False)[0] or ""
+    return suffix in _OTHER_PICTURES or kind.startswith("image/")
+
+
+def _files(base: Path, root: str | os.PathLike[str] | None) -> Iterator[str]:
+    """Every file under a folder, as text relative to it; raises as `image_files`."""
     if not base.is_dir():
         raise DatasetError(f"{base} is not a folder; give the folder that holds the images")
     limit = os.path.realpath(base if root is None else root)
     refuse_leaving(base, limit)
-    found: list[str] = []
     waiting: list[tuple[str, tuple[str, ...]]] = [("", ())]
     while waiting:
         inside, links = waiting.pop()
@@ -50,10 +117,8 @@ def image_names(
                 through = (*links, _without_circle(entry.path, links))
             if entry.is_dir():
                 waiting.append((name + "/", through))
-            elif name.lower().endswith(SUFFIXES):
-                found.append(name)
-    # Sorted folder by folder: no character comes before the one that stands for the slash here.
-    return sorted(found, key=lambda name: name.replace("/", "\0"))
+            else:
+                yield name
 
 
 def mask_files(mask: Path) -> list[Path]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -19,7 +20,8 @@ from typing import IO, BinaryIO
 from blemish.errors import ArtifactError, BlemishError
 from blemish.util.file_limit import refusal
 
-_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\ud800-\udfff]')
+_LONGEST = 200  # bytes of a name that a suffix and more may still follow; a file system takes 255
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 # NUL, a back-slash, a drive, or a step that is empty or made of dots and the spaces that Windows
 # drops: `..`, a slash at the start, `//`.
@@ -92,10 +94,21 @@ def lies_in(path: str, folder: str) -> bool:
 def harmless(name: str) -> str:
     """A name made one step that every system can hold.
 
-    Without separators, a leading dot, an end that Windows drops, or the name of a device.
+    Without separators, control characters, a leading dot, an end that Windows drops, or the name of
+    a device. One of more than 200 bytes ends in a piece of its hash instead.
     """
-    name = _FORBIDDEN.sub("_", name).rstrip(". ")
-    return f"_{name}" if not name or name.startswith(".") or _DEVICE.fullmatch(name) else name
+    plain = _FORBIDDEN.sub("_", name).rstrip(". ")
+    if not plain or plain.startswith(".") or _DEVICE.fullmatch(plain):
+        plain = f"_{plain}"
+    if len(plain.encode()) <= _LONGEST:
+        return plain
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{_cut(plain, _LONGEST - 9)}-{digest}"
+
+
+def _cut(name: str, most: int) -> str:
+    """The start of a name, of at most so many bytes in UTF-8."""
+    return name.encode()[:most].decode("utf-8", "ignore")
 
 
 def _is_encodable(name: str) -> bool:
@@ -162,7 +175,8 @@ def filling(folder: Path) -> Iterator[Path]:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    start = os.fsdecode(os.fsencode(path.name)[:_LONGEST])
+    return path.with_name(f".{start}.{uuid.uuid4().hex}.part")
 
 
 def _refusal(path: Path, error: OSError) -> ArtifactError:

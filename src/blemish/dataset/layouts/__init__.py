@@ -16,6 +16,7 @@ from blemish.dataset.table import Dataset
 from blemish.discovery import Kind
 from blemish.errors import DatasetError
 from blemish.images import image_names
+from blemish.images.listing import left_out, left_out_sentence
 
 PLAIN = "folder"
 LAYOUTS = Kind(
@@ -83,15 +84,17 @@ def find_layout(path: Path, name: str | None = None) -> Layout:
 
 
 def _why_none(path: Path, known: dict[str, Layout]) -> str:
-    if path.is_file():
+    if not path.is_dir():
         return f"{path} is not a data set; name a folder, or {known['table'].EXPECTS}."
     if not any(path.iterdir()):
         return f"{path} is empty; put images of good parts into it, or name another folder."
     kinds = Counter(p.suffix.lower() or "nameless" for p in path.rglob("*") if p.is_file())
     held = name_some([f"{count} {kind} files" for kind, count in kinds.most_common()])
-    if not image_names(path):
+    if not image_names(path, any_name=True):
         way_out = "name one of these files" if {".h5", ".hdf5"} & set(kinds) else "name a folder"
-        return f"{path} holds no images, only {held or 'folders'}; {way_out} with images."
+        unread = left_out_sentence(left_out(path))
+        more = "" if unread is None else f" ({unread})"
+        return f"{path} holds no images, only {held or 'folders'}; {way_out} with images{more}."
     folders = name_some(sorted(p.name for p in path.iterdir() if p.is_dir()), 6)
     return (
         f"{path} holds {held} in {folders}, which is no layout that is known "

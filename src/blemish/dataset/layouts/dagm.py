@@ -18,6 +18,7 @@ from blemish.dataset.paths import relative_paths
 from blemish.dataset.table import Dataset, conform
 from blemish.errors import DatasetError
 from blemish.images import image_files
+from blemish.util.names import escaped
 
 EXPECTS = (
     "folders Class1 to Class10, or one of them, with Train/0001.PNG, Test/0001.PNG and masks of "
@@ -73,7 +74,7 @@ def _read_category(root: Path, folder: Path) -> pl.DataFrame:
         _refuse_lost_masks(folder / split, table.filter(pl.col("folder") == split))
     bad = pl.col("mask").is_not_null()
     return table.with_columns(
-        category=pl.lit(folder.name),
+        category=pl.lit(escaped(folder.name)),
         split=pl.col("folder").str.to_lowercase(),
         label=pl.when(bad).then(pl.lit("defective")).otherwise(pl.lit("good")),
         defect=pl.when(bad).then(pl.lit("defect")),

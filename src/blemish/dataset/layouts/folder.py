@@ -28,7 +28,7 @@ TELLING = frozenset(
 
 def recognises(path: Path) -> bool:
     """True for a folder with images, unless the names of sub-folders say that some are not good."""
-    images = image_names(path) if path.is_dir() else []
+    images = image_names(path, any_name=True) if path.is_dir() else []
     folders = [set(f.split("/")) for f in {i.rpartition("/")[0].lower() for i in images}]
     some_called_good = len({GOOD.isdisjoint(steps) for steps in folders}) > 1
     return bool(images) and not some_called_good and all(map(TELLING.isdisjoint, folders))
@@ -36,7 +36,7 @@ def recognises(path: Path) -> bool:
 
 def read(path: Path) -> Dataset:
     """Every image below `path`, labelled good, in the split "train"."""
-    images = image_names(path) if path.is_dir() else []
+    images = image_names(path, any_name=True) if path.is_dir() else []
     if not images:
         raise DatasetError(f"{path} is not a folder with images; name one that holds some.")
     frame = pl.DataFrame({"image": images}, schema={"image": pl.String})

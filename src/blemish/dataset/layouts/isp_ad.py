@@ -23,6 +23,7 @@ from blemish.errors import BlemishError, DatasetError
 from blemish.images.hdf5 import SUFFIXES as STREAM_SUFFIXES
 from blemish.images.hdf5_file import open_file
 from blemish.images.listing import SUFFIXES, refuse_leaving
+from blemish.util.names import escaped
 
 EXPECTS = "folders LSM-1, LSM-2, ASM with the layout mvtec, or a .h5 file with syn_stream"
 SPECIALISES = ("mvtec", "hdf5")
@@ -102,7 +103,7 @@ def _read_stream(path: Path) -> Dataset:
 
 def _placed(data: Dataset, root: Path, source: Path) -> pl.DataFrame:
     """The table with paths relative to `root`, and the modality as the category."""
-    category = pl.lit(_modality(source) or data.name)
+    category = pl.lit(_modality(source) or escaped(data.name))
     return data.rows_below(root).with_columns(category=category)
 
 

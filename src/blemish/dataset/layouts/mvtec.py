@@ -15,6 +15,7 @@ from blemish.dataset.paths import steps_to, sub_folders
 from blemish.dataset.table import Dataset, conform
 from blemish.errors import DatasetError
 from blemish.images import image_names
+from blemish.util.names import escaped
 
 EXPECTS = (
     "train/good, validation/good, test/<defect> and ground_truth/<defect> (ok for good), "
@@ -59,7 +60,8 @@ def _is_category(path: Path) -> bool:
 
 
 def _read_category(root: Path, folder: Path) -> pl.DataFrame:
-    files = pl.DataFrame({"inside": image_names(folder, root)}, schema={"inside": pl.String})
+    names = image_names(folder, root, any_name=True)
+    files = pl.DataFrame({"inside": names}, schema={"inside": pl.String})
     files = files.with_columns(image=pl.lit(steps_to(folder, root)) + pl.col("inside"))
     steps = pl.col("inside").str.extract_groups(r"^[^/]+/(?<kind>[^/]+)/(?<stem>.+)\.[^./]+$")
     top = pl.col("inside").str.extract(r"^([^/]+)/").str.to_lowercase()
@@ -68,7 +70,7 @@ def _read_category(root: Path, folder: Path) -> pl.DataFrame:
     _refuse_stray(images, folder)
     good = pl.col("kind").str.to_lowercase().is_in(GOOD)
     images = images.with_columns(
-        category=pl.lit(folder.name),
+        category=pl.lit(escaped(folder.name)),
         label=pl.when(good).then(pl.lit("good")).otherwise(pl.lit("defective")),
         defect=pl.when(good).then(None).otherwise(pl.col("kind")),
     )

@@ -18,6 +18,7 @@ from blemish.dataset.paths import steps_to, sub_folders
 from blemish.dataset.table import Dataset, conform
 from blemish.errors import DatasetError
 from blemish.images import image_names
+from blemish.util.names import escaped
 
 EXPECTS = "split_csv/1cls.csv, or <category>/Data/Images/Normal, Images/Anomaly and Masks/Anomaly"
 
@@ -84,7 +85,8 @@ def _published(root: Path) -> pl.DataFrame:
 
 def _unsplit(root: Path, folder: Path) -> pl.DataFrame:
     """The images of one category by their folders."""
-    files = pl.DataFrame({"inside": image_names(folder, root)}, schema={"inside": pl.String})
+    names = image_names(folder, root, any_name=True)
+    files = pl.DataFrame({"inside": names}, schema={"inside": pl.String})
     steps = r"^Data/(?<what>Images|Masks)/(?<kind>Normal|Anomaly)/(?<stem>[^/]+)\.[^./]+$"
     files = files.with_columns(steps=pl.col("inside").str.extract_groups(steps)).unnest("steps")
     stray = files.filter(pl.col("kind").is_null())["inside"].to_list()
@@ -102,7 +104,7 @@ def _unsplit(root: Path, folder: Path) -> pl.DataFrame:
     return images.join(masks, on=["kind", "stem"], how="left", maintain_order="left").select(
         "image",
         "mask",
-        category=pl.lit(folder.name),
+        category=pl.lit(escaped(folder.name)),
         split=pl.when(good).then(pl.lit("train")).otherwise(pl.lit("test")),
         label=pl.when(good).then(pl.lit("good")).otherwise(pl.lit("defective")),
     )
