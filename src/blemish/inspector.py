@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -15,26 +15,29 @@ import numpy.typing as npt
 
 from blemish.calibration.a_contrario import Latent, Surprise
 from blemish.calibration.part_calibration import PartCalibration
-from blemish.calibration.views import ViewScales, decide, missing_views, part_score
-from blemish.errors import CalibrationError
+from blemish.calibration.views import Decision, ViewScales, decide, missing_views, part_score
+from blemish.errors import ArtifactError, CalibrationError, ImageError
 from blemish.features.session import open_session
 from blemish.images import (
     Box,
     Crop,
+    Picture,
     Recipe,
     centre_box,
     crops,
-    read_eight_bit,
+    picture_name,
+    picture_pairs,
+    read_picture,
     stitch,
     surround,
     unfit,
 )
 from blemish.model.artifact import Artifact, open_artifact
 from blemish.model.card import Card
+from blemish.util.names import path_of, text_of
 
 Feed = dict[str, npt.NDArray[Any]]
 Floats = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -90,43 +93,55 @@ class Look:
 
 @dataclass(frozen=True, eq=False)
 class ViewResult:
-    """One image of a part."""
+    """One image of a part; one that cannot be read has a `reason`, and neither score nor look."""
 
     image: str
     view: str | None
-    score: float
-    look: Look
-    regions: tuple[Region, ...]
+    score: float | None
+    look: Look | None
+    regions: tuple[Region, ...] = ()
+    reason: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the map."""
+        """Everything but the map; `reason` where there is one."""
         regions = [
             {"box": r.box, "area": r.area, "peak": r.peak, "value": r.value} for r in self.regions
         ]
-        surprise = self.look.surprise
+        surprise = None if self.look is None else self.look.surprise
         return {
             "image": self.image,
             "view": self.view,
             "score": self.score,
             "regions": regions,
             **({} if surprise is None else {"nfa": surprise.to_json()}),
+            **({} if self.reason is None else {"reason": self.reason}),
         }
 
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """The decision on one part: "pass", "reject" or "incomplete" (a view is missing)."""
+    """The decision on one part, never a pass where anything is amiss.
+
+    "reject" if a view is above the threshold, else "unreadable" if one cannot be read, else
+    "incomplete" if one is missing, else "pass". `score` is that of the views that can be read, None
+    without any.
+    """
 
     part: str
-    decision: str
-    score: float
+    decision: Decision
+    score: float | None
     threshold: float
     views: tuple[ViewResult, ...]
     missing: tuple[str, ...]
     model: str
 
+    @property
+    def reason(self) -> str | None:
+        """Why a view of the part, the first such, cannot be read; None where all can."""
+        return next((view.reason for view in self.views if view.reason is not None), None)
+
     def to_json(self) -> dict[str, Any]:
-        """The verdict without maps, ready for JSON."""
+        """The verdict without maps, ready for JSON; `reason` where there is one."""
         return {
             "part": self.part,
             "decision": self.decision,
@@ -135,6 +150,7 @@ class Verdict:
             "views": [view.to_json() for view in self.views],
             "missing_views": list(self.missing),
             "model": self.model,
+            **({} if self.reason is None else {"reason": self.reason}),
         }
 
 
@@ -157,9 +173,9 @@ class Inspector:
         self._latents = {} if card is None else card.latent_channels
 
     @classmethod
-    def open(cls, path: Path | str, *, threads: int | None = None) -> Inspector:
+    def open(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Inspector:
         """Open a `.blemish` file. Raises ArtifactError for one that cannot be trusted."""
-        return cls.of(open_artifact(path), threads=threads)
+        return cls.of(open_artifact(path_of(path, "the model", ArtifactError)), threads=threads)
 
     @classmethod
     def of(cls, artifact: Artifact, *, threads: int | None = None) -> Inspector:
@@ -208,16 +224,22 @@ class Inspector:
         """The scale of each view's scores, where the training learnt it."""
         return None if self.card is None else self.card.views
 
-    def look(self, image: Path | str | Pixels) -> Look:
-        """Score one image: a file, or uint8 [H, W] or [H, W, 3] RGB.
+    def look(self, image: Picture) -> Look:
+        """Score one image: a file, or an array [H, W], [H, W, 1] or RGB [H, W, 3].
 
-        Raises ImageError for a file that cannot be read or has another depth than the training,
-        and for an image of which the model computes a number that is not finite.
+        An array keeps the rules of files: uint8, or uint16 or float32 for a model that has learnt
+        from such images, through whose window it goes; bool becomes 0 and 255. Raises ImageError
+        for a file that cannot be read, for an array of another kind, for either in another depth
+        than the training, and for an image of which the model computes a number that is not finite.
         """
-        if isinstance(image, Path | str):
-            pixels, named = read_eight_bit(image, self.recipe.window), str(image)
-        else:
-            pixels, named = image, "the image"
+        named = picture_name(image) or "the array"
+        return self.look_at(read_picture(image, self.recipe.window), named)
+
+    def look_at(self, pixels: npt.NDArray[np.uint8], named: str = "the image") -> Look:
+        """Score uint8 pixels, [H, W] or RGB [H, W, 3], that have gone through the window already.
+
+        Raises ImageError for other pixels, and where the model computes what is not finite.
+        """
         shape = (pixels.shape[0], pixels.shape[1])
         seen: list[Crop] = []
         maps: list[Floats] = []
@@ -250,40 +272,54 @@ class Inspector:
         return Look(score, peak, shape, centre_box(shape, self.recipe), maps, latents, whole)
 
     def inspect(
-        self,
-        images: Path | str | Pixels | Sequence[tuple[str | None, Path | str | Pixels]],
-        part: str = "",
+        self, images: Picture | Sequence[tuple[str | None, Picture]], part: str = ""
     ) -> Verdict:
         """Decide on one part from its image, or from its (view, image) pairs.
 
-        Raises ImageError as `look` does.
+        A file that cannot be read makes the part "unreadable", unless another view rejects it.
+        Raises ImageError, as `look` does, for an array, for what is neither an array nor a path,
+        and where there is no image.
         """
-        alone = isinstance(images, Path | str | np.ndarray)
-        pairs: Any = [(None, images)] if alone else images
-        views = tuple(self._inspect_view(view, image) for view, image in pairs)
+        part = text_of(part, "the name of the part", ImageError) or ""
+        views = tuple(self._inspect_view(view, image) for view, image in picture_pairs(images))
+        return self._verdict(part or (views[0].image if views else ""), views)
+
+    def unreadable(self, image: str, reason: str) -> Verdict:
+        """The verdict on something that was asked for and that no picture can be read from."""
+        return self._verdict(image, (ViewResult(image, None, None, None, reason=reason),))
+
+    def _verdict(self, part: str, views: Sequence[ViewResult]) -> Verdict:
         scores: dict[str, float] = {}
+        unreadable: list[str] = []
         for result in views:
             key = result.view or ""
-            scores[key] = max(result.score, scores.get(key, -np.inf))
+            if result.score is None:
+                unreadable.append(key)
+            else:
+                scores[key] = max(result.score, scores.get(key, -np.inf))
         required = self.required_views
         return Verdict(
-            part=part or (views[0].image if views else ""),
-            decision=decide(scores, self.threshold, required),
-            score=part_score(scores.values()),
+            part=part,
+            decision=decide(scores, self.threshold, required, unreadable=unreadable),
+            score=part_score(scores.values()) if scores or not unreadable else None,
             threshold=self.threshold,
-            views=views,
-            missing=missing_views(scores, required),
+            views=tuple(views),
+            missing=missing_views({*scores, *unreadable}, required),
             model=self.name,
         )
 
-    def _inspect_view(self, view: str | None, image: Path | str | Pixels) -> ViewResult:
-        look = self.look(image)
+    def _inspect_view(self, view: str | None, image: Picture) -> ViewResult:
+        name = picture_name(image)
+        try:
+            look = self.look(image)
+        except ImageError as error:
+            if not name:
+                raise
+            return ViewResult(name, view, None, None, reason=str(error))
         above = look.score > self.threshold
         level = min(self.calibration.map_threshold, 0.8 * look.peak)
         found = regions(look.map, level) if above else ()
-        return ViewResult(
-            str(image) if isinstance(image, Path | str) else "", view, look.score, look, found
-        )
+        return ViewResult(name, view, look.score, look, found)
 
 
 def regions(map_: Floats, level: float) -> tuple[Region, ...]:

@@ -19,7 +19,7 @@ from blemish.util.finite import is_finite
 
 LEAST_SCORES = 5  # fewer say too little of a view
 
-Decision = Literal["pass", "reject", "incomplete"]
+Decision = Literal["pass", "reject", "incomplete", "unreadable"]
 
 
 def part_score(view_scores: Iterable[float]) -> float:
@@ -41,13 +41,18 @@ def missing_views(views: Collection[str], required: Iterable[str]) -> tuple[str,
 
 
 def decide(
-    view_scores: Mapping[str, float], threshold: float, required: Collection[str] = ()
+    view_scores: Mapping[str, float],
+    threshold: float,
+    required: Collection[str] = (),
+    *,
+    unreadable: Collection[str] = (),
 ) -> Decision:
     """Decide on one part from the score of each of its views.
 
-    "reject" if any view is above the threshold, else "incomplete" if a required view (or every
-    view) is missing, else "pass". A view that is not required counts like any other. Raises
-    ImageError for a score, and CalibrationError for a threshold, that is not finite.
+    "reject" if any view is above the threshold, else "unreadable" if a picture of one of the views
+    in `unreadable` cannot be read, else "incomplete" if a required view (or every view) is missing,
+    else "pass". A view that is not required counts like any other. Raises ImageError for a score,
+    and CalibrationError for a threshold, that is not finite.
     """
     if not is_finite(threshold):
         raise CalibrationError(
@@ -55,6 +60,8 @@ def decide(
         )
     if view_scores and part_score(view_scores.values()) > threshold:
         return "reject"
+    if unreadable:
+        return "unreadable"
     if not view_scores or missing_views(view_scores, required):
         return "incomplete"
     return "pass"

@@ -35,7 +35,7 @@ def golden_members(inspector: Inspector, shape: tuple[int, ...]) -> tuple[dict[s
     pixels = raw if window is None else apply_window(raw, window)
     crop = next(iter(crops(pixels, inspector.recipe)))
     members = {RAW: _png(raw), TENSOR: _png(crop.tensor)}
-    return members, inspector.look(pixels).score
+    return members, inspector.look_at(pixels).score
 
 
 def replay(inspector: Inspector, members: dict[str, bytes], expected: float) -> None:
@@ -47,7 +47,7 @@ def replay(inspector: Inspector, members: dict[str, bytes], expected: float) -> 
             f"the preprocessing {json.dumps(asdict(inspector.recipe))} no longer gives the tensor "
             "kept in the model; use the version of blemish that wrote it"
         )
-    score = inspector.look(pixels).score
+    score = inspector.look_at(pixels).score
     if not (is_finite(expected) and abs(score - expected) <= TOLERANCE * max(1.0, abs(expected))):
         raise ArtifactError(
             f"the model gives the picture kept in it the score {score:.6g} instead of "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from blemish.images.geometry import Recipe, fit, unfit
 from blemish.images.listing import image_files, image_names, mask_files
+from blemish.images.picture import Picture, picture_name, picture_pairs, read_picture
 from blemish.images.reading import depth, read_image, read_mask
 from blemish.images.tiles import (
     Box,
@@ -15,11 +16,18 @@ from blemish.images.tiles import (
     surround,
     tile_boxes,
 )
-from blemish.images.window import Window, apply_window, find_window, read_eight_bit, read_rgb
+from blemish.images.window import (
+    Window,
+    apply_window,
+    find_window,
+    read_eight_bit,
+    read_rgb,
+)
 
 __all__ = [
     "Box",
     "Crop",
+    "Picture",
     "Recipe",
     "Window",
     "apply_window",
@@ -32,9 +40,12 @@ __all__ = [
     "image_files",
     "image_names",
     "mask_files",
+    "picture_name",
+    "picture_pairs",
     "read_eight_bit",
     "read_image",
     "read_mask",
+    "read_picture",
     "read_rgb",
     "stitch",
     "surround",

@@ -96,15 +96,22 @@ def read_eight_bit(path: str | os.PathLike[str], window: Window | None = None) -
     Raises ImageError as `read_image` does, for a 16-bit or float image without a window, and for an
     8-bit image with one.
     """
-    image = read_image(path)
+    return to_eight_bit(read_image(path), path, window)
+
+
+def to_eight_bit(image: NDArray[Any], name: object, window: Window | None) -> NDArray[np.uint8]:
+    """An image as it is stored, of that name, as uint8 of the same shape.
+
+    Raises ImageError for a 16-bit or float image without a window, and for an 8-bit image with one.
+    """
     if window is None and image.dtype != np.uint8:
         raise ImageError(
-            f"{path} holds {image.dtype.name} pixels, but the model or data set is 8-bit; "
+            f"{name} holds {image.dtype.name} pixels, but the model or data set is 8-bit; "
             "save it in 8 bits as the others were"
         )
     if window is not None and image.dtype == np.uint8:
         raise ImageError(
-            f"{path} is 8-bit, but the model or data set is 16-bit or float, with a window from "
+            f"{name} is 8-bit, but the model or data set is 16-bit or float, with a window from "
             f"{window.low:g} to {window.high:g}; save it in the depth of the others"
         )
     return image if window is None else apply_window(image, window)
