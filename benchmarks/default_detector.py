@@ -79,7 +79,9 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
         cache=folder / "cache",
     )
     trained = train(data, folder / "model.blemish", plan)
-    figures = evaluate(Inspector.open(trained.path), data).figures
+    evaluation = evaluate(Inspector.open(trained.path), data)
+    evaluation.refuse_unreadable()
+    figures = evaluation.figures
     return {
         "auroc": figures["image"]["auroc"],
         "interval": figures["image"]["auroc_interval"],

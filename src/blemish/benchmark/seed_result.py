@@ -18,7 +18,7 @@ from blemish.benchmark.store import Result
 from blemish.metrics.decision import Confusion, mcc_interval
 
 COUNTS = ("tn", "fp", "fn", "tp")
-SUMMED = ("image.n_good", "image.n_defective", "decision.incomplete")
+SUMMED = ("image.n_good", "image.n_defective", "decision.incomplete", "decision.unreadable")
 
 Interval = tuple[float, float]
 

@@ -14,11 +14,14 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 
 import blemish
+from blemish.cli._terminal import plain_streams
 from blemish.discovery import module_names
 from blemish.errors import BlemishError
+from blemish.util.names import escaped, is_name, is_text, printable
 
 log = logging.getLogger("blemish")
 
@@ -56,17 +59,20 @@ def _add_verbs(above: argparse.ArgumentParser, package: ModuleType) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 is success, 1 a failed gate, 2 bad input."""
+    with plain_streams():
+        return _run(list(sys.argv[1:] if argv is None else argv))
+
+
+def _run(argv: list[str]) -> int:
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a Windows console may not know every file name
-            stream.reconfigure(errors="backslashreplace")
-    options = parser().parse_args(_with_json_file(list(sys.argv[1:] if argv is None else argv)))
+    options = parser().parse_args(_with_json_file(argv))
     try:
+        _refuse_wrong_names(options)
         return int(options.run(options))
     except BlemishError as error:
         if options.debug:
             raise
-        print(f"blemish: {_one_line(str(error))}", file=sys.stderr)
+        print(f"blemish: {printable(str(error))}", file=sys.stderr)
     except KeyboardInterrupt:
         print(f"blemish: stopped{options.stopped}", file=sys.stderr)
         return 130
@@ -77,14 +83,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.debug:
             raise
         name = f"{error.filename}: " if error.filename else ""
-        print(f"blemish: {_one_line(f'{name}{error.strerror or error}')}", file=sys.stderr)
+        print(f"blemish: {printable(f'{name}{error.strerror or error}')}", file=sys.stderr)
     return 2
 
 
-def _one_line(sentence: str) -> str:
-    r"""What breaks a line or speaks to the terminal, as a name may, shown as \n or \x1b."""
-    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in sentence)
-    return "".join(shown)
+def _refuse_wrong_names(options: argparse.Namespace) -> None:
+    """Refuse an argument that is no name of a file, or no text; `inspect` gives it a verdict."""
+    for option, value in vars(options).items():
+        for one in value if isinstance(value, list) else [value]:
+            named = isinstance(one, Path) or option == "json"
+            wrong = named and option != "paths" and not is_name(str(one))
+            if wrong or (isinstance(one, str) and not is_text(one)):
+                raise BlemishError(
+                    f"{escaped(str(one))} has control characters or bytes that are no UTF-8, as no "
+                    "file that is read or written here may; rename it"
+                )
 
 
 def _with_json_file(argv: list[str]) -> list[str]:

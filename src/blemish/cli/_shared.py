@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
+import re
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from blemish.errors import BlemishError
 from blemish.util.durations import seconds_of
@@ -19,7 +23,12 @@ if TYPE_CHECKING:
     from blemish.training import Trained
     from blemish.util.progress import Progress
 
+log = logging.getLogger("blemish")
+
 MAX_FPR, CONFIDENCE = "1%", "95%"
+
+# What a JSON text may hold as it is and a terminal takes for a command, and what is no UTF-8.
+_TO_ESCAPE = re.compile(r"[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def add_data(parser: argparse.ArgumentParser, name: str = "DATA") -> None:
@@ -56,18 +65,42 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", help="write the figures; - is standard output")
 
 
-def open_data(options: argparse.Namespace, path: Path | None = None) -> Dataset:
-    """The data set that the options name."""
-    from blemish.dataset import open_dataset
+def open_data(
+    options: argparse.Namespace, path: Path | None = None, *, any_name: bool = False
+) -> Dataset:
+    """The data set that the options name; what is left out is told.
 
-    return open_dataset(
-        path or options.data,
+    Raises DatasetError for a picture that is not read for its name, unless `any_name`.
+    """
+    from blemish.dataset import open_dataset
+    from blemish.dataset.check import ensure_named
+
+    place = options.data if path is None else path
+    data = open_dataset(
+        place,
         layout=getattr(options, "layout", None),
         category=getattr(options, "category", None),
         parts=options.parts,
         part_pattern=options.part_pattern,
         split=getattr(options, "split", None),
     )
+    tell_left_out([place])
+    if not any_name:
+        ensure_named(data)
+    return data
+
+
+def tell_left_out(places: Iterable[Path]) -> None:
+    """Say on standard error how many pictures in these folders are not read, by their suffixes."""
+    from blemish.images.listing import left_out, left_out_sentence
+
+    folders = [place.absolute() for place in dict.fromkeys(places) if place.is_dir()]
+    outer = [one for one in folders if not any(other in one.parents for other in folders)]
+    counts: Counter[str] = Counter()
+    for folder in outer:
+        counts.update(left_out(folder))
+    if (sentence := left_out_sentence(counts)) is not None:
+        log.warning("%s", sentence)
 
 
 def add_settings(parser: argparse.ArgumentParser, what: str) -> None:
@@ -128,14 +161,23 @@ def write_json(values: Any, target: str | None) -> None:
     """Write figures as JSON to a file, or to standard output for "-"; nothing for None."""
     if target is None:
         return
-    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if target == "-":
-        sys.stdout.write(text)
+        sys.stdout.write(json_text(values, ascii_only=not _takes_unicode(sys.stdout)))
         return
     from blemish.util.files import replacing
 
     with replacing(Path(target)) as file:
-        file.write(text.encode("utf-8"))
+        file.write(json_text(values).encode("utf-8"))
+
+
+def json_text(values: Any, *, ascii_only: bool = False) -> str:
+    """JSON in lines, in which nothing speaks to a terminal, and nothing is no UTF-8."""
+    text = json.dumps(values, indent=2, ensure_ascii=ascii_only, allow_nan=False) + "\n"
+    return _TO_ESCAPE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _takes_unicode(stream: TextIO) -> bool:
+    return (stream.encoding or "").lower().replace("-", "").startswith("utf")
 
 
 class ProgressLine:

@@ -20,13 +20,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Evaluate, print the figures, write what was asked for."""
+    """Evaluate, print the figures, write what was asked for; 2 where a file cannot be read."""
     from blemish.evaluation import evaluate
     from blemish.inspector import Inspector
 
     progress = shared.ProgressLine(options)
     evaluation = evaluate(
-        Inspector.open(options.model), shared.open_data(options), progress=progress
+        Inspector.open(options.model), shared.open_data(options, any_name=True), progress=progress
     )
     progress.end()
     shared.write_json(evaluation.figures, options.json)
@@ -38,6 +38,7 @@ def run(options: argparse.Namespace) -> int:
         path = write_report(evaluation, options.report)
         if options.json != "-":
             print(f"report: {path}")
+    evaluation.refuse_unreadable()
     return 0
 
 
@@ -66,6 +67,16 @@ def summary(figures: dict[str, Any]) -> list[str]:
         )
     if decision["incomplete"]:
         lines.append(f"{decision['incomplete']} parts lack a view and were not passed")
+    if "unreadable" in figures:
+        lines.append(
+            f"{len(figures['unreadable'])} images cannot be read and count in no figure; "
+            f"{decision.get('unreadable', 0)} parts are unreadable for it, not passed, and in no rate"
+        )
+    if "unreadable_masks" in figures:
+        lines.append(
+            f"{len(figures['unreadable_masks'])} masks cannot be read: their images count, but "
+            "not their pixels"
+        )
     if "categories" in figures:
         lines += _categories(figures["categories"], figures["mean"])
     return lines

@@ -82,6 +82,7 @@ def run_demo(
     trained = train(product.data, folder / "model.blemish", plan or Plan(), progress=progress)
     inspector = Inspector.open(trained.path)
     evaluation = evaluate(inspector, product.data, progress=progress)
+    evaluation.refuse_unreadable()
     report = write_report(evaluation, folder)
     heatmaps = _heatmaps(evaluation, inspector, folder / "heatmaps")
     return Demo(product, trained, evaluation, report, heatmaps, seconds=time.monotonic() - started)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -14,17 +14,23 @@ import polars as pl
 
 from blemish.dataset import Dataset, Row, ensure_sound
 from blemish.detectors.base import Progress, ShowProgress
-from blemish.errors import DatasetError
+from blemish.errors import DatasetError, ImageError
 from blemish.evaluation.figures import figures_of, mean_figures
 from blemish.evaluation.results import ImageResult as ImageResult
 from blemish.evaluation.results import PartResult as PartResult
-from blemish.evaluation.results import ResultAccumulator, decide_parts
+from blemish.evaluation.results import (
+    ResultAccumulator,
+    UnreadableImage,
+    UnreadableMask,
+    decide_parts,
+)
 from blemish.images import read_mask, read_rgb
 from blemish.inspector import Inspector, Look
 from blemish.metrics.image import Roc, roc
 from blemish.metrics.localised import UNMARKED, peak_on_mask
 from blemish.metrics.pixel import PixelScores
 from blemish.model.card import Card
+from blemish.util.names import wrong_name
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -33,37 +39,54 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The results of a model on a test set; `figures` is what `evaluate --json` writes."""
+    """The results of a model on a test set; `figures` is what `evaluate --json` writes.
+
+    `images` are those that could be read; `parts` are without those that are unreadable.
+    """
 
     images: list[ImageResult]
     parts: list[PartResult]
     figures: dict[str, Any]
     card: Card
     inspector: Inspector
+    unreadable: Sequence[UnreadableImage] = ()
+    unreadable_masks: Sequence[UnreadableMask] = ()
+
+    def refuse_unreadable(self) -> None:
+        """Raise ImageError, with the first reason, where an image or a mask could not be read."""
+        reasons = [lost.reason for lost in self.unreadable]
+        reasons += [lost.reason for lost in self.unreadable_masks]
+        if reasons:
+            others = len(reasons) - 1
+            more = f" ({others} more file{'s' * (others > 1)} could not be read)" if others else ""
+            raise ImageError(reasons[0] + more)
 
     def look(self, index: int) -> tuple[Pixels, Floats, Mask | None]:
         """Picture [H, W, 3], map [H, W] and mask [H, W] of one image, computed again."""
         image = self.images[index]
         rgb = read_rgb(image.image, self.inspector.recipe.window)
         mask = None if image.mask is None else read_mask(image.mask, rgb.shape[:2])
-        return rgb, self.inspector.look(rgb).map, mask
+        return rgb, self.inspector.look_at(rgb).map, mask
 
     def frame(self) -> pl.DataFrame:
         """One row per image: its names, `defective`, `defect` and `score`.
 
-        `rejected` and `decision` are those of its part, at the model's threshold.
+        `rejected` and `decision` are those of its part, at the model's threshold. Images that could
+        not be read come last, their `score` is null.
         """
-        decision_of = {index: part.decision for part in self.parts for index in part.images}
-        decisions = [decision_of[index] for index in range(len(self.images))]
+        images: list[ImageResult | UnreadableImage] = [*self.images, *self.unreadable]
+        scores = [*(image.score for image in self.images), *(None for _ in self.unreadable)]
+        decision_of = {part.part: part.decision for part in self.parts}
+        decisions = [decision_of.get(image.part, "unreadable") for image in images]
         return pl.DataFrame(
             {
-                "image": [image.image.as_posix() for image in self.images],
-                "category": [image.category for image in self.images],
-                "part": [image.part for image in self.images],
-                "view": pl.Series([image.view for image in self.images], dtype=pl.String),
-                "defective": [image.label == "defective" for image in self.images],
-                "defect": pl.Series([image.defect for image in self.images], dtype=pl.String),
-                "score": [image.score for image in self.images],
+                "image": [image.image.as_posix() for image in images],
+                "category": [image.category for image in images],
+                "part": [image.part for image in images],
+                "view": pl.Series([image.view for image in images], dtype=pl.String),
+                "defective": [image.label == "defective" for image in images],
+                "defect": pl.Series([image.defect for image in images], dtype=pl.String),
+                "score": pl.Series(scores, dtype=pl.Float64),
                 "rejected": [decision == "reject" for decision in decisions],
                 "decision": decisions,
             }
@@ -86,10 +109,14 @@ def evaluate(
 
     Maps go to disk as they come, so memory does not grow with the images. A centre crop is measured
     as papers do: pixel figures are those of the cropped maps and masks. Whether a peak lies on its
-    mask is tested with the whole mask. Raises DatasetError without labelled test images, and for a
-    mask of another size.
+    mask is tested with the whole mask.
+
+    An image that cannot be read is told, and in no figure; its part is "unreadable", and in no
+    rate, unless another of its images rejects it. An image whose mask cannot be read counts as one
+    without, and the mask is told. Raises DatasetError without labelled test images, and for a mask
+    of another size.
     """
-    ensure_sound(data, training=False)
+    ensure_sound(data, training=False, allow_unreadable=True)
     rows = [row for row in data.split("test").rows() if row.label is not None]
     if not rows:
         raise DatasetError(
@@ -101,6 +128,7 @@ def evaluate(
         inspector = _judge(inspector, rows[0].category)
     categories: dict[str, dict[str, Any]] = {}
     started, inspecting = time.monotonic(), 0.0
+    lost_masks: list[UnreadableMask] = []
     with PixelScores() as pixels:
         scored = ResultAccumulator(pixels, _with_masks(rows))
         looks = _looks(inspector, rows, progress)
@@ -109,27 +137,39 @@ def evaluate(
                 own = ResultAccumulator(
                     own_pixels, _with_masks([r for r in rows if r.category == name])
                 )
+                piles = (scored, own) if several else (scored,)
                 for row, look, seconds in seen:
                     inspecting += seconds
-                    mask = _mask(row, look.shape) if scored.with_masks else None
+                    if isinstance(look, ImageError):
+                        for pile in piles:
+                            pile.unreadable.append(_unreadable(row, str(look)))
+                        continue
+                    row, mask = _masked(row, look.shape, scored.with_masks, lost_masks)
                     result = _result(row, look, mask)
-                    for pile in (scored, own) if several else (scored,):
+                    for pile in piles:
                         pile.add(result, look, mask)
                 if several:
                     judge, with_parts = _judge(inspector, name), data.category(name).has_parts
-                    parts = decide_parts(own.images, judge)
+                    parts = decide_parts(own, judge)
                     categories[name] = figures_of(own, parts, judge, with_parts)
-        parts = decide_parts(scored.images, inspector)
+        parts = decide_parts(scored, inspector)
         figures = figures_of(scored, parts, inspector, data.has_parts)
     if several:
         figures |= {"categories": categories, "mean": mean_figures(categories)}
+    if scored.unreadable:
+        figures["unreadable"] = [lost.to_json() for lost in scored.unreadable]
+    if lost_masks:
+        figures["unreadable_masks"] = [lost.to_json() for lost in lost_masks]
     figures |= {
         "seconds": time.monotonic() - started,
-        "images_per_second": len(rows) / max(inspecting, 1e-9),
+        "images_per_second": len(scored.images) / max(inspecting, 1e-9),
         "data": {"name": data.name, "fingerprint": data.fingerprint(), **data.counts()},
         "model": inspector.name,
     }
-    return Evaluation(scored.images, parts, figures, inspector.known, inspector)
+    return Evaluation(
+        *(scored.images, parts, figures, inspector.known, inspector),
+        *(tuple(scored.unreadable), tuple(lost_masks)),
+    )
 
 
 def _judge(inspector: Inspector, category: str) -> Inspector:
@@ -142,11 +182,14 @@ def _with_masks(rows: Sequence[Row]) -> bool:
 
 def _looks(
     inspector: Inspector, rows: Sequence[Row], progress: ShowProgress | None
-) -> Iterator[tuple[Row, Look, float]]:
-    """Every row with the model's output for it, and the seconds that this took."""
+) -> Iterator[tuple[Row, Look | ImageError, float]]:
+    """Every row with the model's output, or why there is none, and the seconds that this took."""
     for done, row in enumerate(rows, 1):
         start = time.perf_counter()
-        look = inspector.look(row.image)
+        try:
+            look: Look | ImageError = inspector.look(row.image)
+        except ImageError as error:
+            look = error
         yield row, look, time.perf_counter() - start
         if progress:
             progress(Progress("evaluating", done, len(rows)))
@@ -165,6 +208,26 @@ def _result(row: Row, look: Look, mask: Mask | None) -> ImageResult:
         UNMARKED if mask is None else peak_on_mask(look.map, mask),
         None if look.surprise is None else look.surprise.log_nfa,
     )
+
+
+def _unreadable(row: Row, reason: str) -> UnreadableImage:
+    return UnreadableImage(
+        row.image, row.category, row.label or "", row.defect, row.part, row.view, reason
+    )
+
+
+def _masked(
+    row: Row, shape: tuple[int, int], with_masks: bool, lost: list[UnreadableMask]
+) -> tuple[Row, Mask | None]:
+    """A row with its mask; without one where it cannot be read, which joins `lost`."""
+    if not with_masks:
+        return row, None
+    try:
+        return row, _mask(row, shape)
+    except ImageError as error:
+        path = row.mask or row.image
+        lost.append(UnreadableMask(path, row.image, wrong_name(path) or str(error)))
+        return replace(row, mask=None), None
 
 
 def _mask(row: Row, shape: tuple[int, int]) -> Mask | None:

@@ -11,7 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blemish.evaluation.results import ImageResult, PartResult, ResultAccumulator
+from blemish.evaluation.results import (
+    ImageResult,
+    PartResult,
+    ResultAccumulator,
+    unreadable_parts,
+)
 from blemish.inspector import Inspector
 from blemish.metrics.decision import Confusion, confusion, oracle_f1_threshold
 from blemish.metrics.image import (
@@ -42,13 +47,17 @@ MEANS = {
 def figures_of(
     scored: ResultAccumulator, parts: list[PartResult], inspector: Inspector, with_parts: bool
 ) -> dict[str, Any]:
-    """The figures of one category, or of all pooled, at the threshold of the inspector's card."""
+    """The figures of one category, or of all pooled, at the threshold of the inspector's card.
+
+    Those of images and pixels are of every image that could be read; those of parts know no
+    unreadable part.
+    """
     images = scored.images
     return {
         "image": _image_figures(images),
         "pixel": _pixel_figures(scored, inspector.threshold),
         "sample": _sample_figures(images, parts, inspector) if with_parts else None,
-        "decision": _decision_figures(parts, inspector),
+        "decision": _decision_figures(parts, inspector, unreadable_parts(scored, parts)),
         **_a_contrario_figures(images, parts, scored.overlaps),
         "oracle_f1": _oracle_figures(parts),
         "defects": _recall_by_defect(parts),
@@ -70,11 +79,11 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _labels(results: list[ImageResult] | list[PartResult]) -> npt.NDArray[np.bool_]:
-    return np.array([result.label == "defective" for result in results])
+    return np.array([result.label == "defective" for result in results], dtype=np.bool_)
 
 
 def _scores(results: list[ImageResult] | list[PartResult]) -> npt.NDArray[np.float64]:
-    return np.array([result.score for result in results])
+    return np.array([result.score for result in results], dtype=np.float64)
 
 
 def _image_figures(images: list[ImageResult]) -> dict[str, Any]:
@@ -109,19 +118,23 @@ def _pixel_figures(scored: ResultAccumulator, threshold: float) -> dict[str, flo
 def _sample_figures(
     images: list[ImageResult], parts: list[PartResult], inspector: Inspector
 ) -> dict[str, Any]:
-    scores, labels = _scores(images), _labels(images)
-    groups = np.array([image.part for image in images])
+    known = {part.part for part in parts}
+    whole = [image for image in images if image.part in known]
+    scores, labels = _scores(whole), _labels(whole)
+    groups = np.array([image.part for image in whole], dtype=np.str_)
 
     def area(scores: npt.NDArray[np.float64], aggregation: Aggregation) -> float | None:
         samples = sample_scores(scores, groups, labels, aggregation)
         return auroc(samples.scores, samples.labels)
 
     scales = inspector.view_scales
-    views = [image.view for image in images]
+    views = [image.view for image in whole]
     highest = sample_scores(scores, groups, labels, "max")
     return {
         "auroc": area(scores, "max"),
-        "auroc_interval": bootstrap_auroc(highest.scores, highest.labels, highest.parts),
+        "auroc_interval": (
+            bootstrap_auroc(highest.scores, highest.labels, highest.parts) if whole else None
+        ),
         "aggregation": "max",
         "auroc_mean": area(scores, "mean"),
         "auroc_calibrated": scales and area(scales.standardise(scores, views), "max"),
@@ -137,7 +150,7 @@ def _view_figures(
     decided = [
         images[index] for part in parts if part.decision != "incomplete" for index in part.images
     ]
-    groups = np.array([image.part for image in decided])
+    groups = np.array([image.part for image in decided], dtype=np.str_)
     alone = rejected_alone(_scores(decided), _labels(decided), groups, _views(decided), threshold)
     figures = {}
     for view, ranking in rankings.items():
@@ -155,8 +168,10 @@ def _views(images: list[ImageResult]) -> npt.NDArray[np.str_]:
     return np.array([image.view or "" for image in images], dtype=np.str_)
 
 
-def _decision_figures(parts: list[PartResult], inspector: Inspector) -> dict[str, Any]:
-    """Counts of the parts that were decided on; those that lack a view stand beside them."""
+def _decision_figures(
+    parts: list[PartResult], inspector: Inspector, unreadable: int
+) -> dict[str, Any]:
+    """Counts of the parts that were decided on; those that were not stand beside them."""
     decided = [part for part in parts if part.decision != "incomplete"]
     promise = {
         key: getattr(inspector.calibration, key)
@@ -176,6 +191,7 @@ def _decision_figures(parts: list[PartResult], inspector: Inspector) -> dict[str
         "promise": promise,
         "unit": "part",
         "incomplete": len(parts) - len(decided),
+        **({"unreadable": unreadable} if unreadable else {}),
         **counts.to_json(),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,8 +37,43 @@ class ImageResult:
 
 
 @dataclass(frozen=True)
+class UnreadableImage:
+    """One image of the test set that could not be read, and why."""
+
+    image: Path
+    category: str
+    label: str
+    defect: str | None
+    part: str
+    view: str | None
+    reason: str
+
+    def to_json(self) -> dict[str, str | None]:
+        """Its names and the reason."""
+        names = {"image": self.image.as_posix(), "part": self.part, "view": self.view}
+        return {**names, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class UnreadableMask:
+    """A mask that could not be read, and why; its image counts as one without."""
+
+    mask: Path
+    image: Path
+    reason: str
+
+    def to_json(self) -> dict[str, str]:
+        """Its names and the reason."""
+        names = {"mask": self.mask.as_posix(), "image": self.image.as_posix()}
+        return {**names, "reason": self.reason}
+
+
+@dataclass(frozen=True)
 class PartResult:
-    """One part: the largest score of its images, and the decision; `images` are indices."""
+    """One part: the largest score of its images, and the decision; `images` are indices.
+
+    A part with an image that could not be read is one only where another image rejects it.
+    """
 
     part: str
     label: str
@@ -62,6 +98,7 @@ class ResultAccumulator:
     peaks: list[float] = field(default_factory=list)
     overlaps: list[float] = field(default_factory=list)
     hidden: int = 0
+    unreadable: list[UnreadableImage] = field(default_factory=list)
 
     def add(self, result: ImageResult, look: Look, mask: npt.NDArray[np.bool_] | None) -> None:
         """Add one image; its pixels count where its mask [H, W] is known."""
@@ -83,19 +120,35 @@ def _overlap(found: npt.NDArray[np.bool_], marked: npt.NDArray[np.bool_]) -> flo
     return float((found & marked).sum() / (found | marked).sum())
 
 
-def decide_parts(images: list[ImageResult], inspector: Inspector) -> list[PartResult]:
-    """The decision on each part, at the threshold of the inspector's card."""
+def decide_parts(scored: ResultAccumulator, inspector: Inspector) -> list[PartResult]:
+    """The decision on each part, at the threshold of the inspector's card.
+
+    Without the parts that are "unreadable".
+    """
     members: dict[str, list[int]] = {}
-    for index, image in enumerate(images):
+    for index, image in enumerate(scored.images):
         members.setdefault(image.part, []).append(index)
-    return [
-        _part(name, indices, [images[i] for i in indices], inspector)
+    unread: dict[str, list[str]] = {}
+    for lost in scored.unreadable:
+        unread.setdefault(lost.part, []).append(lost.view or "")
+    parts = [
+        _part(name, indices, [scored.images[i] for i in indices], unread.get(name, []), inspector)
         for name, indices in members.items()
     ]
+    return [part for part in parts if part.decision != "unreadable"]
+
+
+def unreadable_parts(scored: ResultAccumulator, parts: Sequence[PartResult]) -> int:
+    """How many parts have an image that could not be read, and none that rejects them."""
+    return len({lost.part for lost in scored.unreadable} - {part.part for part in parts})
 
 
 def _part(
-    name: str, indices: list[int], images: list[ImageResult], inspector: Inspector
+    name: str,
+    indices: list[int],
+    images: list[ImageResult],
+    unread: list[str],
+    inspector: Inspector,
 ) -> PartResult:
     scores: dict[str, float] = {}
     for image in images:
@@ -107,6 +160,6 @@ def _part(
         "defective" if any(image.label == "defective" for image in images) else "good",
         tuple(defects),
         part_score(scores.values()),
-        decide(scores, inspector.threshold, inspector.required_views),
+        decide(scores, inspector.threshold, inspector.required_views, unreadable=unread),
         tuple(indices),
     )

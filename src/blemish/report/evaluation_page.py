@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from blemish.evaluation import Evaluation, PartResult
 
 COLOURS = 6  # kinds of defect with a colour of their own in the histogram
+UNREADABLE_SHOWN = 100  # files that could not be read
 OTHER, SEVERAL = "other kinds", "several kinds"
 
 
@@ -68,7 +69,8 @@ def render(evaluation: Evaluation) -> str:
         title=text(name),
         model=text(_model_line(evaluation)),
         verdict=text(rates_sentence(counts)),
-        incomplete=_incomplete_note(len(evaluation.parts) - len(decided)),
+        incomplete=_incomplete_note(len(evaluation.parts) - len(decided))
+        + _unreadable_note(evaluation),
         promise=_promise(calibration, counts),
         split=_split(evaluation, calibration),
         gallery=gallery(evaluation, threshold, level),
@@ -145,6 +147,24 @@ def _incomplete_note(n: int) -> str:
         f'<p class="warning">{text(counted(n, "part"))} {lack} neither passed nor rejected; no '
         "figure by part counts them.</p>"
     )
+
+
+def _unreadable_note(evaluation: Evaluation) -> str:
+    """Which files could not be read, and why: the first `UNREADABLE_SHOWN` of them."""
+    lost = [each.reason for each in evaluation.unreadable]
+    lost += [each.reason for each in evaluation.unreadable_masks]
+    if not lost:
+        return ""
+    parts = counted(evaluation.figures["decision"].get("unreadable", 0), "part")
+    said = (
+        f"{counted(len(evaluation.unreadable), 'image')} and "
+        f"{counted(len(evaluation.unreadable_masks), 'mask')} could not be read. They count in no "
+        f"figure. Of the parts, {parts} could not be decided on for it: not passed, in no rate."
+    )
+    rows = "".join(f"<li>{text(reason)}</li>" for reason in lost[:UNREADABLE_SHOWN])
+    more = len(lost) - UNREADABLE_SHOWN
+    rest = f"<li>{text(counted(more, 'more file'))}</li>" if more > 0 else ""
+    return f'<div class="warning"><p>{text(said)}</p><ul>{rows}{rest}</ul></div>'
 
 
 def _promise(calibration: Calibration, counts: Confusion) -> str:

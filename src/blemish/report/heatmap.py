@@ -2,41 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from blemish.dataset.file_names import free_name
+from blemish.errors import ArtifactError, ImageError
 from blemish.images import read_rgb
-from blemish.inspector import Inspector, Verdict
+from blemish.inspector import Inspector, Region, Verdict
 from blemish.report.thumbnails import ColourScale, overlay
 from blemish.util.files import harmless, inside, replacing
 
 
-def write_heatmaps(verdict: Verdict, inspector: Inspector, folder: Path) -> list[Path]:
-    """Write `<part>_<image>.png` for each image file of a part; returns the files.
+def write_heatmaps(
+    verdict: Verdict, inspector: Inspector, folder: Path, used: dict[str, int] | None = None
+) -> list[Path]:
+    """Write `<part>_<image>.png` for each image file of a part that was read; returns the files.
 
-    A part that is named after its only image gives `<part>.png`, without the image's suffix.
+    A part that is named after its only image gives `<part>.png`, without the image's suffix. A name
+    that is in `used` gets a number, and is then in it.
 
     One colour scale for all pictures of a model: nothing at half the map threshold, brightest at
-    twice. Regions are outlined and their peaks marked. Raises ArtifactError when the folder cannot
-    be written.
+    twice. Regions are outlined and their peaks marked. Writes all that can be written before it
+    raises ArtifactError for one that cannot be, and ImageError for an image that is gone.
     """
     level = inspector.calibration.map_threshold
     scale = ColourScale(0.5 * level, 2 * level)
-    files = []
+    used = {} if used is None else used
+    files: list[Path] = []
+    errors: list[ArtifactError | ImageError] = []
     for result in verdict.views:
+        if result.look is None:
+            continue
         image = Path(result.image)
-        bgr = overlay(read_rgb(image, inspector.recipe.window), result.look.map, scale)
-        for region in result.regions:
-            top, left, bottom, right = region.box
-            cv2.rectangle(bgr, (left, top), (right - 1, bottom - 1), (255, 255, 255), 1)
-            cv2.drawMarker(bgr, region.peak[::-1], (255, 255, 255), cv2.MARKER_CROSS, 12)
-        path = inside(folder, f"{harmless(_name(verdict.part, image))}.png")
-        with replacing(path) as file:
-            file.write(np.asarray(cv2.imencode(".png", bgr)[1]).tobytes())
-        files.append(path)
+        path = inside(folder, f"{free_name(harmless(_name(verdict.part, image)), used)}.png")
+        try:
+            rgb = read_rgb(image, inspector.recipe.window)
+            _write(path, overlay(rgb, result.look.map, scale), result.regions)
+        except (ArtifactError, ImageError) as error:
+            errors.append(error)
+        else:
+            files.append(path)
+    if errors:
+        raise errors[0]
     return files
+
+
+def _write(path: Path, bgr: NDArray[np.uint8], regions: Sequence[Region]) -> None:
+    for region in regions:
+        top, left, bottom, right = region.box
+        cv2.rectangle(bgr, (left, top), (right - 1, bottom - 1), (255, 255, 255), 1)
+        cv2.drawMarker(bgr, region.peak[::-1], (255, 255, 255), cv2.MARKER_CROSS, 12)
+    with replacing(path) as file:
+        file.write(np.asarray(cv2.imencode(".png", bgr)[1]).tobytes())
 
 
 def _name(part: str, image: Path) -> str:

@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     from blemish.dataset.shortcuts import by_category
     from blemish.dataset.survey import survey
 
-    data = shared.open_data(options)
+    data = shared.open_data(options, any_name=True)
     training = len(data.split("train")) > 0
     cues, rate = None, None
     if options.quick:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from blemish.cli import _shared as shared
 
@@ -22,5 +21,5 @@ def run(options: argparse.Namespace) -> int:
     shown = {"name": data.name, "layout": data.layout, "terms": data.terms, **data.counts()}
     shared.write_json(shown, options.json)
     if options.json != "-":
-        print(json.dumps(shown, indent=2, ensure_ascii=False))
+        shared.write_json(shown, "-")
     return 0
