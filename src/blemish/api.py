@@ -10,6 +10,7 @@ from pathlib import Path
 
 from blemish.calibration.promise import Calibration, Promise
 from blemish.dataset import Dataset, open_dataset
+from blemish.errors import ArtifactError, BlemishError, CalibrationError
 from blemish.evaluation import Evaluation
 from blemish.evaluation import evaluate as evaluate_inspector
 from blemish.inspector import Inspector
@@ -18,6 +19,8 @@ from blemish.model.card import Card
 from blemish.training import DEFAULT_DETECTOR, Plan, Trained, recalibrate
 from blemish.training import fit as fit_model
 from blemish.training import train as train_model
+from blemish.util.finite import is_finite
+from blemish.util.names import path_of, type_of
 from blemish.util.progress import ShowProgress
 
 Data = Dataset | str | os.PathLike[str]
@@ -47,8 +50,9 @@ class Model:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the `.blemish` file. Raises ArtifactError where that cannot be done."""
-        write_artifact(Path(path), self.graph, self.card, self.members)
-        return Path(path)
+        place = path_of(path, "the model", ArtifactError)
+        write_artifact(place, self.graph, self.card, self.members)
+        return place
 
 
 def fit(
@@ -59,7 +63,8 @@ def fit(
     `data` is a data set, or a path for `open_dataset`; `plan` says how, or names the detector.
     Raises DatasetError for data that cannot be trained on.
     """
-    made = fit_model(_opened(data), _plan(plan), progress=progress)
+    how = _plan(plan)
+    made = fit_model(_opened(data), how, progress=progress)
     return Model(made.graph, made.card, made.members)
 
 
@@ -77,8 +82,11 @@ def train(
     After `budget` seconds a network in training is taken as far as it came; anything else raises
     BudgetExceeded. The same call with `resume` ends at the model of an undisturbed one.
     """
+    place, how = path_of(path, "the model", ArtifactError), _plan(plan)
+    if budget is not None and not (is_finite(budget) and budget > 0):
+        raise BlemishError(f"a budget of {budget!r} is no time; give seconds above 0")
     return train_model(
-        _opened(data), Path(path), _plan(plan), budget=budget, resume=resume, progress=progress
+        _opened(data), place, how, budget=budget, resume=bool(resume), progress=progress
     )
 
 
@@ -88,10 +96,14 @@ def evaluate(
     *,
     progress: ShowProgress | None = None,
 ) -> Evaluation:
-    """How well a model, or the one at a path, tells good from defective parts of the test split."""
+    """How well a model, or the one at a path, tells good from defective parts of the test split.
+
+    An image that cannot be read ends nothing: `Evaluation.unreadable` tells it, and it counts in no
+    figure.
+    """
     if isinstance(model, Model):
         model = model.inspector
-    inspector = model if isinstance(model, Inspector) else Inspector.open(Path(model))
+    inspector = model if isinstance(model, Inspector) else Inspector.open(model)
     return evaluate_inspector(inspector, _opened(data), progress=progress)
 
 
@@ -108,9 +120,11 @@ def calibrate(
     `promise` is at most 1 % of good parts rejected at 95 % confidence, unless it is given. `out` is
     where the model is written, else its own path.
     """
-    path = Path(model)
+    path = path_of(model, "the model", ArtifactError)
     promise = Promise() if promise is None else promise
-    target = path if out is None else Path(out)
+    if not isinstance(promise, Promise):
+        raise CalibrationError(f"the promise must be a Promise, not {type_of(promise)}")
+    target = path if out is None else path_of(out, "the new model", ArtifactError)
     return recalibrate(path, _opened(good).good(), promise, target, progress=progress)
 
 
@@ -119,4 +133,8 @@ def _opened(data: Data) -> Dataset:
 
 
 def _plan(plan: Plan | str) -> Plan:
-    return Plan(detector=plan) if isinstance(plan, str) else plan
+    if isinstance(plan, Plan):
+        return plan
+    if not isinstance(plan, str):
+        raise BlemishError(f"a plan must be a Plan or a detector's name, not {type_of(plan)}")
+    return Plan(detector=plan)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from blemish.calibration.a_contrario import Latent, Surprise
 from blemish.calibration.part_calibration import PartCalibration
 from blemish.calibration.views import Decision, ViewScales, decide, missing_views, part_score
-from blemish.errors import ArtifactError, CalibrationError, ImageError
+from blemish.errors import ArtifactError, BlemishError, CalibrationError, ImageError
 from blemish.features.session import open_session
 from blemish.images import (
     Box,
@@ -166,6 +166,8 @@ class Inspector:
         *,
         threads: int | None = None,
     ) -> None:
+        if threads is not None and (type(threads) is not int or threads < 1):
+            raise BlemishError(f"threads must be a whole number of 1 or more, not {threads!r}")
         self.recipe = recipe
         self.card = card
         self.name = name

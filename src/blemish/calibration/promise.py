@@ -34,7 +34,7 @@ class Promise:
     def __post_init__(self) -> None:
         """Refuse a share that is not in (0, 1) with a CalibrationError."""
         for name, share in (("--max-fpr", self.max_fpr), ("--confidence", self.confidence)):
-            if not LEAST_SHARE <= share < 1:
+            if not (is_finite(share) and LEAST_SHARE <= share < 1):
                 raise CalibrationError(
                     f"{name} is {share}; give a share above {100 * LEAST_SHARE:g} and below 100 %."
                 )

@@ -68,6 +68,7 @@ def _run(argv: list[str]) -> int:
     options = parser().parse_args(_with_json_file(argv))
     try:
         _refuse_wrong_names(options)
+        _refuse_wrong_seed(options)
         return int(options.run(options))
     except BlemishError as error:
         if options.debug:
@@ -98,6 +99,12 @@ def _refuse_wrong_names(options: argparse.Namespace) -> None:
                     f"{escaped(str(one))} has control characters or bytes that are no UTF-8, as no "
                     "file that is read or written here may; rename it"
                 )
+
+
+def _refuse_wrong_seed(options: argparse.Namespace) -> None:
+    seed = getattr(options, "seed", None)
+    if seed is not None and not 0 <= seed < 2**63:
+        raise BlemishError(f"--seed {seed} must be 0 or more, and below 2^63")
 
 
 def _with_json_file(argv: list[str]) -> list[str]:

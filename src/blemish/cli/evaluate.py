@@ -69,12 +69,12 @@ def summary(figures: dict[str, Any]) -> list[str]:
         lines.append(f"{decision['incomplete']} parts lack a view and were not passed")
     if "unreadable" in figures:
         lines.append(
-            f"{len(figures['unreadable'])} images cannot be read and count in no figure; "
-            f"{decision.get('unreadable', 0)} parts are unreadable for it, not passed, and in no rate"
+            f"{len(figures['unreadable'])} images could not be read and count in no figure; "
+            f"{decision.get('unreadable', 0)} parts are unreadable: not passed, and in no rate"
         )
     if "unreadable_masks" in figures:
         lines.append(
-            f"{len(figures['unreadable_masks'])} masks cannot be read: their images count, but "
+            f"{len(figures['unreadable_masks'])} masks could not be read: their images count, but "
             "not their pixels"
         )
     if "categories" in figures:

@@ -26,6 +26,8 @@ def run(options: argparse.Namespace) -> int:
     from blemish.export import export
     from blemish.images import image_files
 
+    if options.images is not None:
+        shared.tell_left_out([options.images])
     images = [] if options.images is None else image_files(options.images)
     files = export(options.model, options.to, options.out, images)
     shared.write_json([str(file) for file in files], options.json)

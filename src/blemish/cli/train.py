@@ -154,6 +154,7 @@ def _warm_start(options: argparse.Namespace) -> tuple[Start, Plan]:
     from blemish.features.cache import default_folder
     from blemish.training.warm_start import open_warm_start, plan_of
 
+    shared.tell_left_out([options.defects])
     defects = open_defects(
         options.defects, part_pattern=options.part_pattern, category=options.category
     )

@@ -20,6 +20,7 @@ from blemish.images.listing import SUFFIXES, image_files
 from blemish.prepare.patch_recipe import PatchRecipe
 from blemish.prepare.region_of_interest import Places, RegionOfInterest
 from blemish.util.files import inside, replacing
+from blemish.util.names import wrong_name
 
 SPLITS = ("train", "test")
 UNPACKED = "plates"  # their folder, in that of unfinished work
@@ -146,7 +147,10 @@ def _matching(recipe: PatchRecipe, pattern: str) -> Sequence[Path]:
     if place.exists():
         return [place]
     found = glob.glob(str(place), recursive=True)  # noqa: PTH207 (a pattern may be absolute)
-    return [Path(name) for name in found if name.lower().endswith(SUFFIXES)]
+    paths = [Path(name) for name in found if name.lower().endswith(SUFFIXES)]
+    if wrong := next(filter(None, map(wrong_name, paths)), None):
+        raise DatasetError(wrong)
+    return paths
 
 
 def file_sha256(path: Path) -> str:

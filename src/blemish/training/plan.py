@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from blemish.calibration.promise import Method, Promise
 from blemish.detectors import usual_resize, usual_size, usual_tile
 from blemish.errors import BlemishError
 from blemish.features.cache import default_folder
 from blemish.images import Recipe, find_window
+from blemish.util.names import path_of, type_of
+from blemish.util.settings import check_settings, setting
 
 DEFAULT_DETECTOR = "duet"
 
@@ -27,7 +31,8 @@ class Plan:
     `hold_out` the share of good parts kept for the threshold (None: as many as the promise needs,
     if that is at most half of them, and never less than a fifth); `cross_fit` the number of folds
     for an estimated threshold instead, or 0; `view_scales` asks for the scale of each view's
-    scores, at the cost of two fits to a half of the parts; `cache` the folder for features.
+    scores, at the cost of two fits to a half of the parts; `cache` the folder for features. Raises
+    BlemishError for a value that cannot be.
     """
 
     detector: str = DEFAULT_DETECTOR
@@ -38,11 +43,31 @@ class Plan:
     crop: int | None = None
     tile: int | None = None
     promise: Promise = field(default_factory=Promise)
-    hold_out: float | None = None
-    cross_fit: int = 0
+    hold_out: float | None = setting(None, above=0, below=1)
+    cross_fit: int = setting(0, least=0)
     view_scales: bool = False
-    seed: int = 0
+    seed: int = setting(0, least=0)
     cache: Path | None = field(default_factory=default_folder)
+
+    def __post_init__(self) -> None:
+        """Refuse values of another type or out of their limits, with a BlemishError."""
+        for each in dataclasses.fields(self):
+            if isinstance(value := getattr(self, each.name), np.generic):
+                object.__setattr__(self, each.name, value.item())
+        if self.cache is not None:
+            object.__setattr__(self, "cache", path_of(self.cache, "the cache of a plan"))
+        if not isinstance(self.promise, Promise):
+            raise BlemishError(
+                f"the promise of a plan must be a Promise, not {type_of(self.promise)}"
+            )
+        if not isinstance(self.settings, Mapping) or not all(
+            isinstance(text, str) for item in self.settings.items() for text in item
+        ):
+            raise BlemishError(
+                "the settings of a plan must be texts by the names of the settings, such as "
+                '{"bank": "500"}'
+            )
+        check_settings("a plan", self)
 
     @property
     def method(self) -> Method:

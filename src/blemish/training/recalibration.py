@@ -8,6 +8,7 @@ from pathlib import Path
 from blemish.calibration.part_calibration import calibrate_parts
 from blemish.calibration.promise import Promise
 from blemish.dataset import Dataset
+from blemish.dataset.check import ensure_named
 from blemish.dataset.label_words import name_some
 from blemish.detectors.base import Clock, ShowProgress
 from blemish.errors import CalibrationError
@@ -32,6 +33,7 @@ def recalibrate(
     that it learnt from, and when `good` lacks a view without which the model passes no part.
     """
     clock = Clock(None)
+    ensure_named(good)
     artifact = open_artifact(model)
     if known := seen(artifact.card.data, good):
         raise CalibrationError(

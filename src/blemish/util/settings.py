@@ -19,6 +19,7 @@ log = logging.getLogger("blemish")
 Settings = TypeVar("Settings")
 
 _DECLARED = "setting"  # the key of a field's metadata
+LARGEST = 2**63 - 1  # of a whole number; arrays and files hold no larger ones
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,7 @@ def _is_of(kind: Any, value: Any) -> bool:
     if kind is bool:
         return isinstance(value, bool)
     if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST
     if kind is float:
         return is_finite(value)
     if kind is str:
@@ -240,7 +241,12 @@ def _is_of(kind: Any, value: Any) -> bool:
 
 def _kind_in_words(kind: Any) -> str:
     kind, optional = _optional(kind)
-    words = {int: "a whole number", float: "a finite number", bool: "yes or no", str: "a text"}
+    words = {
+        int: "a whole number below 2^63",
+        float: "a finite number",
+        bool: "yes or no",
+        str: "a text",
+    }
     if typing.get_origin(kind) is tuple:
         word = f"a list, each {_kind_in_words(typing.get_args(kind)[0])}"
     else:

@@ -59,6 +59,7 @@ def _describe(options: argparse.Namespace) -> dict[str, Any]:
     if options.data is not None:
         folder = options.out or Path("bench") / protocol.name
         matrix, results = expand(protocol, options.data), read_results(folder)
+        shared.tell_left_out(Path(job.location.path) for job in matrix.jobs)
         left = unmade(matrix.jobs, results)
         found["runs"] = len(matrix.jobs)
         found["made"] = len(matrix.jobs) - len(left)

@@ -77,6 +77,7 @@ def run(options: argparse.Namespace) -> int:
         categories=_names(options.categories),
         seeds=options.seeds,
     )
+    shared.tell_left_out(Path(job.location.path) for job in matrix.jobs)
     if not options.quiet:
         for line in _remarks(protocol, matrix, other_code):
             print(line, file=sys.stderr)

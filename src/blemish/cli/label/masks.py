@@ -49,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
     from blemish.util.settings import with_settings
 
     chosen = with_settings("label masks", MaskSettings(), shared.settings(options))
+    shared.tell_left_out([options.images, options.scribbles])
     matched = match_scribbles(options.images, options.scribbles, options.out)
     if matched.lost:
         lost = name_some([path.as_posix() for path in matched.lost])

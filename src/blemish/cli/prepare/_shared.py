@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blemish.cli._shared import ProgressLine
+from blemish.cli._shared import ProgressLine, tell_left_out
 from blemish.errors import BlemishError
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def recipe(options: argparse.Namespace) -> PatchRecipe:
     from blemish.prepare.patch_recipe import open_recipe
 
     opened = open_recipe(options.recipe)
+    named = [*opened.plates.train, *opened.plates.test, opened.region.mask, opened.defects.masks]
+    tell_left_out(opened.path(name) for name in named if name is not None)
     seed = getattr(options, "seed", None)
     if seed is None:
         return opened

@@ -44,6 +44,7 @@ def generator_of(
     sources: list[Path] = []
     named = "none"
     if options.sources is not None:
+        shared.tell_left_out([options.sources])
         sources, named = image_files(options.sources), str(options.sources)
         if not sources:
             raise DatasetError(f"{options.sources} holds no image; name a folder of sources.")
