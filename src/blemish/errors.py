@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+import re
+
+# Control characters, and what stands for bytes that are no UTF-8.
+COMMANDS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def escape(match: re.Match[str]) -> str:
+    r"""One character as \n, \x1b or \u2028; the byte itself where it stands for no UTF-8: \xff."""
+    code = ord(match[0])
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return match[0].encode("unicode_escape").decode("ascii")
+
 
 class BlemishError(Exception):
     """Anything a caller may want to catch; the command line prints it as one sentence."""
+
+    def __str__(self) -> str:
+        """The sentence, in which no name and no other text of a user breaks the line."""
+        return COMMANDS.sub(escape, super().__str__())
 
 
 class ImageError(BlemishError):

@@ -88,7 +88,7 @@ class Dataset:
 
     def split(self, name: str) -> Dataset:
         """The rows of "train", "validation" or "test"."""
-        if name not in SPLITS:
+        if not isinstance(name, str) or name not in SPLITS:
             raise DatasetError(f"there is no split '{name}'; the splits are {', '.join(SPLITS)}.")
         return self.where(pl.col("split") == name)
 
@@ -110,7 +110,7 @@ class Dataset:
 
     def category(self, name: str) -> Dataset:
         """The rows of one category; DatasetError when there is no such category."""
-        if name not in self.categories:
+        if not isinstance(name, str) or name not in self.categories:
             near = difflib.get_close_matches(str(name).lower(), self.categories, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             raise DatasetError(

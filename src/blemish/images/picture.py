@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from blemish.errors import ImageError
 from blemish.images.window import Window, read_eight_bit, to_eight_bit
-from blemish.util.names import escaped, type_of, wrong_name
+from blemish.util.names import escaped, path_of, type_of, wrong_name
 
 Picture = str | os.PathLike[str] | NDArray[Any]
 
@@ -45,12 +45,9 @@ def read_picture(picture: Picture, window: Window | None) -> NDArray[np.uint8]:
                 "as the camera's 8-bit files hold it"
             )
         return to_eight_bit(array, "the array", window)
-    path = os.fspath(picture)
-    if not path:
-        raise ImageError("the path of an image is empty; name a file")
-    if (reason := wrong_name(path)) is not None:
+    if (reason := wrong_name(picture)) is not None:
         raise ImageError(reason)
-    return read_eight_bit(path, window)
+    return read_eight_bit(path_of(picture, "an image", ImageError), window)
 
 
 def as_stored(array: NDArray[Any]) -> NDArray[Any]:

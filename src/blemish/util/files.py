@@ -128,6 +128,7 @@ class replacing(contextlib.AbstractContextManager[IO[bytes]]):  # noqa: N801 - r
     def __enter__(self) -> IO[bytes]:
         """Open the file beside the old one."""
         try:
+            _refuse_no_file(self.path)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._temporary = _beside(self.path)
             self._file = self._temporary.open("xb")
@@ -172,6 +173,16 @@ def filling(folder: Path) -> Iterator[Path]:
         raise _refusal(folder, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _refuse_no_file(path: Path) -> None:
+    """Raise OSError for a place that a file must not take, such as that of /dev/null."""
+    if not path.name:
+        raise OSError(errno.EISDIR, "it is a folder")
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise OSError(errno.EINVAL, "it is a pipe, a device or a socket, no file")
 
 
 def _beside(path: Path) -> Path:

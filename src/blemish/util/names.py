@@ -12,16 +12,15 @@ import os
 import re
 from pathlib import Path
 
-from blemish.errors import BlemishError
+from blemish.errors import COMMANDS, BlemishError, escape
 
-# Control characters, and what stands for bytes that are no UTF-8.
+_ANY = re.compile(r".", re.DOTALL)
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-_FOREIGN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def is_name(text: str) -> bool:
     """True for text in UTF-8 without control characters."""
-    return text.isprintable() or _FOREIGN.search(text) is None
+    return text.isprintable() or COMMANDS.search(text) is None
 
 
 def is_text(text: str) -> bool:
@@ -31,7 +30,7 @@ def is_text(text: str) -> bool:
 
 def escaped(text: str) -> str:
     r"""Text that is a name: what cannot be in one is shown as \n, \x1b or \xff."""
-    return text if is_name(text) else _FOREIGN.sub(lambda match: _shown(match[0]), text)
+    return text if is_name(text) else COMMANDS.sub(escape, text)
 
 
 def printable(text: str, *, keep: str = "") -> str:
@@ -41,7 +40,7 @@ def printable(text: str, *, keep: str = "") -> str:
     """
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c in keep else _shown(c) for c in text)
+    return _ANY.sub(lambda m: m[0] if m[0].isprintable() or m[0] in keep else escape(m), text)
 
 
 def wrong_name(path: str | os.PathLike[str]) -> str | None:
@@ -92,14 +91,6 @@ def text_of(value: object, what: str, error: type[BlemishError] = BlemishError) 
 def type_of(value: object) -> str:
     """What a value is, for a message that refuses it."""
     return "None" if value is None else f"a value of type {type(value).__name__}"
-
-
-def _shown(character: str) -> str:
-    """One character as an escape; the byte itself where it stands for one that is no UTF-8."""
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def _stands_for_another(text: str) -> bool:
