@@ -70,7 +70,7 @@ def render(evaluation: Evaluation) -> str:
         model=text(_model_line(evaluation)),
         verdict=text(rates_sentence(counts)),
         incomplete=_incomplete_note(len(evaluation.parts) - len(decided))
-        + _unreadable_note(evaluation),
+        + _unreadable_note(evaluation.figures),
         promise=_promise(calibration, counts),
         split=_split(evaluation, calibration),
         gallery=gallery(evaluation, threshold, level),
@@ -149,22 +149,22 @@ def _incomplete_note(n: int) -> str:
     )
 
 
-def _unreadable_note(evaluation: Evaluation) -> str:
+def _unreadable_note(figures: dict[str, Any]) -> str:
     """Which files could not be read, and why: the first `UNREADABLE_SHOWN` of them."""
-    lost = [each.reason for each in evaluation.unreadable]
-    lost += [each.reason for each in evaluation.unreadable_masks]
-    if not lost:
+    images, masks = figures.get("unreadable", []), figures.get("unreadable_masks", [])
+    reasons = [lost["reason"] for lost in (*images, *masks)]
+    if not reasons:
         return ""
-    parts = counted(evaluation.figures["decision"].get("unreadable", 0), "part")
+    parts = counted(figures["decision"].get("unreadable", 0), "part")
     said = (
-        f"{counted(len(evaluation.unreadable), 'image')} and "
-        f"{counted(len(evaluation.unreadable_masks), 'mask')} could not be read. They count in no "
-        f"figure. Of the parts, {parts} could not be decided on for it: not passed, in no rate."
+        f"{counted(len(images), 'image')} and {counted(len(masks), 'mask')} could not be read and "
+        f"count in no figure. For it {parts} could not be decided on: not passed, and in no rate."
     )
-    rows = "".join(f"<li>{text(reason)}</li>" for reason in lost[:UNREADABLE_SHOWN])
-    more = len(lost) - UNREADABLE_SHOWN
-    rest = f"<li>{text(counted(more, 'more file'))}</li>" if more > 0 else ""
-    return f'<div class="warning"><p>{text(said)}</p><ul>{rows}{rest}</ul></div>'
+    shown = [*reasons[:UNREADABLE_SHOWN]]
+    if (more := len(reasons) - len(shown)) > 0:
+        shown.append(counted(more, "more file"))
+    rows = "".join(f"<li>{text(reason)}</li>" for reason in shown)
+    return f'<div class="warning"><p>{text(said)}</p><ul>{rows}</ul></div>'
 
 
 def _promise(calibration: Calibration, counts: Confusion) -> str:
