@@ -80,6 +80,14 @@ def _run(argv: list[str]) -> int:
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except MemoryError:
+        if options.debug:
+            raise
+        print(
+            "blemish: this takes more memory than is free; choose smaller settings, or smaller or "
+            "fewer images",
+            file=sys.stderr,
+        )
     except OSError as error:
         if options.debug:
             raise
@@ -103,8 +111,8 @@ def _refuse_wrong_names(options: argparse.Namespace) -> None:
 
 def _refuse_wrong_seed(options: argparse.Namespace) -> None:
     seed = getattr(options, "seed", None)
-    if seed is not None and not 0 <= seed < 2**63:
-        raise BlemishError(f"--seed {seed} must be 0 or more, and below 2^63")
+    if seed is not None and not 0 <= seed <= 2**48:  # as in `util.settings`, which needs numpy
+        raise BlemishError(f"--seed {seed} must be 0 or more, and at most 2^48")
 
 
 def _with_json_file(argv: list[str]) -> list[str]:

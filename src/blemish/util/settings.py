@@ -19,7 +19,7 @@ log = logging.getLogger("blemish")
 Settings = TypeVar("Settings")
 
 _DECLARED = "setting"  # the key of a field's metadata
-LARGEST = 2**63 - 1  # of a whole number; arrays and files hold no larger ones
+LARGEST = 2**48  # of a whole number: sizes of arrays made of such are still whole numbers
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,7 @@ def _is_of(kind: Any, value: Any) -> bool:
 def _kind_in_words(kind: Any) -> str:
     kind, optional = _optional(kind)
     words = {
-        int: "a whole number below 2^63",
+        int: "a whole number of at most 2^48",
         float: "a finite number",
         bool: "yes or no",
         str: "a text",
