@@ -4,27 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
-from PIL import Image
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
-
-from blemish.errors import ImageError
 from blemish.images import hdf5
-
-# The plugins are called directly: `Image.open` refuses the very large images of line cameras.
-READERS: dict[bytes, Callable[[BinaryIO], Image.Image]] = {
-    b"\x89PNG": PngImageFile,
-    b"\xff\xd8": JpegImageFile,
-    b"BM": BmpImageFile,
-    b"II*\0": TiffImageFile,
-    b"MM\0*": TiffImageFile,
-    b"II+\0": TiffImageFile,
-    b"MM\0+": TiffImageFile,
-}
+from blemish.images.reading import read_header
 
 
 def sizes_below(root: Path) -> Callable[[str], tuple[int, int]]:
@@ -41,20 +23,11 @@ def sizes_below(root: Path) -> Callable[[str], tuple[int, int]]:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Height and width in pixels of a PNG, JPEG, BMP or TIFF file; ImageError if it is none.
+    """Height and width of an image in pixels. Raises ImageError as `read_header`.
 
     A path may lead through an HDF5 file.
     """
     if hdf5.file_and_name(path):
         return hdf5.item_shape(path)
-    try:
-        with path.open("rb") as file:
-            magic = file.read(4)
-            reader = next((r for start, r in READERS.items() if magic.startswith(start)), None)
-            if reader is None:
-                raise ImageError(f"{path} is no PNG, JPEG, BMP or TIFF image; replace it.")
-            file.seek(0)
-            width, height = reader(file).size
-    except (OSError, SyntaxError, ValueError, KeyError) as error:
-        raise ImageError(f"{path} has no readable header ({error}); replace it.") from error
-    return height, width
+    header = read_header(path)
+    return header.height, header.width

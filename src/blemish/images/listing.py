@@ -12,10 +12,11 @@ from functools import cache
 from pathlib import Path
 
 from blemish.errors import DatasetError, ImageError
+from blemish.images.formats import SUFFIXES
 from blemish.util.files import lies_in
 from blemish.util.names import escaped, is_name, wrong_name
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+__all__ = ["SUFFIXES", "image_files", "image_names", "mask_files", "refuse_leaving"]
 
 # Besides what the system's own table of file types calls an image.
 _OTHER_PICTURES = frozenset(

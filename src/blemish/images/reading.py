@@ -3,63 +3,21 @@
 from __future__ import annotations
 
 import os
-import struct
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
-import cv2
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.ImageFile import ImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 
-from blemish.errors import ImageError
+from blemish.errors import BlemishError, ImageError
 from blemish.images import hdf5
+from blemish.images.formats import WORDS, Format, Header, NotRead, of_start
 from blemish.images.listing import mask_files
+from blemish.util.file_limit import refusal
+from blemish.util.files import open_regular
 
-_MAGIC = {
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    b"\xff\xd8\xff": "JPEG",
-    b"BM": "BMP",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"II+\0": "TIFF",
-    b"MM\0+": "TIFF",
-}
-
-
-class _Tiff(TiffImageFile):
-    """A TIFF as it is stored: Pillow would limit its pixels, and turn it by its orientation."""
-
-    def load_prepare(self) -> None:
-        self._size = self._tile_size
-        if self._im is None:
-            self.im = Image.new(self.mode, self.size).im
-        super().load_prepare()
-
-    def load_end(self) -> None:
-        pass
-
-
-# Opening Pillow's plugin classes directly leaves its pixel limit, a global, out of the way.
-_PLUGIN: dict[str, Callable[[BinaryIO], ImageFile]] = {
-    "PNG": PngImageFile,
-    "BMP": BmpImageFile,
-    "TIFF": _Tiff,
-}
-_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16", "I;16B", "I", "F"})
-# The decoders of these fail loudly on damaged data; those of JPEG and fax fill in grey or noise.
-_LOUD_TIFF = frozenset(
-    {"raw", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "packbits", "lzma", "zstd"}
-)
-_BAND_PIXELS = 1 << 22
 _COPY_AGAIN = "copy it again from its source or leave it out"
 
 
@@ -68,40 +26,33 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[Any]:
 
     The type is told by the file's first bytes. Alpha is dropped, a palette expanded, 1 bit becomes
     0 and 255; a stored orientation is not applied, so that pixels stay where masks have them.
-    Raises ImageError for a file that is missing, foreign, cut off, damaged, CMYK, of several pages,
-    or that holds NaN, infinity or integers beyond 16 bits. A path may lead through an HDF5 file.
+    Raises ImageError for a file that is missing, foreign, cut off, damaged, larger than the file
+    limit, CMYK, of several pages, or that holds NaN, infinity or integers beyond 16 bits. A path
+    may lead through an HDF5 file.
     """
     if hdf5.file_and_name(path):
         return hdf5.read_item(path)
     path = Path(path)
-    with _opened(path) as (file, kind):
-        if kind == "JPEG":
-            return _read_jpeg(path, file.read())
-        image = _structure(path, file, kind)
-        if _bits(image) > 8 and image.mode in ("LA", "RGB", "RGBA"):
-            pixels = _read_deep_colour(path, file, image)
-        else:
-            image.load()
-            pixels = _pixels(image)
+    with _opened(path) as (file, format_):
+        header = format_.header(file)
+        _refuse_beyond_limit(path, header)
+        pixels = format_.pixels(file, header)
     return _checked(path, pixels)
 
 
-def depth(path: str | os.PathLike[str]) -> str:
-    """Tell "uint8", "uint16" or "float32" from the file's header, without decoding it.
+def read_header(path: str | os.PathLike[str]) -> Header:
+    """What the header of a file declares, without decoding it; no path through an HDF5 file.
 
-    Raises ImageError for a file whose header cannot be read or that `read_image` would refuse by
-    its header.
+    Raises ImageError for a file whose header cannot be read, or that `read_image` would refuse by
+    its header alone.
     """
-    if hdf5.file_and_name(path):
-        return hdf5.item_depth(path)
-    path = Path(path)
-    with _opened(path) as (file, kind):
-        if kind == "JPEG":
-            return "uint8"
-        image = _header(path, file, kind)
-        if image.mode == "F":
-            return "float32"
-        return "uint16" if image.mode.startswith("I") or _bits(image) > 8 else "uint8"
+    with _opened(Path(path)) as (file, format_):
+        return format_.header(file)
+
+
+def depth(path: str | os.PathLike[str]) -> str:
+    """Tell "uint8", "uint16" or "float32" from the file's header. Raises as `read_header`."""
+    return hdf5.item_depth(path) if hdf5.file_and_name(path) else read_header(path).depth
 
 
 def read_mask(path: str | os.PathLike[str], shape: tuple[int, int]) -> NDArray[np.bool_]:
@@ -122,8 +73,8 @@ def read_mask(path: str | os.PathLike[str], shape: tuple[int, int]) -> NDArray[n
         return union
     lossless = hdf5.file_and_name(path) is not None
     if not lossless:
-        with _opened(path) as (_, kind):
-            lossless = kind != "JPEG"
+        with _opened(path) as (_, format_):
+            lossless = format_.LOSSLESS
     values = read_image(path)
     if values.ndim == 3:
         values = values.max(axis=2)
@@ -147,207 +98,67 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[BinaryIO, str]]:
-    """Open a file and tell its type; whatever goes wrong inside becomes an ImageError."""
-    if path.is_dir():
-        raise ImageError(f"{path} is a folder, not an image; give the image files inside it")
+def _opened(path: Path) -> Iterator[tuple[BinaryIO, Format]]:
+    """Open a file and tell its format; whatever goes wrong inside becomes an ImageError."""
     try:
-        file = open(path, "rb")  # noqa: SIM115 (closed below, where its own errors are caught)
+        file = open_regular(path)
     except FileNotFoundError:
         raise ImageError(f"{path} does not exist; check the path") from None
     except OSError as error:
-        raise ImageError(f"{path} cannot be opened ({error.strerror}); check its rights") from error
+        if path.is_dir():
+            raise ImageError(
+                f"{path} is a folder, not an image; give the image files inside it"
+            ) from None
+        raise ImageError(f"{path} cannot be opened ({error.strerror}); check it") from error
     with file:
-        kind = _kind(path, file)
+        format_ = _format(path, file)
         try:
-            yield file, kind
-        except ImageError:
+            yield file, format_
+        except (BlemishError, KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
+        except NotRead as error:
+            raise ImageError(f"{path} {error}") from None
         except MemoryError as error:
             raise ImageError(
                 f"{path} needs more memory than is free; cut the image into smaller ones"
             ) from error
-        except Exception as error:  # damaged data surfaces in decoders as almost any type
+        except BaseException as error:  # damage surfaces in decoders as any type, panics among them
+            reason = " ".join(str(error).split()) or type(error).__name__
             raise ImageError(
-                f"{path} is damaged or no standard {kind} file ({error}); {_COPY_AGAIN}"
+                f"{path} is damaged or no standard {format_.NAME} file ({reason}); {_COPY_AGAIN}"
             ) from error
 
 
-def _kind(path: Path, file: BinaryIO) -> str:
-    start = file.read(8)
-    file.seek(0)
+def _format(path: Path, file: BinaryIO) -> Format:
+    try:
+        start = file.read(8)
+        file.seek(0)
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read ({error.strerror}); check the disk") from error
     if not start:
         raise ImageError(f"{path} is empty (0 bytes); {_COPY_AGAIN}")
-    for magic, kind in _MAGIC.items():
-        if start.startswith(magic):
-            return kind
-        if len(start) < len(magic) and magic.startswith(start):
-            raise ImageError(f"{path} is a damaged {kind} file (cut off); {_COPY_AGAIN}")
-    raise ImageError(
-        f"{path} is no PNG, JPEG, BMP or TIFF image, whatever its name says; "
-        "save it as one of these or leave it out"
-    )
-
-
-def _read_jpeg(path: Path, data: bytes) -> NDArray[Any]:
-    # strict=True turns libjpeg's warnings, which come with half-decoded pixels, into errors.
-    _, _, colours, _ = simplejpeg.decode_jpeg_header(data, strict=True)
-    if colours.upper() in ("CMYK", "YCCK"):
-        raise _cmyk(path)
-    if colours.upper() == "GRAY":
-        return np.asarray(simplejpeg.decode_jpeg(data, colorspace="GRAY", strict=True)[:, :, 0])
-    return np.asarray(simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True))
-
-
-def _cmyk(path: Path) -> ImageError:
-    return ImageError(f"{path} is a CMYK image, made for print; save it as RGB or grey")
-
-
-def _header(path: Path, file: BinaryIO, kind: str) -> ImageFile:
-    """Open a PNG, BMP or TIFF without decoding it; refuse what `read_image` cannot hold."""
-    if kind == "TIFF":
-        _check_tiff_directory(file)
-    image = _PLUGIN[kind](file)
-    if image.mode == "CMYK":
-        raise _cmyk(path)
-    if image.mode not in _MODES:
-        raise ImageError(f"{path} has colours of kind {image.mode}; save it as RGB or grey")
-    pages = getattr(image, "n_frames", 1)
-    if pages > 1:
-        raise ImageError(f"{path} holds {pages} pages; save each page as a file of its own")
-    compression = image.info.get("compression", "raw")
-    if kind == "TIFF" and compression not in _LOUD_TIFF:
+    found = of_start(start)
+    if found is None:
         raise ImageError(
-            f"{path} is a TIFF with {compression} compression, in which damage goes unnoticed; "
-            "save it as PNG or as TIFF with LZW or no compression"
+            f"{path} is no {WORDS} image, whatever its name says; "
+            "save it as one of these or leave it out"
         )
-    return image
+    format_, whole = found
+    if not whole:
+        raise ImageError(f"{path} is a damaged {format_.NAME} file (cut off); {_COPY_AGAIN}")
+    return format_
 
 
-def _structure(path: Path, file: BinaryIO, kind: str) -> ImageFile:
-    """Open like `_header`, after a check of what Pillow would let pass."""
-    if kind == "PNG":
-        _check_png_chunks(file)
-    image = _header(path, file, kind)
-    size = os.fstat(file.fileno()).st_size
-    if any(end > size for end in _ends(image)):
-        raise EOFError("cut off")
-    return image
-
-
-def _check_png_chunks(file: BinaryIO) -> None:
-    """Walk all chunks up to IEND and compare their checksums; Pillow skips those of the pixels."""
-    file.seek(8)
-    kind = b""
-    while kind != b"IEND":
-        head = file.read(8)
-        if len(head) < 8:
-            raise EOFError("cut off")
-        length, kind = struct.unpack(">I4s", head)
-        checksum = zlib.crc32(kind)
-        while length > 0:
-            block = file.read(min(length, 1 << 20))
-            if not block:
-                raise EOFError("cut off")
-            checksum = zlib.crc32(block, checksum)
-            length -= len(block)
-        stored = file.read(4)
-        if len(stored) < 4:
-            raise EOFError("cut off")
-        if stored != checksum.to_bytes(4, "big"):
-            raise ValueError(f"wrong checksum of {kind.decode('latin-1')}")
-    file.seek(0)
-
-
-def _check_tiff_directory(file: BinaryIO) -> None:
-    """Check that the first directory lies inside the file; Pillow would warn and guess."""
-    head = file.read(16)
-    order = "<" if head.startswith(b"II") else ">"
-    big = head[2:4] in (b"+\0", b"\0+")
-    offset_at, offset_format, count_format, entry = (8, "Q", "Q", 20) if big else (4, "I", "H", 12)
-    (offset,) = struct.unpack_from(order + offset_format, head, offset_at)
-    file.seek(offset)
-    (count,) = struct.unpack(order + count_format, file.read(struct.calcsize(order + count_format)))
-    after = struct.calcsize(order + offset_format)  # where the next directory would be
-    if file.tell() + count * entry + after > os.fstat(file.fileno()).st_size:
-        raise EOFError("cut off")
-    file.seek(0)
-
-
-def _ends(image: ImageFile) -> Iterator[int]:
-    """Where each strip, tile or pixel block ends in the file.
-
-    Pillow notices a short one by itself, but only after it has taken memory for the whole image,
-    and not when some other library has told it to be lenient.
-    """
-    if isinstance(image, TiffImageFile):
-        for offsets, lengths in ((273, 279), (324, 325)):
-            tags = image.tag_v2.get(offsets, ()), image.tag_v2.get(lengths, ())
-            yield from (offset + length for offset, length in zip(*tags, strict=False))
-        if image.info.get("compression", "raw") == "raw":
-            yield image.width * image.height * sum(image.tag_v2.get(258, (1,))) // 8
-    elif isinstance(image, BmpImageFile) and image.tile[0].codec_name == "raw":
-        _, stride, _ = cast("tuple[str, int, int]", image.tile[0].args)
-        yield image.tile[0].offset + stride * image.height
-
-
-def _bits(image: ImageFile) -> int:
-    """Bits of a sample: Pillow opens 16-bit colour in an 8-bit mode."""
-    if isinstance(image, TiffImageFile):
-        return int(max(image.tag_v2.get(258, (1,))))
-    if isinstance(image, PngImageFile):
-        args = image.tile[0].args
-        return 16 if ";16" in str(args) else 8
-    return 8
-
-
-def _read_deep_colour(path: Path, file: BinaryIO, image: ImageFile) -> NDArray[Any]:
-    """Read 16-bit colour through OpenCV, and hold it against the high bytes that Pillow reads.
-
-    Pillow alone keeps 8 bits; OpenCV alone reads planar TIFF as noise, and cut-off files at all.
-    """
-    grey = "LA" in str(image.tile[0].args)
-    image.load()
-    file.seek(0)
-    data = np.frombuffer(file.read(), np.uint8)
-    pixels = cast("NDArray[Any] | None", cv2.imdecode(data, cv2.IMREAD_UNCHANGED))
-    if pixels is not None and pixels.ndim == 3:
-        pixels = np.ascontiguousarray(pixels[:, :, 0] if grey else pixels[:, :, 2::-1])
-    high_bytes = _pixels(image)
-    if grey and high_bytes.ndim == 3:
-        high_bytes = high_bytes[:, :, 0]
-    if pixels is None or pixels.dtype != np.uint16 or not np.array_equal(pixels >> 8, high_bytes):
-        raise ImageError(f"{path} has an unusual layout of its 16-bit colours; save it as PNG")
-    return pixels
-
-
-def _pixels(image: Image.Image) -> NDArray[Any]:
-    """Copy a decoded Pillow image into an array, in bands, so that no second whole copy is made."""
-    width, height = image.size
-    rows = max(1, _BAND_PIXELS // width)
-    first = _band(image, 0, min(rows, height))
-    if rows >= height:
-        return first
-    pixels = np.empty((height, *first.shape[1:]), first.dtype)
-    pixels[:rows] = first
-    for top in range(rows, height, rows):
-        pixels[top : top + rows] = _band(image, top, min(top + rows, height))
-    return pixels
-
-
-def _band(image: Image.Image, top: int, bottom: int) -> NDArray[Any]:
-    """Rows of a Pillow image as [h, w] or [h, w, 3] in native byte order, without alpha."""
-    band = image.crop((0, top, image.width, bottom))
-    if band.mode == "PA":
-        band = band.convert("RGBA")
-    if band.mode == "P":
-        band = band.convert("RGB")
-    values = np.asarray(band)
-    if band.mode == "1":
-        return values.astype(np.uint8) * np.uint8(255)
-    if values.ndim == 3:
-        values = values[:, :, 0] if band.mode == "LA" else values[:, :, :3]
-    return np.array(values, dtype=values.dtype.newbyteorder("="), order="C")
+def _refuse_beyond_limit(path: Path, header: Header) -> None:
+    """Refuse, before memory is taken, a size that the file cannot hold or that is too large."""
+    declares = f"{path} declares {header.width} x {header.height} pixels"
+    if header.pixels > header.capacity:
+        raise ImageError(
+            f"{declares}, more than its bytes can hold: it is cut off or damaged; {_COPY_AGAIN}"
+        )
+    refused = refusal(header.memory)
+    if refused is not None:
+        raise ImageError(f"{declares}, which {refused}")
 
 
 def _checked(path: Path, pixels: NDArray[Any]) -> NDArray[Any]:

@@ -1,0 +1,39 @@
+"""What the header of a picture declares."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import BinaryIO, Literal
+
+Depth = Literal["uint8", "uint16", "float32"]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a header declares, as it stands there: nothing of it is true before it is checked.
+
+    `channels` is 1 or 3, without alpha. `memory` are the bytes that decoding takes at its peak,
+    and `capacity` the most pixels that so short a file can hold.
+    """
+
+    width: int
+    height: int
+    channels: int
+    depth: Depth
+    memory: int
+    capacity: int
+
+    @property
+    def pixels(self) -> int:
+        """Width times height."""
+        return self.width * self.height
+
+
+class NotRead(Exception):  # noqa: N818 - it is no error of the file
+    """A picture of a kind that is not read: what it is and the way out, to follow its name."""
+
+
+def size_of(file: BinaryIO) -> int:
+    """The bytes of an open file."""
+    return os.fstat(file.fileno()).st_size

@@ -1,0 +1,190 @@
+"""BMP: it has no checksum, so damage to its pixels is told only where run lengths do not fit."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.BmpImagePlugin import BmpImageFile
+
+from blemish.images.formats._header import Header, NotRead, size_of
+from blemish.images.formats._pillow import bytes_a_pixel, pixels_of
+
+NAME = "BMP"
+MAGIC = (b"BM",)
+SUFFIXES = (".bmp",)
+LOSSLESS = True
+
+_FILE_HEADER = 14
+_OLD_HEADER = 12
+_HEADERS = (_OLD_HEADER, 40, 52, 56, 64, 108, 124)
+_NIBBLES = 2  # run lengths of 4-bit indices
+_RUN_PIXELS = 128  # that a byte of run lengths holds: at most 255 in two
+
+
+@dataclass(frozen=True, eq=False)
+class _Declared:
+    """A header, and Pillow's image of it, which is not decoded. `stride` is 0 for run lengths."""
+
+    image: BmpImageFile
+    bits: int
+    compression: int
+    data_size: int
+    palette: NDArray[np.uint8]
+    offset: int
+    stride: int
+    downwards: bool
+
+    @property
+    def indexed(self) -> bool:
+        """Whether pixels are indices into the palette."""
+        return self.bits <= 8
+
+    @property
+    def grey(self) -> bool:
+        """Whether the palette is that of a grey image."""
+        return self.indexed and self.image.mode != "P"
+
+
+def header(file: BinaryIO) -> Header:
+    """What the header declares. Raises NotRead for colours that are not read."""
+    declared = _declared(file)
+    width, height = declared.image.size
+    after = max(0, size_of(file) - declared.offset)
+    pixels, channels = width * height, 1 if declared.grey else 3
+    capacity = after // declared.stride * width if declared.stride else _RUN_PIXELS * after
+    if declared.indexed:
+        decoding = pixels + (after if not declared.stride else declared.stride * height)
+    else:
+        decoding = pixels * bytes_a_pixel(declared.image.mode)
+    return Header(
+        width,
+        height,
+        channels,
+        "uint8",
+        memory=decoding + pixels * channels,
+        capacity=capacity,
+    )
+
+
+def pixels(file: BinaryIO, header: Header) -> NDArray[Any]:
+    """Decode. Raises ValueError or EOFError for damage."""
+    declared = _declared(file)
+    if not declared.indexed:
+        declared.image.load()
+        return pixels_of(declared.image)
+    indices = _indices(file, declared)
+    if not declared.downwards:
+        indices = indices[::-1]
+    colours = len(declared.palette)
+    if indices.max() >= colours:
+        raise ValueError(f"colour {indices.max()} of a palette of {colours}")
+    return declared.palette[:, 0][indices] if declared.grey else declared.palette[indices]
+
+
+def _declared(file: BinaryIO) -> _Declared:
+    file.seek(0)
+    head = file.read(_FILE_HEADER + 40)
+    if len(head) < _FILE_HEADER + _OLD_HEADER:
+        raise EOFError("cut off")
+    (kind,) = struct.unpack_from("<I", head, _FILE_HEADER)
+    if kind not in _HEADERS:
+        raise ValueError("a header that no BMP has")
+    compression = data_size = colours = 0
+    if kind == _OLD_HEADER:
+        (bits,) = struct.unpack_from("<H", head, _FILE_HEADER + 10)
+    elif len(head) < _FILE_HEADER + 40:
+        raise EOFError("cut off")
+    else:
+        bits, compression, data_size = struct.unpack_from("<HII", head, _FILE_HEADER + 14)
+        (colours,) = struct.unpack_from("<I", head, _FILE_HEADER + 32)
+    file.seek(0)
+    image = BmpImageFile(file)
+    if image.mode not in ("1", "L", "P", "RGB", "RGBA"):
+        raise NotRead(f"has colours of kind {image.mode}; save it as RGB or grey")
+    if image.width < 1 or image.height < 1:
+        raise ValueError(f"{image.width} x {image.height} pixels")
+    [tile] = image.tile
+    arguments = cast("tuple[Any, ...]", tile.args)
+    palette = np.empty((0, 3), np.uint8)
+    if bits <= 8:
+        entry = 3 if kind == _OLD_HEADER else 4
+        file.seek(_FILE_HEADER + kind)
+        entries = np.frombuffer(file.read(entry * (colours or 1 << bits)), np.uint8)
+        palette = entries[: len(entries) // entry * entry].reshape(-1, entry)[:, 2::-1]
+    return _Declared(
+        image,
+        bits,
+        compression,
+        data_size,
+        palette,
+        tile.offset,
+        stride=int(arguments[1]) if tile.codec_name == "raw" else 0,
+        downwards=arguments[-1] == 1,
+    )
+
+
+def _indices(file: BinaryIO, declared: _Declared) -> NDArray[np.uint8]:
+    """The index of each pixel [H, W], in the order of the file's rows."""
+    width, height = declared.image.size
+    file.seek(declared.offset)
+    if not declared.stride:
+        data = file.read()
+        nibbles = declared.compression == _NIBBLES
+        indices, used = _run_lengths(data, width, height, nibbles=nibbles)
+        if declared.data_size and not 0 <= declared.data_size - used < 4:
+            raise ValueError("run lengths of another size than declared")
+        return indices
+    data = file.read(declared.stride * height)
+    rows = np.frombuffer(data, np.uint8).reshape(height, declared.stride)
+    if declared.bits == 1:
+        return np.unpackbits(rows, axis=1)[:, :width]
+    if declared.bits == 4:
+        rows = np.stack([rows >> 4, rows & 15], axis=2).reshape(height, -1)
+    return rows[:, :width]
+
+
+def _run_lengths(
+    data: bytes, width: int, height: int, *, nibbles: bool
+) -> tuple[NDArray[np.uint8], int]:
+    """The index of each pixel [H, W], in the order of the file's rows, and the bytes they took.
+
+    Raises ValueError for a run beyond its row and for pixels without an index, EOFError where the
+    end is missing.
+    """
+    rows = bytearray()
+    end, position, row_end = width * height, 0, width
+    while position + 2 <= len(data):
+        count, value = data[position], data[position + 1]
+        position += 2
+        if count:
+            if nibbles:
+                rows += (bytes((value >> 4, value & 15)) * (count // 2 + 1))[:count]
+            else:
+                rows += bytes((value,)) * count
+        elif value > 2:
+            taken = (value + 1) // 2 if nibbles else value
+            stored = data[position : position + taken]
+            if len(stored) < taken:
+                break
+            rows += _nibbles(stored)[:value] if nibbles else stored
+            position += taken + taken % 2
+        elif value == 1 or not value:
+            if len(rows) != (end if value else row_end):
+                raise ValueError("pixels without a colour")
+            if value:
+                return np.frombuffer(rows, np.uint8).reshape(height, width), position
+            row_end += width
+        else:
+            raise ValueError("pixels without a colour")
+        if len(rows) > min(row_end, end):
+            raise ValueError("a run beyond its row")
+    raise EOFError("cut off")
+
+
+def _nibbles(stored: bytes) -> bytes:
+    both = np.frombuffer(stored, np.uint8)
+    return np.stack([both >> 4, both & 15], axis=1).tobytes()

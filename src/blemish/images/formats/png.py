@@ -1,0 +1,244 @@
+"""PNG: every checksum is compared, and the stream of pixels must be whole.
+
+The stream is inflated here, once. Pillow would notice neither a wrong checksum at its end nor
+pixels that are missing or too many; it is left the filters, from a stream of stored blocks.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from blemish.images.formats._header import Header, NotRead, size_of
+from blemish.images.formats._pillow import bytes_a_pixel, pixels_of, refuse_beyond_palette
+
+NAME = "PNG"
+MAGIC = (b"\x89PNG\r\n\x1a\n",)
+SUFFIXES = (".png",)
+LOSSLESS = True
+
+_GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
+_SAMPLES = {_GREY: 1, _RGB: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGB_ALPHA: 4}
+# Pillow's mode and raw mode of each colour type and its bits.
+_MODES = {
+    (_GREY, 1): ("1", "1"),
+    (_GREY, 2): ("L", "L;2"),
+    (_GREY, 4): ("L", "L;4"),
+    (_GREY, 8): ("L", "L"),
+    (_GREY, 16): ("I;16", "I;16B"),
+    (_RGB, 8): ("RGB", "RGB"),
+    (_RGB, 16): ("RGB", "RGB;16B"),
+    (_PALETTE, 1): ("P", "P;1"),
+    (_PALETTE, 2): ("P", "P;2"),
+    (_PALETTE, 4): ("P", "P;4"),
+    (_PALETTE, 8): ("P", "P"),
+    (_GREY_ALPHA, 8): ("LA", "LA"),
+    (_GREY_ALPHA, 16): ("RGBA", "RGBA"),  # of a pixel's four bytes the first two are its grey
+    (_RGB_ALPHA, 8): ("RGBA", "RGBA"),
+    (_RGB_ALPHA, 16): ("RGBA", "RGBA;16B"),
+}
+# Left, top and the two steps of each pass over an interlaced picture.
+_PASSES = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
+_BLOCK = (1 << 16) - 1  # the most that a stored block holds
+_MOST_INFLATED = 1032  # times the bytes of a deflate stream
+_MOST_CHUNKS = 100_000  # and one for each _CHUNK bytes of the file
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class _Declared:
+    """The first chunk of a file."""
+
+    width: int
+    height: int
+    bits: int
+    colour: int
+    interlaced: bool
+
+    @property
+    def deep_colour(self) -> bool:
+        """16 bits, which Pillow keeps for grey alone."""
+        return self.bits == 16 and self.colour != _GREY
+
+    @property
+    def pixel_bits(self) -> int:
+        return self.bits * _SAMPLES[self.colour]
+
+    @property
+    def stream(self) -> int:
+        """The bytes that the stream inflates to: rows, each with the number of its filter."""
+        if not self.interlaced:
+            return self.height * (1 + -(-self.width * self.pixel_bits // 8))
+        size = 0
+        for left, top, right, down in _PASSES:
+            width, height = -(-(self.width - left) // right), -(-(self.height - top) // down)
+            if width > 0 and height > 0:
+                size += height * (1 + -(-width * self.pixel_bits // 8))
+        return size
+
+
+def header(file: BinaryIO) -> Header:
+    """What the chunks before the pixels declare. Raises NotRead for an animation."""
+    declared = _declared(file)
+    for kind, length in _chunks(file):
+        if kind == b"acTL":
+            frames = int.from_bytes(file.read(min(length, 4)), "big")
+            if frames > 1:
+                raise NotRead(f"holds {frames} pages; save each page as a file of its own")
+        elif kind == b"IDAT":
+            break
+    channels = 1 if declared.colour in (_GREY, _GREY_ALPHA) else 3
+    pixels = declared.width * declared.height
+    mode, _ = _MODES[declared.colour, declared.bits]
+    array = pixels * channels * (2 if declared.bits == 16 else 1)
+    decodings = 2 if declared.deep_colour else 1
+    return Header(
+        declared.width,
+        declared.height,
+        channels,
+        "uint16" if declared.bits == 16 else "uint8",
+        memory=pixels * bytes_a_pixel(mode) * decodings + max(declared.stream, array),
+        capacity=_MOST_INFLATED * size_of(file) * 8 // declared.pixel_bits,
+    )
+
+
+def pixels(file: BinaryIO, header: Header) -> NDArray[Any]:
+    """Inflate, check and decode. Raises ValueError, EOFError or zlib.error for damage."""
+    declared = _declared(file)
+    stored = _Stored(declared.stream)
+    palette = b""
+    for kind, length in _chunks(file):
+        content = _checked(file, kind, length)
+        if kind == b"IDAT":
+            stored.take(content)
+        elif kind == b"PLTE":
+            palette = b"".join(content)
+        else:
+            deque(content, maxlen=0)
+    stored.refuse_unfinished()
+    if declared.deep_colour:
+        return _deep(declared, stored.stream)
+    mode, raw_mode = _MODES[declared.colour, declared.bits]
+    image = _unfiltered(declared, stored.stream, mode, raw_mode)
+    stored.stream.clear()
+    if mode == "P":
+        refuse_beyond_palette(image, len(palette) // 3)
+        image.putpalette(palette)
+    return pixels_of(image)
+
+
+def _declared(file: BinaryIO) -> _Declared:
+    file.seek(len(MAGIC[0]))
+    length, kind = _chunk_head(file)
+    content = file.read(13)
+    if (kind, length) != (b"IHDR", 13):
+        raise ValueError("it does not begin with its header")
+    if len(content) < 13:
+        raise EOFError("cut off")
+    width, height, bits, colour, deflate, filters, interlaced = struct.unpack(">IIBBBBB", content)
+    if not width or not height:
+        raise ValueError(f"{width} x {height} pixels")
+    if (colour, bits) not in _MODES or deflate or filters or interlaced > 1:
+        raise ValueError("a header that no PNG has")
+    return _Declared(width, height, bits, colour, bool(interlaced))
+
+
+def _chunk_head(file: BinaryIO) -> tuple[int, bytes]:
+    head = file.read(8)
+    if len(head) < 8:
+        raise EOFError("cut off")
+    return int.from_bytes(head[:4], "big"), head[4:]
+
+
+def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """The kind and length of each chunk up to IEND, with the file at the chunk's content."""
+    position = len(MAGIC[0])
+    for _ in range(_MOST_CHUNKS + size_of(file) // _CHUNK):
+        file.seek(position)
+        length, kind = _chunk_head(file)
+        yield kind, length
+        if kind == b"IEND":
+            return
+        position += 12 + length
+    raise ValueError("chunks without end")
+
+
+def _checked(file: BinaryIO, kind: bytes, length: int) -> Iterator[bytes]:
+    """The content of a chunk in blocks; ValueError after the last where its checksum is wrong."""
+    checksum = zlib.crc32(kind)
+    while length > 0:
+        block = file.read(min(length, _BLOCK))
+        if not block:
+            raise EOFError("cut off")
+        checksum = zlib.crc32(block, checksum)
+        length -= len(block)
+        yield block
+    end = file.read(4)
+    if len(end) < 4:
+        raise EOFError("cut off")
+    if end != checksum.to_bytes(4, "big"):
+        raise ValueError(f"wrong checksum of {kind.decode('latin-1')!r}")
+
+
+class _Stored:
+    """A deflate stream made one of stored blocks, which costs nothing to inflate again."""
+
+    def __init__(self, size: int) -> None:
+        self.stream = bytearray(b"\x78\x01")
+        self._left = size
+        self._inflate = zlib.decompressobj()
+
+    def take(self, blocks: Iterable[bytes]) -> None:
+        """Inflate more of it. Raises ValueError, or zlib.error, as soon as it is wrong."""
+        for block in blocks:
+            waiting = block
+            while True:
+                room = min(self._left, _BLOCK)
+                piece = self._inflate.decompress(waiting, room or 1)
+                if len(piece) > room or self._inflate.unused_data:
+                    raise ValueError("more pixels than declared")
+                waiting = self._inflate.unconsumed_tail
+                if not piece and not waiting:
+                    break
+                self._left -= len(piece)
+                self.stream += b"\0" + struct.pack("<HH", len(piece), len(piece) ^ 0xFFFF)
+                self.stream += piece
+
+    def refuse_unfinished(self) -> None:
+        """Raise ValueError for pixels, an end or a checksum that did not come."""
+        if self._left or not self._inflate.eof:
+            raise ValueError("fewer pixels than declared")
+
+
+def _unfiltered(declared: _Declared, stream: bytearray, mode: str, raw_mode: str) -> Image.Image:
+    size = declared.width, declared.height
+    return Image.frombytes(mode, size, stream, "zip", raw_mode, int(declared.interlaced))
+
+
+def _deep(declared: _Declared, stream: bytearray) -> NDArray[np.uint16]:
+    """16-bit colour, or grey with alpha, from its high bytes and its low ones."""
+    mode, raw_mode = _MODES[declared.colour, declared.bits]
+    high = _unfiltered(declared, stream, mode, raw_mode)
+    if declared.colour == _GREY_ALPHA:
+        return np.asarray(high)[:, :, :2].copy().view(">u2")[:, :, 0].astype(np.uint16)
+    low = _unfiltered(declared, stream, mode, raw_mode.replace("16B", "16L"))
+    pixels = pixels_of(high).astype(np.uint16)
+    pixels <<= 8
+    pixels |= pixels_of(low)
+    return pixels

@@ -1,0 +1,150 @@
+"""TIFF: strips and tiles that are compressed are checked by their codec, as far as it allows."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
+
+from blemish.images.formats._header import Depth, Header, NotRead, size_of
+from blemish.images.formats._pillow import bytes_a_pixel, pixels_of
+from blemish.images.formats._tiff_directory import (
+    BITS,
+    COLOUR_MAP,
+    COMPRESSION,
+    Directory,
+    directory,
+    pages,
+)
+
+NAME = "TIFF"
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+SUFFIXES = (".tif", ".tiff")
+LOSSLESS = True
+
+_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16", "I;16B", "I", "F"})
+_RAW = 1
+# How many times its own bytes a strip can hold, by its compression: the codecs that are read.
+_MOST_INFLATED = {
+    _RAW: 1,
+    5: 2560,  # LZW
+    8: 1032,  # deflate
+    32773: 64,  # PackBits
+    32946: 1032,
+    34925: 1 << 13,  # LZMA
+    50000: 1 << 15,  # zstd
+}
+
+
+class _Tiff(TiffImageFile):
+    """A TIFF as it is stored: Pillow would limit its pixels, and turn it by its orientation."""
+
+    def load_prepare(self) -> None:
+        self._size = self._tile_size
+        if self._im is None:
+            self.im = Image.new(self.mode, self.size).im
+        super().load_prepare()
+
+    def load_end(self) -> None:
+        pass
+
+
+def header(file: BinaryIO) -> Header:
+    """What the first directory declares. Raises NotRead for pages, and for what is not read."""
+    found = directory(file)
+    if found.width < 1 or found.height < 1 or not found.bits:
+        raise ValueError(f"{found.width} x {found.height} pixels")
+    pixels, bits = found.width * found.height, sum(found.bits)
+    capacity = _MOST_INFLATED.get(found.first(COMPRESSION, _RAW), 1) * size_of(file) * 8 // bits
+    image = _image(file, found)
+    grey = image.mode not in ("P", "PA", "RGB", "RGBA")
+    channels = 1 if grey else 3
+    depth = _depth(image, found)
+    array = pixels * channels * {"uint8": 1, "uint16": 2, "float32": 4}[depth]
+    decoded = pixels * bytes_a_pixel(image.mode)
+    width, height = found.piece
+    piece = width * height * bits // 8
+    if _is_deep_colour(image, found):
+        # OpenCV is given the whole file, and its pixels are compared with Pillow's.
+        memory = decoded + size_of(file) + pixels * bits // 8 + array + pixels * channels
+    elif image.mode == "I":
+        memory = max(decoded + max(piece, 2 * array), 3 * array)
+    else:
+        memory = decoded + max(piece, array)
+    return Header(found.width, found.height, channels, depth, memory, capacity)
+
+
+def pixels(file: BinaryIO, header: Header) -> NDArray[Any]:
+    """Check, decode. Raises ValueError, EOFError or OSError for damage."""
+    found = directory(file)
+    _refuse_cut_strips(file, found)
+    image = _image(file, found)
+    if _is_deep_colour(image, found):
+        return _deep_colour(file, image)
+    image.load()
+    return pixels_of(image)
+
+
+def _image(file: BinaryIO, found: Directory) -> _Tiff:
+    """Pillow's image, not decoded."""
+    if (count := pages(file, found)) > 1:
+        raise NotRead(f"holds {count} pages; save each page as a file of its own")
+    file.seek(0)
+    image = _Tiff(file)
+    if image.mode == "CMYK":
+        raise NotRead("is a CMYK image, made for print; save it as RGB or grey")
+    if image.mode not in _MODES:
+        raise NotRead(f"has colours of kind {image.mode}; save it as RGB or grey")
+    if found.first(COMPRESSION, _RAW) not in _MOST_INFLATED:
+        raise NotRead(
+            f"is a TIFF with {image.info['compression']} compression, in which damage goes unnoticed; "
+            "save it as PNG or as TIFF with deflate compression"
+        )
+    if image.mode in ("P", "PA") and len(found.tags.get(COLOUR_MAP, ())) != 3 << found.bits[0]:
+        raise ValueError("a palette of another size than its indices")
+    return image
+
+
+def _depth(image: Image.Image, found: Directory) -> Depth:
+    if image.mode == "F":
+        return "float32"
+    return "uint16" if image.mode.startswith("I") or max(found.bits) > 8 else "uint8"
+
+
+def _is_deep_colour(image: Image.Image, found: Directory) -> bool:
+    """16-bit colour, which Pillow opens in an 8-bit mode."""
+    return max(found.tags.get(BITS, (1,))) > 8 and image.mode in ("LA", "RGB", "RGBA")
+
+
+def _refuse_cut_strips(file: BinaryIO, found: Directory) -> None:
+    """Raise EOFError where a strip or tile ends beyond the file.
+
+    Pillow notices a short one by itself, but only after it has taken memory for the whole image,
+    and not when some other library has told it to be lenient.
+    """
+    size = size_of(file)
+    if any(offset + length > size for offset, length in found.pieces):
+        raise EOFError("cut off")
+    # Here the strips are checked by their codec.
+
+
+def _deep_colour(file: BinaryIO, image: _Tiff) -> NDArray[np.uint16]:
+    """Read 16-bit colour through OpenCV, and hold it against the high bytes that Pillow reads.
+
+    Pillow alone keeps 8 bits; OpenCV alone reads planar TIFF as noise, and cut-off files at all.
+    """
+    grey = image.mode == "LA"
+    image.load()
+    file.seek(0)
+    data = np.frombuffer(file.read(), np.uint8)
+    pixels = cast("NDArray[Any] | None", cv2.imdecode(data, cv2.IMREAD_UNCHANGED))
+    if pixels is not None and pixels.ndim == 3:
+        pixels = np.ascontiguousarray(pixels[:, :, 0] if grey else pixels[:, :, 2::-1])
+    high_bytes = pixels_of(image)
+    if pixels is None or pixels.dtype != np.uint16 or not np.array_equal(pixels >> 8, high_bytes):
+        raise NotRead("has an unusual layout of its 16-bit colours; save it as PNG")
+    return pixels
