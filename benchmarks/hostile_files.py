@@ -1,4 +1,4 @@
-"""What it costs to refuse files that lie about their size; prints one line of JSON.
+"""What files that lie about their size cost until they are refused; prints one line of JSON.
 
     python benchmarks/hostile_files.py [--table]
 
@@ -31,12 +31,16 @@ MANY = 1_000_000
 
 @dataclass(frozen=True)
 class HostileFile:
-    """A file that must be refused at once; `kind` says what opens it (see `OPENERS`)."""
+    """A file that must be refused at once, or read, where its lie is in what nobody needs.
+
+    `kind` says what opens it (see `OPENERS`).
+    """
 
     name: str
     kind: str
     declares: str
     write: Callable[[Path], object]
+    refused: bool = True
 
 
 def png_chunk(kind: bytes, data: bytes) -> bytes:
@@ -235,6 +239,7 @@ PICTURES = (
                 png_chunk(b"zTXt", b"a\0\0" + zeros_deflated(3 << 30)),
             )
         ),
+        refused=False,
     ),
     HostileFile(
         "more.png",
@@ -246,8 +251,8 @@ PICTURES = (
     HostileFile(
         "scans.jpg",
         "picture",
-        "2,000 scans of 8,000 x 8,000",
-        written(lambda: jpeg(8_000, 8_000, 2000)),
+        "2,000 scans of 200 x 200",
+        written(lambda: jpeg(200, 200, 2000)),
     ),
     HostileFile(
         "rle.bmp",
@@ -334,19 +339,28 @@ print(json.dumps({{"said": said, "seconds": seconds, "mb": (after - before) / 10
 """
 
 
+def write_sound(folder: Path) -> None:
+    """A picture, and a table of it, that open."""
+    (folder / "sound.png").write_bytes(png(8, 8, zlib.compress(bytes(72))))
+    (folder / "sound.csv").write_text("image,label\nsound.png,good\n", encoding="utf-8")
+
+
 def refusal_of(file: HostileFile, folder: Path) -> dict[str, Any]:
     """What the refusal of a file costs in a process of its own, and what it says."""
     path = folder / file.name
     file.write(path)
-    sound = folder / "sound.png"
-    sound.write_bytes(png(8, 8, zlib.compress(bytes(72))))
-    (folder / "sound.csv").write_text("image,label\nsound.png,good\n", encoding="utf-8")
+    write_sound(folder)
     code = MEASURED.format(opener=OPENERS[file.kind])
+    sound = folder / "sound.png"
     found: dict[str, Any] = json.loads(run_child(["-c", code, path, sound], {}).output)
     if path.is_file() and path.is_symlink() is False:
         found["bytes"] = path.stat().st_size
     path.unlink()
     return found
+
+
+def _is_right(file: HostileFile, found: dict[str, Any]) -> bool:
+    return file.refused == (found["said"] is not None)
 
 
 def table(found: dict[str, dict[str, Any]]) -> str:
@@ -356,7 +370,7 @@ def table(found: dict[str, dict[str, Any]]) -> str:
         one = found[file.name]
         lines.append(
             f"| {file.name} | {file.declares} | {one['seconds']:.2f} | {one['mb']:.0f} |"
-            + ("" if one["said"] else " **opened**")
+            + ("" if _is_right(file, one) else " **opened**")
         )
     return "\n".join(lines)
 
@@ -376,7 +390,7 @@ def main() -> None:
         {
             "seconds": max(one["seconds"] for one in found.values()),
             "mb": max(one["mb"] for one in found.values()),
-            "opened": sum(one["said"] is None for one in found.values()),
+            "wrong": sum(not _is_right(file, found[file.name]) for file in chosen),
             "files": found,
         }
     )
