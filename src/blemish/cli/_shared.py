@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import re
 import sys
 import time
@@ -94,7 +95,8 @@ def tell_left_out(places: Iterable[Path]) -> None:
     """Say on standard error how many pictures in these folders are not read, by their suffixes."""
     from blemish.images.listing import left_out, left_out_sentence
 
-    folders = [place.absolute() for place in dict.fromkeys(places) if place.is_dir()]
+    # `isdir`, which is false for a name that is too long, and no error.
+    folders = [one.absolute() for one in dict.fromkeys(places) if os.path.isdir(one)]  # noqa: PTH112
     outer = [one for one in folders if not any(other in one.parents for other in folders)]
     counts: Counter[str] = Counter()
     for folder in outer:

@@ -69,19 +69,20 @@ def _dataset(found: Sequence[Path], parts: Path | None, part_pattern: str | None
 
 def _parts_beside(paths: Sequence[Path], part_pattern: str | None) -> Path | None:
     """The `parts.csv` in a single folder that is inspected, unless a pattern tells the parts."""
-    if part_pattern is not None or len(paths) != 1 or not paths[0].is_dir():
+    if part_pattern is not None or len(paths) != 1:
         return None
     beside = paths[0].absolute() / FILE_NAME
-    return beside if beside.is_file() else None
+    return beside if os.path.isfile(beside) else None  # noqa: PTH113 - as below
 
 
 def _images(path: Path) -> list[Path]:
-    if path.suffix.lower() in hdf5.SUFFIXES and path.is_file():
+    # `exists` and `isfile` are false for a name that is too long, and no errors as those of a Path.
+    if path.suffix.lower() in hdf5.SUFFIXES and os.path.isfile(path):  # noqa: PTH113
         return hdf5_stream.images(path)
     if hdf5.file_and_name(path):
         hdf5.item_shape(path)  # refuses one that is not there
         return [path]
-    if not os.path.exists(path):  # noqa: PTH110 - false, not an error, for a name that is too long
+    if not os.path.exists(path):  # noqa: PTH110
         raise DatasetError(f"{path} does not exist; name an image or a folder of images")
     if not path.is_dir():
         return [path]

@@ -8,11 +8,12 @@ import math
 from blemish.calibration.promise import Calibration
 from blemish.metrics.bounds import clopper_pearson
 from blemish.metrics.decision import Confusion
+from blemish.util.names import escaped
 
 
 def text(words: object) -> str:
     """Words as HTML: escaped, and no line break between a number and its percent sign."""
-    return html.escape(str(words)).replace(" %", "\u00a0%")
+    return html.escape(escaped(str(words))).replace(" %", "\u00a0%")
 
 
 def counted(n: int, noun: str) -> str:

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from blemish.cli import _shared as shared
+from blemish.util.names import escaped
 
 if TYPE_CHECKING:
     from blemish.dataset import Finding
@@ -73,6 +74,6 @@ def summary(found: Sequence[Finding], limit: int) -> Iterator[str]:
             kinds.setdefault(finding.kind, []).append(finding)
         for kind, members in kinds.items():
             yield f"{severity}: {kind} ({len(members):,})"
-            yield from (f"  {finding.message}" for finding in members[:limit])
+            yield from (f"  {escaped(finding.message)}" for finding in members[:limit])
             if len(members) > limit:
                 yield f"  and {len(members) - limit:,} more"
