@@ -243,10 +243,20 @@ def test_a_run_of_other_images_than_here_fails(plates: Path) -> None:
     )
 
 
+def test_a_run_with_an_image_that_cannot_be_read_fails(tmp_path: Path) -> None:
+    """Rather than to score fewer images, which no table could tell from all of them."""
+    root = save_set(tmp_path / "set", train=6, good=3, dents=3)
+    (root / "test/good/101.png").write_bytes(b"")
+    failed = really_execute(plates_run(root, category="set"))
+    assert "101.png is empty" in str(failed.reason)
+    assert failed.figures is None
+
+
 def plates_run(plates: Path, **changes: object) -> Job:
-    _, fingerprint = open_category(DataLocation(str(plates)), "plates")
+    category = str(changes.get("category", "plates"))
+    _, fingerprint = open_category(DataLocation(str(plates)), category)
     plain = {"fingerprint": fingerprint, "settings": (), "split": None}
-    one = dataclasses.replace(run("padim", "plates"), **(plain | changes))  # type: ignore[arg-type]
+    one = dataclasses.replace(run("padim", category), **(plain | changes))  # type: ignore[arg-type]
     return Job(one, DataLocation(str(plates)))
 
 

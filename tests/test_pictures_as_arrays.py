@@ -17,7 +17,7 @@ from image_bytes import tiff
 from plates import dented, plate, save
 
 import blemish
-from blemish.errors import BlemishError, ImageError
+from blemish.errors import ImageError
 from blemish.images.picture import as_stored
 from blemish.inspector import Inspector
 
@@ -156,14 +156,15 @@ def test_what_is_no_picture_is_refused_in_one_sentence(trained: Trained, kind: s
     trained.refuses(make(grey(plate(104), trained.depth)), word)
 
 
+@pytest.mark.parametrize("trained", ["float32"], indirect=True)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_pixel_that_is_no_number_is_refused(trained: Trained, value: float) -> None:
-    if trained.depth != "float32":
-        pytest.skip("whole numbers have none")
     pixels = grey(plate(104), trained.depth)
     pixels[3, 4] = value
     trained.refuses(pixels, "1 pixels that are NaN or infinite")
-    trained.refuses(np.where(np.isfinite(pixels), pixels, 1e300).astype(np.float64), "infinite")
+    large = pixels.astype(np.float64)
+    large[3, 4] = 1e300  # of which float32 would make infinity
+    trained.refuses(large, "infinite")
 
 
 shapes = st.lists(st.integers(0, 5), max_size=4)
@@ -174,8 +175,7 @@ types = st.sampled_from(["u1", "u2", ">u2", "f2", "f4", "f8", "i4", "?", "c8", "
 def test_any_array_is_a_picture_or_an_image_error(shape: list[int], kind: str) -> None:
     try:
         stored = as_stored(np.zeros(shape, kind))
-    except BlemishError as error:
-        assert isinstance(error, ImageError)
+    except ImageError:
         return
     assert stored.dtype.name in DEPTHS
     assert stored.size

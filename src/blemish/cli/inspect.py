@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blemish.cli import _shared as shared
-from blemish.errors import ArtifactError, ImageError
+from blemish.errors import BlemishError, ImageError
 from blemish.util.names import escaped
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _heatmap_faults(
 
     try:
         write_heatmaps(verdict, inspector, folder, used)
-    except (ArtifactError, ImageError) as error:
+    except BlemishError as error:
         return [str(error)]
     return []
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.dataset.file_names import free_name
-from blemish.errors import ArtifactError, ImageError
+from blemish.errors import BlemishError
 from blemish.images import read_rgb
 from blemish.inspector import Inspector, Region, Verdict
 from blemish.report.thumbnails import ColourScale, overlay
@@ -27,22 +27,23 @@ def write_heatmaps(
 
     One colour scale for all pictures of a model: nothing at half the map threshold, brightest at
     twice. Regions are outlined and their peaks marked. Writes all that can be written before it
-    raises ArtifactError for one that cannot be, and ImageError for an image that is gone.
+    raises BlemishError for one that cannot be: no place for it, or an image that is gone.
     """
     level = inspector.calibration.map_threshold
     scale = ColourScale(0.5 * level, 2 * level)
     used = {} if used is None else used
     files: list[Path] = []
-    errors: list[ArtifactError | ImageError] = []
+    errors: list[BlemishError] = []
     for result in verdict.views:
         if result.look is None:
             continue
         image = Path(result.image)
-        path = inside(folder, f"{free_name(harmless(_name(verdict.part, image)), used)}.png")
+        name = free_name(harmless(_name(verdict.part, image)), used)
         try:
+            path = inside(folder, f"{name}.png")
             rgb = read_rgb(image, inspector.recipe.window)
             _write(path, overlay(rgb, result.look.map, scale), result.regions)
-        except (ArtifactError, ImageError) as error:
+        except BlemishError as error:
             errors.append(error)
         else:
             files.append(path)
