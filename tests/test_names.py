@@ -15,6 +15,7 @@ from plates import plate, save, save_good, save_set
 from running import Cli, finished
 
 from blemish.calibration.views import decide
+from blemish.cli._shared import json_text
 from blemish.cli._terminal import PlainStream
 from blemish.dataset import open_dataset
 from blemish.errors import BlemishError, DatasetError
@@ -245,6 +246,15 @@ def test_a_picture_that_a_table_names_keeps_the_rule(cli: Cli, model: Path, tmp_
     cli("data", "show", tmp_path / "t.parquet").refusal("a\\nb.png", "rename it")
     run = cli("evaluate", model, tmp_path / "t.parquet", "--json", "-")
     assert json.loads(run.out)["decision"]["unreadable"] == 1
+
+
+@given(st.text(), st.booleans())
+def test_json_is_printable_and_says_what_it_said(text: str, ascii_only: bool) -> None:
+    written = json_text({"name": text}, ascii_only=ascii_only)
+    assert json.loads(written) == {"name": text}
+    assert written.replace("\n", "").isprintable()
+    assert printable(written, keep="\n") == written
+    assert written.isascii() or not ascii_only
 
 
 @given(st.text())

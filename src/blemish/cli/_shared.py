@@ -28,8 +28,7 @@ log = logging.getLogger("blemish")
 
 MAX_FPR, CONFIDENCE = "1%", "95%"
 
-# What a JSON text may hold as it is and a terminal takes for a command, and what is no UTF-8.
-_TO_ESCAPE = re.compile(r"[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_NO_ASCII = re.compile(r"[^\x00-\x7e]")
 
 
 def add_data(parser: argparse.ArgumentParser, name: str = "DATA") -> None:
@@ -175,7 +174,11 @@ def write_json(values: Any, target: str | None) -> None:
 def json_text(values: Any, *, ascii_only: bool = False) -> str:
     """JSON in lines, in which nothing speaks to a terminal, and nothing is no UTF-8."""
     text = json.dumps(values, indent=2, ensure_ascii=ascii_only, allow_nan=False) + "\n"
-    return _TO_ESCAPE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return _NO_ASCII.sub(_as_printable_json, text)
+
+
+def _as_printable_json(match: re.Match[str]) -> str:
+    return match[0] if match[0].isprintable() else json.dumps(match[0])[1:-1]
 
 
 def _takes_unicode(stream: TextIO) -> bool:

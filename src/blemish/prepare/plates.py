@@ -142,6 +142,8 @@ def unpack(plate: PlateFile, recipe: PatchRecipe, folder: Path) -> Path:
 
 def _matching(recipe: PatchRecipe, pattern: str) -> Sequence[Path]:
     place = recipe.path(pattern)
+    if wrong := wrong_name(place):
+        raise DatasetError(wrong)
     if place.is_dir():
         return image_files(place)
     if place.exists():

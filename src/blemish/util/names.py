@@ -38,7 +38,7 @@ def printable(text: str, *, keep: str = "") -> str:
 
     The characters in `keep` stay as they are.
     """
-    if text.isprintable():
+    if text.translate(dict.fromkeys(map(ord, keep))).isprintable():
         return text
     return _ANY.sub(lambda m: m[0] if m[0].isprintable() or m[0] in keep else escape(m), text)
 
