@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-_BAND_PIXELS = 1 << 22
+_BAND_PIXELS = 1 << 18
 _BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}
 
 

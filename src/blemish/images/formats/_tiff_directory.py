@@ -23,16 +23,19 @@ _USED = frozenset(
 _USED |= {ROWS_PER_STRIP, STRIP_SIZES, PLANAR, PREDICTOR, COLOUR_MAP, TILE_WIDTH, TILE_HEIGHT}
 _USED |= {TILE_OFFSETS, TILE_SIZES, EXTRA_SAMPLES, SAMPLE_FORMAT}
 _MOST_ENTRIES = 1 << 16
-_MOST_PAGES = 1000
+_MOST_VALUES = 1 << 20
+MOST_PAGES = 1000  # that are counted
 
 
 @dataclass(frozen=True)
 class Directory:
     """The first directory: the whole numbers of the tags that tell where and what the pixels are.
 
-    `order` is "<" or ">". `next` is where the next directory begins, 0 where there is none.
+    `order` is "<" or ">". `offset` is where it begins and `next` where the next one does, 0 where
+    there is none.
     """
 
+    offset: int
     order: str
     big: bool
     tags: dict[int, tuple[int, ...]]
@@ -114,30 +117,32 @@ def directory(file: BinaryIO) -> Directory:
     for tag, kind, values, content in entry.iter_unpack(listed):
         if tag in tags or kind not in _BYTES or not values:
             continue
-        length = values * _BYTES[kind]
+        length, used = values * _BYTES[kind], tag in _USED and kind in _WHOLE
+        if used and values > _MOST_VALUES:
+            raise ValueError(f"{values} values of tag {tag}")
         if length > after:
             (at,) = struct.unpack(order + place, content)
             total += length
             if at + length > size or total > size:
                 raise EOFError("cut off")
-            if tag in _USED and kind in _WHOLE:
+            if used:
                 file.seek(at)
                 content = file.read(length)
-        if tag in _USED and kind in _WHOLE:
+        if used:
             tags[tag] = struct.unpack(f"{order}{values}{_WHOLE[kind]}", content[:length])
-    return Directory(order, big, tags, following)
+    return Directory(offset, order, big, tags, following)
 
 
 def pages(file: BinaryIO, first: Directory) -> int:
-    """How many directories a file holds, counted up to a thousand; a circle ends where it closes.
+    """How many directories a file holds, counted to 1,001; a circle ends where it closes.
 
     Raises EOFError for one that lies outside the file.
     """
     place = "Q" if first.big else "I"
     after, entry = struct.calcsize(first.order + place), 20 if first.big else 12
-    seen: set[int] = set()
+    seen = {first.offset}
     offset = first.next
-    while offset and offset not in seen and len(seen) < _MOST_PAGES:
+    while offset and offset not in seen and len(seen) <= MOST_PAGES:
         seen.add(offset)
         count = _count(file, offset, first.order, big=first.big)
         file.seek(count * entry, 1)
@@ -145,7 +150,7 @@ def pages(file: BinaryIO, first: Directory) -> int:
         if len(content) < after:
             raise EOFError("cut off")
         (offset,) = struct.unpack(first.order + place, content)
-    return 1 + len(seen)
+    return len(seen)
 
 
 def _count(file: BinaryIO, offset: int, order: str, *, big: bool) -> int:

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 
 from blemish.images.formats._header import Header, NotRead, size_of
@@ -82,7 +83,11 @@ def pixels(file: BinaryIO, header: Header) -> NDArray[Any]:
     colours = len(declared.palette)
     if indices.max() >= colours:
         raise ValueError(f"colour {indices.max()} of a palette of {colours}")
-    return declared.palette[:, 0][indices] if declared.grey else declared.palette[indices]
+    if declared.grey:
+        return indices * np.uint8(255) if colours == 2 else np.ascontiguousarray(indices)
+    image = Image.frombytes("P", declared.image.size, np.ascontiguousarray(indices))
+    image.putpalette(declared.palette.tobytes())
+    return pixels_of(image)
 
 
 def _declared(file: BinaryIO) -> _Declared:

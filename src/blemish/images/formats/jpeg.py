@@ -28,6 +28,7 @@ _PROGRESSIVE = {0xC2, 0xCA}
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
 _MOST_SEGMENTS = 10_000
+_MOST_FILL = 1000  # bytes before a marker
 _MOST_SCANS = 32
 _ARITHMETIC_PIXELS = 1 << 20  # that a byte may hold; the coder itself knows no bound
 # Bytes of one value before a marker: before the end, or where decoding starts anew.
@@ -118,9 +119,10 @@ def _frame(file: BinaryIO) -> _Frame:
 def _marker(file: BinaryIO) -> int:
     if _exactly(file, 1) != b"\xff":
         raise ValueError("no marker where one should be")
-    while (marker := _exactly(file, 1)) == b"\xff":
-        pass
-    return marker[0]
+    for _ in range(_MOST_FILL):
+        if (marker := _exactly(file, 1)) != b"\xff":
+            return marker[0]
+    raise ValueError("no marker after many bytes of fill")
 
 
 def _exactly(file: BinaryIO, count: int) -> bytes:

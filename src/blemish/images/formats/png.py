@@ -57,8 +57,8 @@ _PASSES = (
 )
 _BLOCK = (1 << 16) - 1  # the most that a stored block holds
 _MOST_INFLATED = 1032  # times the bytes of a deflate stream
-_MOST_CHUNKS = 100_000  # and one for each _CHUNK bytes of the file
-_CHUNK = 256
+_MOST_CHUNKS = 10_000  # and one for each _CHUNK bytes of the file
+_CHUNK = 1024
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,14 @@ def header(file: BinaryIO) -> Header:
     pixels = declared.width * declared.height
     mode, _ = _MODES[declared.colour, declared.bits]
     array = pixels * channels * (2 if declared.bits == 16 else 1)
-    decodings = 2 if declared.deep_colour else 1
+    # Beside Pillow's image there is the stream, then the array; a deep one has two halves.
+    halves = 2 if declared.deep_colour else 1
     return Header(
         declared.width,
         declared.height,
         channels,
         "uint16" if declared.bits == 16 else "uint8",
-        memory=pixels * bytes_a_pixel(mode) * decodings + max(declared.stream, array),
+        memory=pixels * bytes_a_pixel(mode) * halves + max(declared.stream, array * halves),
         capacity=_MOST_INFLATED * size_of(file) * 8 // declared.pixel_bits,
     )
 
@@ -133,7 +134,7 @@ def pixels(file: BinaryIO, header: Header) -> NDArray[Any]:
             deque(content, maxlen=0)
     stored.refuse_unfinished()
     if declared.deep_colour:
-        return _deep(declared, stored.stream)
+        return _deep(declared, stored)
     mode, raw_mode = _MODES[declared.colour, declared.bits]
     image = _unfiltered(declared, stored.stream, mode, raw_mode)
     stored.stream.clear()
@@ -231,13 +232,15 @@ def _unfiltered(declared: _Declared, stream: bytearray, mode: str, raw_mode: str
     return Image.frombytes(mode, size, stream, "zip", raw_mode, int(declared.interlaced))
 
 
-def _deep(declared: _Declared, stream: bytearray) -> NDArray[np.uint16]:
-    """16-bit colour, or grey with alpha, from its high bytes and its low ones."""
+def _deep(declared: _Declared, stored: _Stored) -> NDArray[np.uint16]:
+    """16-bit colour, or grey with alpha, which Pillow decodes by halves."""
     mode, raw_mode = _MODES[declared.colour, declared.bits]
-    high = _unfiltered(declared, stream, mode, raw_mode)
+    high = _unfiltered(declared, stored.stream, mode, raw_mode)
     if declared.colour == _GREY_ALPHA:
+        stored.stream.clear()
         return np.asarray(high)[:, :, :2].copy().view(">u2")[:, :, 0].astype(np.uint16)
-    low = _unfiltered(declared, stream, mode, raw_mode.replace("16B", "16L"))
+    low = _unfiltered(declared, stored.stream, mode, raw_mode.replace("16B", "16L"))
+    stored.stream.clear()
     pixels = pixels_of(high).astype(np.uint16)
     pixels <<= 8
     pixels |= pixels_of(low)

@@ -16,6 +16,7 @@ from blemish.images.formats._tiff_directory import (
     BITS,
     COLOUR_MAP,
     COMPRESSION,
+    MOST_PAGES,
     Directory,
     directory,
     pages,
@@ -92,7 +93,8 @@ def pixels(file: BinaryIO, header: Header) -> NDArray[Any]:
 def _image(file: BinaryIO, found: Directory) -> _Tiff:
     """Pillow's image, not decoded."""
     if (count := pages(file, found)) > 1:
-        raise NotRead(f"holds {count} pages; save each page as a file of its own")
+        told = count if count <= MOST_PAGES else f"more than {MOST_PAGES}"
+        raise NotRead(f"holds {told} pages; save each page as a file of its own")
     file.seek(0)
     image = _Tiff(file)
     if image.mode == "CMYK":
@@ -101,8 +103,8 @@ def _image(file: BinaryIO, found: Directory) -> _Tiff:
         raise NotRead(f"has colours of kind {image.mode}; save it as RGB or grey")
     if found.first(COMPRESSION, _RAW) not in _MOST_INFLATED:
         raise NotRead(
-            f"is a TIFF with {image.info['compression']} compression, in which damage goes unnoticed; "
-            "save it as PNG or as TIFF with deflate compression"
+            f"is a TIFF with {image.info['compression']} compression, in which damage goes "
+            "unnoticed; save it as PNG or as TIFF with deflate compression"
         )
     if image.mode in ("P", "PA") and len(found.tags.get(COLOUR_MAP, ())) != 3 << found.bits[0]:
         raise ValueError("a palette of another size than its indices")
