@@ -61,13 +61,16 @@ def tiff(
     )
 
 
-def png_of(header: bytes, data: bytes) -> bytes:
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    checksum = struct.pack(">I", zlib.crc32(kind + content))
+    return struct.pack(">I", len(content)) + kind + content + checksum
+
+
+def png_of(header: bytes, data: bytes, palette: bytes = b"", before: bytes = b"") -> bytes:
     """A PNG of one header and compressed rows, written from the specification."""
-    chunks = [b"IHDR" + header, b"IDAT" + data, b"IEND"]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
-        for chunk in chunks
-    )
+    chunks = [(b"IHDR", header), *([(b"PLTE", palette)] if palette else [])]
+    head = b"".join(png_chunk(*chunk) for chunk in chunks)
+    return b"\x89PNG\r\n\x1a\n" + head + before + png_chunk(b"IDAT", data) + png_chunk(b"IEND", b"")
 
 
 def png16(pixels: np.ndarray, colour_type: int) -> bytes:
@@ -76,3 +79,20 @@ def png16(pixels: np.ndarray, colour_type: int) -> bytes:
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
     header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
     return png_of(header, zlib.compress(rows))
+
+
+def bmp(
+    width: int,
+    height: int,
+    data: bytes,
+    *,
+    bits: int = 8,
+    compression: int = 0,
+    palette: bytes = b"",
+    size: int | None = None,
+) -> bytes:
+    """A BMP of rows or run lengths, written from the specification; `size` is what it declares."""
+    start = 54 + len(palette)
+    head = struct.pack("<IiiHHI", 40, width, height, 1, bits, compression)
+    head += struct.pack("<IiiII", len(data) if size is None else size, 0, 0, len(palette) // 4, 0)
+    return b"BM" + struct.pack("<IHHI", start + len(data), 0, 0, start) + head + palette + data
