@@ -21,9 +21,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from blemish.errors import ArtifactError
-from blemish.export.golden import RAW, TENSOR, replay
 from blemish.inspector import Inspector
 from blemish.model.artifact import Artifact, open_artifact, write_artifact
+from blemish.model.golden import RAW, TENSOR
 from blemish.util.files import replacing
 
 MODEL = b"a network" * 9
@@ -115,7 +115,7 @@ def test_a_newer_schema_is_refused_before_its_hashes_are_read(tiny: Path, schema
 )
 def test_a_card_that_is_none(tiny: Path, change: dict[str, bytes]) -> None:
     rewrite(tiny, members(tiny) | change)
-    with pytest.raises(ArtifactError, match="its card cannot be read; copy it again"):
+    with pytest.raises(ArtifactError, match=r"its card cannot be read.*; copy it again"):
         open_artifact(tiny)
 
 
@@ -179,17 +179,17 @@ def test_others_may_read_the_model_as_any_other_file(tiny: Path) -> None:
 def test_a_model_replays_its_golden_picture(model: Path) -> None:
     artifact = open_artifact(model)
     assert set(artifact.golden) == {RAW, TENSOR}
-    replay(Inspector.of(artifact), artifact.golden, artifact.card.golden_score)
+    Inspector.of(artifact)
 
 
 def test_a_replay_tells_another_network_and_another_preprocessing(model: Path) -> None:
     artifact = open_artifact(model)
-    expected = artifact.card.golden_score
-    with pytest.raises(ArtifactError, match="its runtime computes something else"):
-        replay(Inspector.of(artifact), artifact.golden, expected * 1.01)
-    padded = replace(artifact.card.recipe, resize="pad")
-    with pytest.raises(ArtifactError, match="no longer gives the tensor"):
-        replay(Inspector(artifact.model, padded), artifact.golden, expected)
+    card = artifact.card
+    with pytest.raises(ArtifactError, match=r"m\.blemish gives .*computes something else"):
+        Inspector.of(replace(artifact, card=replace(card, golden_score=card.golden_score * 1.01)))
+    padded = replace(card, recipe=replace(card.recipe, resize="pad"))
+    with pytest.raises(ArtifactError, match=r"m\.blemish: .* no longer gives the tensor"):
+        Inspector.of(replace(artifact, card=padded))
 
 
 # Files that nobody's copy damaged: somebody made them, with right hashes.

@@ -33,11 +33,16 @@ from blemish.images import (
     unfit,
 )
 from blemish.model.artifact import Artifact, open_artifact
-from blemish.model.card import Card
+from blemish.model.card import Card, Latency
+from blemish.model.golden import replay
+from blemish.model.graph_contract import check_graph, check_outputs
 from blemish.util.names import path_of, text_of
 
 Feed = dict[str, npt.NDArray[Any]]
 Floats = npt.NDArray[np.float32]
+
+# Seconds: other machines are slower, and a card may say anything.
+_SHORTEST_LIMIT, _LONGEST_LIMIT = 10.0, 600.0
 
 
 @dataclass(frozen=True)
@@ -165,14 +170,23 @@ class Inspector:
         name: str = "",
         *,
         threads: int | None = None,
+        source: object = "the model",
     ) -> None:
+        """Open the graph; `source` is the name of its file in sentences.
+
+        Raises ArtifactError for a graph that ONNX Runtime refuses, and for one that takes or gives
+        something else than a model's does.
+        """
         if threads is not None and (type(threads) is not int or threads < 1):
             raise BlemishError(f"threads must be a whole number of 1 or more, not {threads!r}")
         self.recipe = recipe
         self.card = card
         self.name = name
-        self._session = open_session(model, threads=threads)
         self._latents = {} if card is None else card.latent_channels
+        seconds = None if card is None else _longest_run(card.latency_ms)
+        self.session = open_session(model, threads=threads, name=source, seconds=seconds)
+        check_graph(self.session, recipe, self._latents)
+        self._pads = "valid" in self.session.input_names
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Inspector:
@@ -181,9 +195,15 @@ class Inspector:
 
     @classmethod
     def of(cls, artifact: Artifact, *, threads: int | None = None) -> Inspector:
-        """An inspector for an artifact that is already open."""
-        card = artifact.card
-        return cls(artifact.model, card.recipe, card, artifact.sha256, threads=threads)
+        """An inspector for an artifact that is already open, once it has replayed its picture.
+
+        Raises ArtifactError for a graph that cannot be run, is none of a model, or gives the golden
+        picture another score than its card.
+        """
+        card, named = artifact.card, artifact.path
+        own = cls(artifact.model, card.recipe, card, artifact.sha256, threads=threads, source=named)
+        replay(artifact, lambda pixels: own.look_at(pixels, "its golden picture").score)
+        return own
 
     def of_category(self, name: str) -> Inspector:
         """The same model with the threshold, map threshold and views of one of its categories.
@@ -249,8 +269,11 @@ class Inspector:
         score = peak = -np.inf
         for crop in crops(pixels, self.recipe):
             # One crop at a time: memory stays bounded, and the score is that of any batch.
-            feed: Feed = {"image": crop.tensor[None], "valid": crop.valid[None]}
-            outputs = self._session.run(["map", "score", *self._latents], feed, named)
+            feed: Feed = {"image": crop.tensor[None]}
+            if self._pads:
+                feed["valid"] = crop.valid[None]
+            outputs = self.session.run(["map", "score", *self._latents], feed, named)
+            check_outputs(self.session.name, outputs)
             map_, crop_score, *aux = outputs
             score = max(score, float(crop_score[0]))
             cells = _covered(map_[0], crop, self.recipe)
@@ -322,6 +345,11 @@ class Inspector:
         level = min(self.calibration.map_threshold, 0.8 * look.peak)
         found = regions(look.map, level) if above else ()
         return ViewResult(name, view, look.score, look, found)
+
+
+def _longest_run(latency: Latency) -> float:
+    """Seconds after which a run is stopped: a hundred times what the card says, within bounds."""
+    return min(max(_SHORTEST_LIMIT, 100 * latency.max / 1000), _LONGEST_LIMIT)
 
 
 def regions(map_: Floats, level: float) -> tuple[Region, ...]:

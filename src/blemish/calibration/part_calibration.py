@@ -11,7 +11,7 @@ from blemish.calibration.promise import Calibration, Method, Promise, calibrate
 from blemish.calibration.views import missing_views
 from blemish.errors import CalibrationError
 from blemish.util.finite import is_finite
-from blemish.util.typed_json import absent
+from blemish.util.typed_json import Count, absent
 
 log = logging.getLogger("blemish")
 
@@ -80,7 +80,7 @@ class PartCalibration:
     unit: str = "part"
     map_threshold: float
     required_views: tuple[str, ...]
-    parts_left_out: int
+    parts_left_out: Count
     scores: tuple[PartScores, ...] = absent(())
     categories: dict[str, PartCalibration] = absent(default_factory=dict)
 

@@ -20,6 +20,7 @@ from blemish.metrics.bounds import binomial_cdf, upper_limit
 from blemish.util.finite import is_finite
 
 LEAST_SHARE = 1e-9  # less takes more good parts than anybody has
+MOST_PARTS = 10**11  # more than any promise needs
 
 Method = Literal["held-out", "cross-fitted estimate"]
 
@@ -54,7 +55,7 @@ class Calibration:
     threshold; None where they are too few for the promise. parts_needed: the fewest good parts that
     suffice. An estimate from cross-fitted scores proves nothing: it is always provisional, and its
     bound is the one that as many held-out parts would have given. Raises CalibrationError for a
-    threshold or a bound that is not finite.
+    threshold or a bound that is not finite, and for numbers of parts that make no sense.
     """
 
     threshold: float
@@ -74,6 +75,14 @@ class Calibration:
             raise CalibrationError(
                 f"A threshold of {self.threshold} with a bound of {self.upper_bound} promises "
                 "nothing; run `blemish calibrate` again."
+            )
+        above = 0 if self.rank is None else self.rank
+        if not (
+            0 <= above < self.good_parts <= MOST_PARTS and 1 <= self.parts_needed <= MOST_PARTS
+        ):
+            raise CalibrationError(
+                f"{self.good_parts} good parts of which {above} may lie above the threshold, where "
+                f"{self.parts_needed} are needed, promise nothing; run `blemish calibrate` again."
             )
 
     def to_json(self) -> dict[str, Any]:

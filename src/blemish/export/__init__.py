@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from blemish.errors import BlemishError
-from blemish.export.golden import replay
 from blemish.inspector import Inspector
 from blemish.model.artifact import open_artifact
 from blemish.util.files import inside, replacing
@@ -18,13 +17,13 @@ def export(model: Path, to: str, folder: Path, images: Sequence[Path] = ()) -> l
     """Write the model, its card and its golden pictures into `folder`; returns the files.
 
     "openvino" runs generated pictures, and `images` of the user's, through both runtimes first.
-    Raises ArtifactError when they disagree, and BlemishError when OpenVINO is not installed.
+    Raises ArtifactError when they disagree, and for a model that does not give its golden picture
+    its score, and BlemishError when OpenVINO is not installed.
     """
     if to not in FORMATS:
         raise BlemishError(f"cannot export to {to!r}; choose {' or '.join(FORMATS)}")
     artifact = open_artifact(model)
     inspector = Inspector.of(artifact)
-    replay(inspector, artifact.golden, artifact.card.golden_score)
     files = {"card.json": artifact.card_json, **artifact.golden}
     if to == "onnx":
         files["model.onnx"] = artifact.model

@@ -16,11 +16,11 @@ import numpy.typing as npt
 import onnx
 
 from blemish.errors import ArtifactError, BlemishError
-from blemish.export.golden import RAW, pixels_of
-from blemish.features.session import open_session
 from blemish.images import crops, read_eight_bit
 from blemish.inspector import Inspector
 from blemish.model.artifact import Artifact
+from blemish.model.golden import golden_picture
+from blemish.util.names import printable
 
 TOLERANCE = 1e-3  # of the largest score; half of the last digit that a threshold is printed with
 
@@ -52,7 +52,7 @@ def _feeds(inspector: Inspector, artifact: Artifact, images: Sequence[Path]) -> 
     """What both runtimes are shown: the golden picture, changed in ways that move scores, and
     the user's own images.
     """
-    raw = pixels_of(artifact.golden[RAW], inspector.recipe)
+    raw = golden_picture(artifact)
     noise = np.random.default_rng(0).integers(0, 256, raw.shape, dtype=np.uint8)
     shown: list[Pixels] = [raw, raw[::-1].copy(), noise, np.zeros_like(raw), np.full_like(raw, 255)]
     shown += [np.asarray(cv2.GaussianBlur(raw, (0, 0), sigma)) for sigma in (1.0, 3.0)]
@@ -72,6 +72,20 @@ def openvino_files(
     Raises ArtifactError when they disagree, and BlemishError when OpenVINO is not installed.
     """
     openvino = import_openvino()
+    try:
+        return _agreed(openvino, inspector, artifact, images)
+    except BlemishError:
+        raise
+    except Exception as error:  # OpenVINO's own are of any type
+        raise ArtifactError(
+            f"{artifact.path} was not exported: OpenVINO cannot run its graph "
+            f"({printable(str(error).strip().rpartition(chr(10))[2])})"
+        ) from error
+
+
+def _agreed(
+    openvino: ModuleType, inspector: Inspector, artifact: Artifact, images: Sequence[Path]
+) -> dict[str, bytes]:
     proto = onnx.load_from_string(artifact.model)
     if artifact.card.recipe.resize == "pad":
         # OpenVINO would freeze an input that has a default; padded pictures need to feed it.
@@ -82,10 +96,11 @@ def openvino_files(
     network = core.read_model(proto.SerializeToString())
     compiled = core.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     names = {name for port in compiled.inputs for name in port.names}
-    session = open_session(artifact.model)
+    session, taken = inspector.session, inspector.session.input_names
     gaps = []
     for feed in _feeds(inspector, artifact, images):
-        expected = session.run(["score", "map"], feed)
+        known = {name: value for name, value in feed.items() if name in taken}
+        expected = session.run(["score", "map"], known)
         found = compiled({name: value for name, value in feed.items() if name in names})
         for name, value in zip(("score", "map"), expected, strict=True):
             gap = np.abs(found[name] - value).max() / max(1.0, float(np.abs(value).max()))

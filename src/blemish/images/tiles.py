@@ -9,7 +9,11 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.errors import ImageError
 from blemish.images.geometry import Recipe, fit
+
+MOST_TILES = 20_000
+"""Of one picture; more take minutes, and nobody means them."""
 
 Box = tuple[int, int, int, int]
 """(top, left, bottom, right) in original pixels; bottom and right are exclusive."""
@@ -38,9 +42,16 @@ def tile_boxes(height: int, width: int, tile: int, overlap: float) -> list[Box]:
     """Cover an image with square tiles, row by row; the last of a row or column is shifted inwards.
 
     `tile` is the side in pixels, `overlap` the share of it that neighbours have in common. A side
-    of the image that is shorter than a tile is taken whole.
+    of the image that is shorter than a tile is taken whole. Raises ImageError for more than
+    `MOST_TILES`.
     """
     rows, columns = _starts(height, tile, overlap), _starts(width, tile, overlap)
+    if len(rows) * len(columns) > MOST_TILES:
+        raise ImageError(
+            f"an image of {width} x {height} pixels would be cut into {len(rows) * len(columns):,} "
+            f"tiles of {tile} pixels that overlap by {overlap:g}, more than {MOST_TILES:,}; train "
+            "a model with larger tiles"
+        )
     return [
         (top, left, min(top + tile, height), min(left + tile, width))
         for top, left in product(rows, columns)
@@ -76,7 +87,7 @@ def crops(image: NDArray[np.uint8], recipe: Recipe) -> Iterator[Crop]:
     """Yield what the model sees of an image: the whole or its centre once, or each tile.
 
     `image` is uint8 [H, W] or [H, W, 3]; a grey image becomes RGB only tile by tile.
-    Raises ImageError as `fit` does.
+    Raises ImageError as `fit` and `tile_boxes` do.
     """
     for box in crop_boxes(image.shape, recipe):
         top, left, bottom, right = box

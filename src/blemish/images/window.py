@@ -28,7 +28,8 @@ class Window:
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense."""
-        if not (all(map(is_usable, (self.low, self.high))) and self.low < self.high):
+        usable = is_usable(self.low) and is_usable(self.high)
+        if not (usable and self.low < self.high and is_usable(255 / (self.high - self.low))):
             raise ImageError(
                 f"a window from {self.low} to {self.high} holds no grey values; "
                 "low must be below high"

@@ -15,6 +15,7 @@ import json
 import re
 import stat
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,7 +23,9 @@ from pathlib import Path
 
 from blemish.errors import ArtifactError, BlemishError
 from blemish.model.card import SCHEMA, Card
-from blemish.util.files import replacing
+from blemish.util.files import read_regular, replacing
+from blemish.util.names import printable
+from blemish.util.typed_json import parse
 
 _MODEL, _CARD, _HASHES = "model.onnx", "card.json", "sha256"
 _FURTHER = re.compile(r"golden/(raw|tensor)\.png|defects/[0-9]{4}(\.png|\.tif|_mask\.png)")
@@ -31,6 +34,11 @@ _FURTHER = re.compile(r"golden/(raw|tensor)\.png|defects/[0-9]{4}(\.png|\.tif|_m
 _KEY = b"location"
 _FIELD = re.compile(rb"(\n|\x8a\x80*\x00)(\x08|\x88\x80*\x00)\Z")
 _LONGEST_FIELD = 22  # bytes: two numbers of at most 10, and one to spare for each
+_LONGEST = 200  # characters
+# A directory of all members that there can be: pictures and masks, each with 46 bytes, its name and
+# perhaps a few more. zipfile makes an object of each of its entries before anybody can ask.
+_MOST_MEMBERS = 3 + 2 + 2 * 10_000
+_ENTRY = b"PK\x01\x02"
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same artifact is the same bytes on every day
 
 
@@ -87,7 +95,7 @@ def open_artifact(path: Path | str) -> Artifact:
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
     with ThreadPoolExecutor(1) as pool:  # beside the members' hashes, which take as long
@@ -97,14 +105,19 @@ def open_artifact(path: Path | str) -> Artifact:
 
 def _verified(path: Path, members: dict[str, bytes], sha256: Future[str]) -> Artifact:
     try:
-        hashes = json.loads(members[_HASHES])
-        values = json.loads(members[_CARD])
-        schema = values["schema"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ArtifactError(f"{path} is damaged: its card cannot be read; copy it again") from error
-    if type(schema) is not int or not 1 <= schema <= SCHEMA:
+        hashes = parse(members[_HASHES])
+        values = parse(members[_CARD])
+    except ValueError as error:
         raise ArtifactError(
-            f"{path} has schema {schema}, but this version of blemish knows up to {SCHEMA}; "
+            f"{path} is damaged: its card cannot be read ({_short(error)}); copy it again"
+        ) from error
+    if not isinstance(values, dict) or "schema" not in values:
+        raise ArtifactError(f"{path} is damaged: its card cannot be read; copy it again")
+    schema = values["schema"]
+    if type(schema) is not int or not 1 <= schema <= SCHEMA:
+        said = _short(schema) if isinstance(schema, int | float | str) else "of another kind"
+        raise ArtifactError(
+            f"{path} has schema {said}, but this version of blemish knows up to {SCHEMA}; "
             "update blemish"
         )
     _refuse_foreign(path, members.keys() - {_MODEL, _CARD, _HASHES})
@@ -139,15 +152,24 @@ def _card(path: Path, values: object) -> Card:
         return Card.from_json(values)
     except ValueError as error:
         raise ArtifactError(
-            f"{path}: its card is none that this version of blemish knows ({error}); update "
+            f"{path}: its card is none that this version of blemish knows "
+            f"({_short(error)}); update "
             "blemish, or take the model as it was first written"
         ) from error
     except BlemishError as error:
-        raise ArtifactError(f"{path}: {error}") from error
+        raise ArtifactError(f"{path}: {_short(error)}") from error
+
+
+def _short(said: object) -> str:
+    """What somebody else's file had a say in, as a part of a sentence."""
+    text = printable(str(said))
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 
 def _members(path: Path, data: bytes) -> dict[str, bytes]:
     """What each member holds, once none can be there twice or larger than the file."""
+    if data.count(_ENTRY) > 2 * _MOST_MEMBERS:  # what looks like one within weights is none
+        raise ArtifactError(f"{path} has more members than a model; take it as blemish wrote it")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
@@ -165,11 +187,12 @@ def _refuse_entries(path: Path, entries: list[zipfile.ZipInfo], size: int) -> No
     """ArtifactError for members that are there twice, packed, or more than a file of `size`."""
     names = [entry.orig_filename for entry in entries]  # zipfile itself would cut one at a NUL
     if not set(names) >= {_MODEL, _CARD, _HASHES}:
-        held = ", ".join(sorted(set(names))[:5])
+        held = _short(", ".join(sorted(set(names))[:5]))
         raise ArtifactError(f"{path} is a zip but no blemish model: it holds {held or 'nothing'}")
+    times = Counter(names)
     for entry, name in zip(entries, names, strict=True):
         kind = stat.S_IFMT(entry.external_attr >> 16)
-        if names.count(name) > 1:
+        if times[name] > 1:
             fault = "is there twice"
         elif entry.flag_bits & 0x1:
             fault = "is encrypted"
@@ -179,7 +202,9 @@ def _refuse_entries(path: Path, entries: list[zipfile.ZipInfo], size: int) -> No
             fault = "is a link or another thing that is no file"
         else:
             continue
-        raise ArtifactError(f"{path}: its member {name!r} {fault}; take it as blemish wrote it")
+        raise ArtifactError(
+            f"{path}: its member {_short(repr(name))} {fault}; take it as blemish wrote it"
+        )
     # What is stored as it is takes as much of the file as it holds, and no byte belongs to two.
     if sum(entry.file_size for entry in entries) > size:
         raise ArtifactError(f"{path} is damaged: its members are larger than it; copy it again")
@@ -190,5 +215,5 @@ def _refuse_foreign(path: Path, names: Iterable[str]) -> None:
     foreign = sorted(name for name in names if not _FURTHER.fullmatch(name))
     if foreign:
         raise ArtifactError(
-            f"{path}: a model has no member {foreign[0]!r}; take it as blemish wrote it"
+            f"{path}: a model has no member {_short(repr(foreign[0]))}; take it as blemish wrote it"
         )

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from blemish.calibration.part_calibration import PartCalibration
 from blemish.calibration.views import ViewScales
 from blemish.images import Recipe
-from blemish.util.typed_json import absent, read, schema, write
+from blemish.util.typed_json import Count, absent, read, schema, write
 
 SCHEMA = 1
 RETIRED = (("views", "scored_parts"),)  # what earlier versions wrote and nothing reads
@@ -43,8 +45,8 @@ class BackboneEntry:
 class DataCounts:
     """Images and parts, of each category too where there are several."""
 
-    images: int
-    parts: int
+    images: Count
+    parts: Count
     categories: dict[str, DataCounts] = absent(default_factory=dict)
 
 
@@ -52,10 +54,10 @@ class DataCounts:
 class LearntDefects:
     """Real defects that were learnt: images, parts, parts of each kind, and the images' keys."""
 
-    images: int
-    parts: int
+    images: Count
+    parts: Count
     categories: dict[str, DataCounts] = absent(default_factory=dict)
-    defects: dict[str, int]
+    defects: dict[str, Count]
     pictures: tuple[str, ...] = ()
 
 
@@ -77,7 +79,7 @@ class DataEntry:
     held_out_by: str
     trained_parts: tuple[str, ...]
     trained_images: tuple[str, ...] = ()
-    seed: int
+    seed: Count
     recalibrated_on: str | None = absent()
 
 
@@ -85,8 +87,8 @@ class DataEntry:
 class Latency:
     """Milliseconds from file to score, on some training images: the median and the largest."""
 
-    p50: float
-    max: float
+    p50: Annotated[float, msgspec.Meta(ge=0)]
+    max: Annotated[float, msgspec.Meta(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,8 @@ class WarmStartEntry:
     """The model that the training went on from, and how many defective parts were new, by kind."""
 
     sha256: str
-    taught: int
-    defects: dict[str, int]
+    taught: Count
+    defects: dict[str, Count]
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,8 @@ class ErrorChange:
     `p` is that of McNemar's exact two-sided test.
     """
 
-    before: int
-    after: int
+    before: Count
+    after: Count
     gone: tuple[str, ...]
     new: tuple[str, ...]
     p: float
@@ -127,21 +129,21 @@ class ErrorChange:
 class DefectKindChange:
     """Parts with a kind of defect, and how many of them escape before and after."""
 
-    parts: int
-    escapes: tuple[int, int]
+    parts: Count
+    escapes: tuple[Count, Count]
 
 
 @dataclass(frozen=True)
 class ModelComparison:
     """Two models on the same test parts; without such parts there are but their numbers."""
 
-    parts: int
-    good: int
-    defective: int
+    parts: Count
+    good: Count
+    defective: Count
     escapes: ErrorChange | None = absent()
     false_rejects: ErrorChange | None = absent()
     kinds: dict[str, DefectKindChange] | None = absent()
-    incomplete: int | None = absent()
+    incomplete: Count | None = absent()
     taken_out: tuple[str, ...] = ()
 
 
@@ -171,7 +173,7 @@ class Card:
 
     @classmethod
     def from_json(cls, value: object) -> Card:
-        """A card as `json.loads` gives it.
+        """A card as `parse` gives it.
 
         Raises ValueError, which names the entry, for one that is missing, unknown, of another type
         or not finite; and a BlemishError for values that make no sense.

@@ -10,9 +10,9 @@ from blemish.calibration.part_calibration import calibrate_parts
 from blemish.dataset import Dataset, ensure_sound
 from blemish.detectors import DETECTORS, learns_from_defects
 from blemish.detectors.base import Clock, Detector, ShowProgress
-from blemish.export.golden import golden_members
 from blemish.images import Recipe
 from blemish.model.card import Card
+from blemish.model.golden import golden_members
 from blemish.training.card_entries import describe, make_card
 from blemish.training.fit_budget import FitBudget
 from blemish.training.fits import Fits, open_features
@@ -106,7 +106,9 @@ class TrainingTask:
         calibration = calibrate_parts(scores, plan.promise, plan.method)
 
         latency, shape = measure_latency(inspector, good.images)
-        golden, golden_score = golden_members(inspector, shape)
+        golden, golden_score = golden_members(
+            self.recipe, lambda pixels: inspector.look_at(pixels).score, shape
+        )
         pictures, entries = members(kept)
         card = make_card(
             self.detector,

@@ -7,16 +7,22 @@ it existed are read, and files that do not need it stay as they were.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from blemish.util.file_limit import refusal
 from blemish.util.finite import not_finite
 
 Value = TypeVar("Value")
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
+"""How many of something; a number that no program trips over."""
+
 _ABSENT = "absent"
+_SPREAD = 24  # bytes in memory for a byte of JSON, at most: `{},` is a dictionary of 64
 
 
 def absent(default: Any = None, **more: Any) -> Any:
@@ -25,8 +31,30 @@ def absent(default: Any = None, **more: Any) -> Any:
     return dataclasses.field(**given, metadata={_ABSENT: True})
 
 
+def parse(data: bytes) -> object:
+    """The value of a JSON text in UTF-8.
+
+    Raises ValueError for another text, for a key that is there twice, for values that are nested
+    too deeply, and for a text that would take more memory than one file may.
+    """
+    if refused := refusal(_SPREAD * len(data)):
+        raise ValueError(f"it {refused}")
+    try:
+        return json.loads(data.decode(), object_pairs_hook=_once)
+    except RecursionError:
+        raise ValueError("its values are nested too deeply") from None
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"{next(key for key in found if keys.count(key) > 1)!r} is there twice")
+    return found
+
+
 def read(kind: type[Value], value: object) -> Value:
-    """A JSON value, as `json.loads` gives it, as a dataclass.
+    """A JSON value, as `parse` gives it, as a dataclass.
 
     Raises ValueError, which names the field, for a number that is not finite, another type, and a
     field that is missing or unknown. What a dataclass refuses by itself is raised as it is.
