@@ -185,10 +185,10 @@ def test_a_model_replays_its_golden_picture(model: Path) -> None:
 def test_a_replay_tells_another_network_and_another_preprocessing(model: Path) -> None:
     artifact = open_artifact(model)
     card = artifact.card
-    with pytest.raises(ArtifactError, match=r"m\.blemish gives .*computes something else"):
+    with pytest.raises(ArtifactError, match=r"plates\.blemish gives .*computes something else"):
         Inspector.of(replace(artifact, card=replace(card, golden_score=card.golden_score * 1.01)))
     padded = replace(card, recipe=replace(card.recipe, resize="pad"))
-    with pytest.raises(ArtifactError, match=r"m\.blemish: .* no longer gives the tensor"):
+    with pytest.raises(ArtifactError, match=r"plates\.blemish: .* no longer gives the tensor"):
         Inspector.of(replace(artifact, card=padded))
 
 

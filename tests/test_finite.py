@@ -102,7 +102,7 @@ def artifact(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
         }
     )
     path = tmp_path_factory.mktemp("finite") / "greys.blemish"
-    write_artifact(path, graph(), card, sound.members)
+    write_artifact(path, graph(), card)
     return open_artifact(path)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import torch
 from onnx import TensorProto, numpy_helper
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from blemish.errors import BlemishError
 from blemish.features.backbone import Backbone, Layer
 from blemish.features.session import open_session
 from blemish.features.torch_backbone import TorchBackbone
+from blemish.graph.builder import read_graph
 from blemish.graph.join import trunk
 
 Known = Mapping[str, npt.NDArray[Any]]
@@ -147,19 +147,20 @@ class PatchClassifier(nn.Module):
 
         Raises BlemishError where it was made with other settings.
         """
-        initializers = onnx.load_from_string(model).graph.initializer
+        initializers = read_graph(model, "the model to start from").initializer
         weights = {OF_HEAD.sub(HEAD, w.name): numpy_helper.to_array(w) for w in initializers}
         wanted: list[tuple[str, Tensor]] = [
             (f"{HEAD}{name}", values) for name, values in self.head.named_parameters()
         ]
         wanted += [] if self.stage is None else self.stage.named_weights()
         for name, values in wanted:
-            if name not in weights or weights[name].shape != tuple(values.shape):
+            found = weights.get(name)
+            if found is None or found.dtype.kind != "f" or found.shape != tuple(values.shape):
                 raise BlemishError(
                     "the model to start from was made with other settings of the network "
                     f"({name} has no counterpart); give those that it was trained with"
                 )
-            values.data.copy_(torch.from_numpy(weights[name].copy()))
+            values.data.copy_(torch.from_numpy(found.copy()))
 
 
 def _tensor(name: str, values: npt.NDArray[Any]) -> Tensor:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Annotated
+
+import msgspec
 
 from blemish.errors import BlemishError
+from blemish.util.files import open_regular, read_regular
+from blemish.util.typed_json import parse, read
 
 ASSETS = Path(__file__).parent / "assets"
 BUNDLED = "efficientnet_lite0"
@@ -20,8 +24,8 @@ class Layer:
     """One output of a backbone: its name, channels, and input pixels per feature cell."""
 
     name: str
-    channels: int
-    stride: int
+    channels: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
+    stride: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
 
 
 @dataclass(frozen=True)
@@ -80,14 +84,17 @@ def _files() -> dict[str, Path]:
 
 @cache
 def _open(path: Path, _changed: int) -> Backbone:
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    layers: tuple[Layer, ...] = ()
+    sha256, whole = "", False
     try:
-        card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        layers = tuple(Layer(**layer) for layer in card["layers"])
-        whole = sha256 == card["sha256"]
+        with open_regular(path) as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        card = parse(read_regular(path.with_suffix(".json")))
+        if isinstance(card, dict):
+            layers = tuple(read(Layer, layer) for layer in card["layers"])
+            whole = sha256 == card["sha256"]
     except (OSError, ValueError, TypeError, KeyError):
-        whole, layers = False, ()
+        pass
     if not whole:
         raise BlemishError(
             f"backbone {path.stem} is damaged: {path} is not what its card {path.stem}.json "

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from blemish.errors import ImageError
+from blemish.errors import ArtifactError, ImageError
 from blemish.features import cache
 from blemish.features.backbone import Backbone
 from blemish.features.device import check_device
@@ -206,11 +206,21 @@ class FeatureStream:
             np.float16
         )
 
+    def _checked(self, outputs: list[Floats]) -> list[Floats]:
+        """The layers of one image; ArtifactError where they are none that the card describes."""
+        shapes = [output.shape[1:] for output in outputs]
+        if shapes != list(self.shapes.values()):
+            raise ArtifactError(
+                f"{self.backbone.path} gives layers {shapes}, and its card describes "
+                f"{list(self.shapes.values())}; delete it and import it again"
+            )
+        return outputs
+
     def _open(self) -> Run:
         """What turns uint8 [1, height, width, 3] into the layers."""
         if self.device == "cpu":
             session = open_session(self.backbone.path, threads=self._threads)
-            return lambda image: session.run(list(self.shapes), {"image": image})
+            return lambda image: self._checked(session.run(list(self.shapes), {"image": image}))
         from blemish.features.torch_backbone import TorchSession
 
         return TorchSession(self.backbone.path, list(self.shapes), self.device).run

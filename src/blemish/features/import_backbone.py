@@ -23,7 +23,7 @@ from blemish.features.resnet import (
     random_state,
 )
 from blemish.features.state_dict import read_state_dict
-from blemish.util.files import inside, replacing
+from blemish.util.files import inside, open_regular, replacing
 
 TIMM = "timm/"
 
@@ -92,7 +92,7 @@ def _need_architecture(name: str, how: str) -> str:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

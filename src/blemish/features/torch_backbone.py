@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from blemish.errors import BlemishError
+from blemish.graph.builder import read_graph
 
 Floats = npt.NDArray[np.float32]
 Attributes = Mapping[str, Any]
@@ -36,7 +37,7 @@ class TorchBackbone(nn.Module):
 
     def __init__(self, path: Path, layers: Sequence[str], start: str = "image") -> None:
         super().__init__()
-        graph = onnx.load(path).graph
+        graph = read_graph(path)
         renamed = _take_out_renames(graph)
         made = {node.output[0] for node in graph.node}
         for value in (start, *layers):

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto, helper, numpy_helper
+
+from blemish.errors import ArtifactError
+from blemish.util.files import read_regular
 
 OPSET = 17
 IR_VERSION = 8
@@ -78,6 +83,21 @@ def model(
         ir_version=IR_VERSION,
         producer_name="blemish",
     )
+
+
+def read_graph(source: Path | bytes, name: object = None) -> onnx.GraphProto:
+    """The graph in a file, or in its bytes, which sentences call `name`.
+
+    Raises ArtifactError for what is no ONNX model.
+    """
+    name = name or source
+    try:
+        data = source if isinstance(source, bytes) else read_regular(source)
+        return onnx.load_from_string(data).graph
+    except OSError as error:
+        raise ArtifactError(f"{name} cannot be read: {error.strerror}") from error
+    except DecodeError as error:
+        raise ArtifactError(f"{name} is no ONNX model; take the file as it was written") from error
 
 
 def serialize(proto: onnx.ModelProto) -> bytes:

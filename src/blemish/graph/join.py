@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from blemish.graph.builder import Graph, model, serialize, tensor
+from blemish.graph.builder import Graph, model, read_graph, serialize, tensor
 
 Head = Callable[[Graph], tuple[str, str]]
 """Adds a detector's nodes after the layers; returns the names of map [n, h, w] and score [n].
@@ -47,7 +47,7 @@ def join(
     results = [tensor("map", ("n", "h", "w")), tensor("score", ("n",))]
     names = [name for node in graph.nodes for name in node.output if name.startswith("aux.")]
     results += [tensor(name, ("n", f"{name}.h", f"{name}.w")) for name in names]
-    nodes, initializers = _prune(onnx.load(backbone).graph, set(layers))
+    nodes, initializers = _prune(read_graph(backbone), set(layers))
     for values in initializers:
         if weights and values.name in weights:
             values.CopyFrom(numpy_helper.from_array(weights[values.name], values.name))
@@ -85,7 +85,7 @@ def _prune(
 
 def trunk(backbone: Path, layers: Sequence[str], kind: int = TensorProto.UINT8) -> bytes:
     """The backbone up to some of its layers, from `image` [n, H, W, 3] of a type of pixels."""
-    nodes, initializers = _prune(onnx.load(backbone).graph, set(layers))
+    nodes, initializers = _prune(read_graph(backbone), set(layers))
     graph = Graph()
     graph.nodes, graph.initializers = nodes, initializers
     inputs = [tensor("image", ("n", "H", "W", 3), kind)]

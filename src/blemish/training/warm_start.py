@@ -70,6 +70,11 @@ class WarmStart:
         """The model whose weights the training begins with."""
         return self.artifact.model
 
+    @cached_property
+    def inspector(self) -> Inspector:
+        """The model before. Raises ArtifactError for one that cannot inspect."""
+        return Inspector.of(self.artifact)
+
     @property
     def recipe(self) -> Recipe:
         """The model's preprocessing."""
@@ -166,7 +171,7 @@ class WarmStart:
         progress: ShowProgress | None = None,
     ) -> Card:
         """The card with what the models before learnt from, and with the comparison of the two."""
-        before, after = Inspector.of(self.artifact), Inspector(graph, card.recipe, card)
+        before, after = self.inspector, Inspector(graph, card.recipe, card)
         tested = self.test_rows(usable)
         taken_out = sorted(set(data.split("test").parts) - set(tested.parts))
         comparison = compare(before, after, tested, progress)
@@ -237,7 +242,9 @@ def open_warm_start(model: Path, defects: Dataset) -> WarmStart:
         )
     known = {one.name for one in kept}
     places = [i for i, name in enumerate(names) if name not in known and name not in names[:i]]
-    return WarmStart(artifact, kept, named(defects.take(places)), len(defects) - len(more))
+    start = WarmStart(artifact, kept, named(defects.take(places)), len(defects) - len(more))
+    _ = start.inspector  # a model that cannot inspect is no start, and says so before the training
+    return start
 
 
 def _refuse_code(artifact: Artifact) -> None:

@@ -14,8 +14,9 @@ import shutil
 import stat
 import uuid
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO
 
 from blemish.errors import ArtifactError, BlemishError
 from blemish.util.file_limit import refusal
@@ -28,7 +29,7 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _LEADS_OUT = re.compile(r"[\\\x00]|^[A-Za-z]:|(?:^|/)[. ]*(?:/|$)")
 
 
-def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
     """Open a file for reading, without waiting for the other end of a pipe.
 
     Raises OSError, with a `strerror` to print, for what does not exist or is no regular file, and
