@@ -98,4 +98,4 @@ def _shown(values: NDArray[Any]) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(printable(name) for name in names[:5])
+    return ", ".join(printable(name) or "one without a name" for name in names[:5])
