@@ -60,5 +60,5 @@ def test_annotations_that_are_not_there(tmp_path: Path) -> None:
 def test_annotations_of_another_form(tmp_path: Path, content: str) -> None:
     root = ssgd(tmp_path)
     text(root / VAL, content)
-    with pytest.raises(DatasetError, match=r"val1\.json is not the JSON of COCO"):
+    with pytest.raises(DatasetError, match=r"val1\.json is no JSON of COCO"):
         open_dataset(root)

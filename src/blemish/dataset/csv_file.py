@@ -3,46 +3,59 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from pathlib import Path
 
 import polars as pl
 
 from blemish.errors import DatasetError
+from blemish.util.library_errors import translated
+from blemish.util.text_files import read_text
 
 SEPARATORS = (",", ";", "\t")
+MOST_COLUMNS = 10_000
+NAMES = ("image", "mask", "file", "plate")  # columns that hold names of files
+
+_OF_CSV = 20  # bytes of memory for a byte of CSV: an empty cell is one and takes 16
 
 
 def read_delimited(path: Path) -> pl.DataFrame:
-    """Read a CSV file as trimmed strings; empty cells become null, column names lower case.
+    """Read a CSV file as text, as `as_text` does.
 
-    Raises DatasetError for a file that is absent, not UTF-8, empty or ragged.
+    Raises DatasetError for a file that is absent, too large, not UTF-8, empty or ragged.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is not UTF-8 text; save it as CSV in UTF-8.") from error
+    way_out = "save it as CSV in UTF-8."
+    text = read_text(path, way_out, growth=_OF_CSV)
     header = text.lstrip().partition("\n")[0]
     if not header.strip():
         raise DatasetError(f"{path} is empty; its first line must name the columns.")
     separator = max(SEPARATORS, key=header.count)
-    try:
+    if header.count(separator) >= MOST_COLUMNS:
+        raise DatasetError(f"{path} is no table: it has more than {MOST_COLUMNS} columns.")
+    with translated(lambda reason: DatasetError(f"{path} is not a well-formed table: {reason}.")):
         frame = pl.read_csv(io.BytesIO(text.encode()), separator=separator, infer_schema=False)
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).partition("\n")[0]
-        raise DatasetError(f"{path} is not a well-formed table: {reason}.") from error
     return as_text(frame, path)
 
 
 def as_text(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
-    """Every column as trimmed text, null where empty, under a trimmed lower-case name."""
+    """Every column as text, null where empty, under a trimmed lower-case name.
+
+    Texts are trimmed but for names of files, which may begin or end with blanks.
+    """
     names = [name.strip().lower() for name in frame.columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DatasetError(f"{path} has the column '{twice[0]}' twice; rename or remove one.")
-    texts = [pl.col(c).cast(pl.String).str.strip_chars() for c in frame.columns]
-    frame = frame.select(
-        text.replace("", None).alias(n) for text, n in zip(texts, names, strict=True)
-    )
-    return frame.filter(~pl.all_horizontal(pl.all().is_null()))
+    [(name, times)] = Counter(names).most_common(1) or [("", 0)]
+    if times > 1:
+        raise DatasetError(f"{path} has the column '{name}' twice; rename or remove one.")
+    with translated(lambda reason: DatasetError(f"{path} is no table of texts: {reason}.")):
+        pairs = zip(frame.iter_columns(), names, strict=True)
+        frame = pl.DataFrame([_texts(column, name) for column, name in pairs])
+        return frame.filter(~pl.all_horizontal(pl.all().is_null()))
+
+
+def _texts(column: pl.Series, name: str) -> pl.Series:
+    column = column.cast(pl.String).alias(name)
+    trimmed = column.str.strip_chars()
+    if name not in NAMES:
+        return trimmed.replace("", None)
+    # Not by its name, which might be read as a pattern.
+    return column.to_frame().select(pl.when(trimmed != "").then(pl.first())).to_series()

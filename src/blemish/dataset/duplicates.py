@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from blemish.errors import ImageError
 from blemish.images import hdf5
+from blemish.util.file_limit import refusal
+from blemish.util.files import open_regular
 
 TAIL = 4096
 
@@ -48,7 +51,7 @@ def _size(path: Path) -> object:
 def _end(path: Path) -> bytes:
     if hdf5.file_and_name(path):
         return hdf5.stored_bytes(path, last=TAIL)
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         file.seek(max(0, file.seek(0, io.SEEK_END) - TAIL))
         return file.read()
 
@@ -56,5 +59,7 @@ def _end(path: Path) -> bytes:
 def _digest(path: Path) -> bytes:
     if hdf5.file_and_name(path):
         return hashlib.sha256(hdf5.stored_bytes(path)).digest()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
+        if refusal(os.fstat(file.fileno()).st_size) is not None:
+            return b""  # reading the image refuses it
         return hashlib.file_digest(file, "sha256").digest()

@@ -36,8 +36,14 @@ def find_files(
 
 
 def _spelt(names: list[str], source: Path, root: Path, folders: bool) -> list[str]:
-    """The names as they are on disk, where letters may be composed in another way."""
-    on_disk = set(listing(root, names, folders=folders))
+    """The names as they are on disk, where letters may be composed in another way.
+
+    Blanks around a name belong to it only where there is a file of that very name.
+    """
+    trimmed = [name.strip() for name in names if name != name.strip()]
+    on_disk = set(listing(root, [*names, *trimmed], folders=folders))
+    if trimmed:
+        names = [name if name in on_disk else name.strip() for name in names]
     unlike = {name for name in names if name not in on_disk}
     if not unlike:
         return names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from blemish.dataset.paths import is_image_file
 from blemish.errors import DatasetError
 from blemish.images import read_image, read_mask
-from blemish.util.files import inside, leads_out
+from blemish.util.files import inside, leads_out, open_regular
 
 CopyMethod = Literal["link or copy", "link", "copy"]
 ShowCount = Callable[[int, int], None]
@@ -58,10 +59,12 @@ def link_or_copy(source: Path, target: Path, placing: CopyMethod) -> str:
     """Hard-link or copy one file; says which."""
     if placing != "copy":
         try:
+            if not stat.S_ISREG(source.stat().st_mode):
+                raise OSError("it is no file")
             # Where the source is a symbolic link, the new name is for the file it leads to.
             os.link(os.path.realpath(source) if source.is_symlink() else source, target)
         except OSError as error:
-            if placing == "link" and source.exists():
+            if placing == "link" and source.is_file():
                 raise DatasetError(
                     f"{source} can have no second name there: {error.strerror}; choose a folder "
                     "on the same disk, or --copy."
@@ -69,7 +72,7 @@ def link_or_copy(source: Path, target: Path, placing: CopyMethod) -> str:
         else:
             return "linked"
     try:
-        file = source.open("rb")
+        file = open_regular(source)
     except OSError as error:
         raise DatasetError(f"{source} cannot be read: {error.strerror}.") from error
     with file, target.open("xb") as copy:

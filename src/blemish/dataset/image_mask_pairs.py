@@ -13,6 +13,7 @@ import polars as pl
 from blemish.dataset.label_words import name_some
 from blemish.errors import DatasetError, ImageError
 from blemish.images import read_image
+from blemish.util.files import read_regular
 
 
 def pair_images(folder: Path, names: Iterable[str], pattern: str, expects: str) -> pl.DataFrame:
@@ -70,6 +71,6 @@ def masks_with_foreground(root: Path, masks: Iterable[str]) -> list[str]:
 
 def _digest(path: Path) -> bytes:
     try:
-        return hashlib.sha256(path.read_bytes()).digest()
+        return hashlib.sha256(read_regular(path)).digest()
     except OSError as error:
         raise ImageError(f"{path} cannot be read ({error.strerror}); copy it again.") from error

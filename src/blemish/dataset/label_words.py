@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from blemish.util.library_errors import shortened
+
 GOOD_WORDS = ("good", "ok", "normal", "0", "0.0", "false")
 DEFECTIVE_WORDS = (
     *("defective", "ng", "nok", "bad", "defect", "anomaly", "anomalous"),
@@ -39,6 +41,6 @@ def split_of(column: str) -> pl.Expr:
 
 
 def name_some(names: Sequence[str], limit: int = 3) -> str:
-    """The first few names and how many more there are, for a message."""
+    """The first few names, the long ones cut, and how many more there are, for a message."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
+    return ", ".join(map(shortened, names[:limit])) + more

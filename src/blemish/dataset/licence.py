@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from blemish.util.files import open_regular
+
+_READ = 1 << 16  # bytes, in which its first line must end
+
 NAMES = ("license", "licence", "license.txt", "licence.txt", "license.md", "licence.md")
 
 
@@ -19,6 +23,16 @@ def licence_files(root: Path) -> list[Path]:
 def read_terms(root: Path) -> str | None:
     """The first line of the licence in `root` that says something."""
     for file in licence_files(root):
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-        return next((line.strip() for line in lines if line.strip()), None)
+        lines = (line.strip() for line in _start(file).splitlines())
+        return next((line for line in lines if line), None)
     return None
+
+
+def _start(file: Path) -> str:
+    """The start of a text without control characters, empty where it cannot be read."""
+    try:
+        with open_regular(file) as opened:
+            text = opened.read(_READ).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return "".join(c for c in text if c.isprintable() or c.isspace())

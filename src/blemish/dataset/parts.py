@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
@@ -79,11 +81,11 @@ def _named_images(dataset: Dataset, csv: Path, files: list[str]) -> list[str | N
     found: list[str | None] = []
     for base in (dataset.root, csv.absolute().parent):
         names = below(dataset.root, base, files)
-        found = [None if name is None else images.get(match_key(name)) for name in names]
+        found = [None if name is None else _known(images, name) for name in names]
         if any(found):
             break
     others = [file for file, image in zip(files, found, strict=True) if image is None]
-    missing = [file for file in others if not _exists(base / file.replace("\\", "/"))]
+    missing = [file for file in others if not _exists(base, file)]
     if missing:
         raise DatasetError(
             f"{csv} names files that do not exist ({len(missing)}): {name_some(missing)}; "
@@ -92,8 +94,16 @@ def _named_images(dataset: Dataset, csv: Path, files: list[str]) -> list[str | N
     return found
 
 
-def _exists(path: Path) -> bool:
-    return hdf5.holds(path) if hdf5.file_and_name(path) else path.exists()
+def _known(images: Mapping[str, str], name: str) -> str | None:
+    """The image of that name; blanks around a name belong to it where there is such an image."""
+    return images.get(match_key(name)) or images.get(match_key(name.strip()))
+
+
+def _exists(base: Path, file: str) -> bool:
+    names = dict.fromkeys((file, file.strip()))
+    paths = [base / name.replace("\\", "/") for name in names]
+    # Unlike Path.exists, false for a name that is too long for any file.
+    return any(hdf5.holds(p) if hdf5.file_and_name(p) else os.path.exists(p) for p in paths)  # noqa: PTH110
 
 
 def from_pattern(dataset: Dataset, pattern: str) -> Dataset:

@@ -15,6 +15,8 @@ from blemish.dataset.splits import Split, hide_labels
 from blemish.dataset.table import COLUMNS, SPLITS, Dataset
 from blemish.errors import DatasetError
 from blemish.util.files import replacing
+from blemish.util.library_errors import shortened
+from blemish.util.text_files import read_json
 
 SCHEMA = 1
 _NAMED = pl.Schema({"name": pl.String(), "side": pl.String()})
@@ -56,10 +58,7 @@ def apply_split(data: Dataset, path: Path) -> Dataset:
     """
     content = _read(path)
     images: dict[str, list[str]] = content["images"]
-    try:
-        sides = [pl.DataFrame({"name": n, "side": [s] * len(n)}, _NAMED) for s, n in images.items()]
-    except UnicodeEncodeError as error:  # half a pair of surrogates, which JSON can hold
-        raise DatasetError(f"{path} holds names that are no text; {_WRITE_AGAIN}.") from error
+    sides = [pl.DataFrame({"name": n, "side": [s] * len(n)}, _NAMED) for s, n in images.items()]
     named = pl.concat(sides).with_columns(hidden=pl.col("name").is_in(content["hidden"]))
     named = named.with_columns(key=pl.Series(match_keys(named["name"].to_list()), dtype=pl.String))
     table = data.table.with_columns(
@@ -70,7 +69,7 @@ def apply_split(data: Dataset, path: Path) -> Dataset:
         raise DatasetError(
             f"{path} names images that {data.root} does not have ({len(missing)}): "
             f"{name_some(missing, 10)}; use the data set that it was written for, "
-            f"{content['data']}."
+            f"{shortened(str(content.get('data')))}."
         )
     named = named.drop("name").unique("key", keep="first")
     table = table.join(named, on="key", maintain_order="left").with_columns(split="side")
@@ -79,22 +78,27 @@ def apply_split(data: Dataset, path: Path) -> Dataset:
 
 def _read(path: Path) -> dict[str, Any]:
     """The checked content of a split file."""
-    try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:  # no JSON, or no text at all
-        raise DatasetError(f"{path} is no split file, or cut off; {_WRITE_AGAIN}.") from error
+    content = read_json(path, "split file, or cut off", f"{_WRITE_AGAIN}.")
     if not isinstance(content, dict) or not {"schema", "images", "sha256"} <= content.keys():
         raise DatasetError(f"{path} is no split file; {_WRITE_AGAIN}.")
-    if content["schema"] != SCHEMA:
+    if content["schema"] is True or content["schema"] != SCHEMA:
         raise DatasetError(
-            f"{path} has schema {content['schema']}, and this version of blemish reads {SCHEMA}; "
-            f"update blemish, or {_WRITE_AGAIN}."
+            f"{path} has schema {shortened(str(content['schema']))}, and this version of blemish "
+            f"reads {SCHEMA}; update blemish, or {_WRITE_AGAIN}."
         )
     if content["sha256"] != _digest(content):
         raise DatasetError(f"{path} was changed after it was written; {_WRITE_AGAIN}.")
+    images = content["images"]
+    of_sides = isinstance(images, dict) and images.keys() <= set(SPLITS)
+    lists = [*images.values(), content.get("hidden")] if of_sides and images else [None]
+    if not all(map(_are_names, lists)):
+        raise DatasetError(f"{path} does not list images by their side; {_WRITE_AGAIN}.")
     return content
+
+
+def _are_names(names: object) -> bool:
+    """True for a list of texts that can each name a file."""
+    return isinstance(names, list) and all(isinstance(n, str) and "\0" not in n for n in names)
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ piece of a mask is a defect, and without masks a box is one as a whole.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,22 +152,26 @@ def _read_table(file: Path, names: set[str]) -> dict[str, list[KnownDefect]]:
         raise DatasetError(f"{file} has no column 'plate', the name of a plate's file.")
     absent = [pl.lit(None, pl.String).alias(c) for c in _OPTIONAL if c not in frame.columns]
     rows = frame.with_columns(absent).select("plate", *_OPTIONAL)
-    unknown = sorted({name or "(none)" for name in rows["plate"] if _stem(name) not in names})
+    plates = [_stem(name, names) for name in rows["plate"]]
+    given = zip(rows["plate"], plates, strict=True)
+    unknown = sorted({name or "(none)" for name, plate in given if plate not in names})
     if unknown:
         raise DatasetError(
             f"{file} names plates that do not exist ({len(unknown)}): {name_some(unknown)}; the "
             "recipe's plates are the names of its files, without the suffix."
         )
     found: dict[str, list[KnownDefect]] = {}
-    for number, (plate, kind, group, *place) in enumerate(rows.iter_rows(), 2):
+    values = zip(plates, rows.drop("plate").iter_rows(), strict=True)
+    for number, (plate, (kind, group, *place)) in enumerate(values, 2):
         try:
             known = _known_defect(kind, group, place[:2], place[2:])
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             raise DatasetError(
                 f"{file}, row {number}: the defect has no place "
-                f"({', '.join(text or 'empty' for text in place)}); correct or remove the row."
+                f"({name_some([text or 'empty' for text in place], 6)}); correct or remove the "
+                "row."
             ) from None
-        found.setdefault(_stem(plate), []).append(known)
+        found.setdefault(plate, []).append(known)
     return found
 
 
@@ -175,9 +179,12 @@ _POINT, _BOX = ("x", "y"), ("left", "top", "width", "height")
 _OPTIONAL = ("kind", "group", *_POINT, *_BOX)
 
 
-def _stem(name: str | None) -> str:
-    stem, _, suffix = (name or "").rpartition(".")
-    return stem if stem and f".{suffix.lower()}" in SUFFIXES else name or ""
+def _stem(name: str | None, plates: Set[str]) -> str:
+    """The plate that a row names, with a suffix or not; blanks around it need not be its own."""
+    words = [name or "", (name or "").strip()]
+    stems = [word.rpartition(".") for word in words]
+    words += [stem for stem, _, suffix in stems if f".{suffix.lower()}" in SUFFIXES]
+    return next((word for word in words if word in plates), words[-1])
 
 
 def _known_defect(

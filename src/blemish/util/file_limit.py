@@ -13,6 +13,7 @@ from blemish.errors import BlemishError
 
 NAME = "BLEMISH_FILE_LIMIT"
 DEFAULT = 4 << 30
+_LITTLE = 16 << 20  # bytes that any machine has: the memory is not looked at, which takes 25 µs
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _MEMORY = Path("/proc/meminfo")
@@ -39,6 +40,8 @@ def refusal(needed: int) -> str | None:
 
     It goes on from the file's name: "x.png declares 9 pixels, which " + the refusal.
     """
+    if needed <= _LITTLE and NAME not in os.environ:
+        return None
     limit = file_limit()
     if needed <= limit:
         return None

@@ -19,6 +19,7 @@ from blemish.dataset.table import Dataset, conform
 from blemish.errors import DatasetError
 from blemish.images import image_files
 from blemish.util.names import escaped
+from blemish.util.text_files import read_text
 
 EXPECTS = (
     "folders Class1 to Class10, or one of them, with Train/0001.PNG, Test/0001.PNG and masks of "
@@ -86,7 +87,7 @@ def _refuse_lost_masks(folder: Path, images: pl.DataFrame) -> None:
     file = folder / "Label" / "Labels.txt"
     if not file.is_file():
         return
-    named = set(_NAMED.findall(file.read_text(encoding="utf-8", errors="replace")))
+    named = set(_NAMED.findall(read_text(file, "copy it again.", replace=True)))
     lost = sorted(named - set(images.drop_nulls("mask")["number"]))
     if lost:
         raise DatasetError(

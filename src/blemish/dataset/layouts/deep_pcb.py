@@ -16,6 +16,7 @@ from blemish.dataset.label_words import name_some
 from blemish.dataset.paths import absent
 from blemish.dataset.table import Dataset, conform
 from blemish.errors import DatasetError
+from blemish.util.text_files import first_line, read_text
 
 EXPECTS = "the folder PCBData with trainval.txt, test.txt and folders such as group20085"
 
@@ -64,12 +65,11 @@ def read(path: Path) -> Dataset:
 def _lists_pairs(path: Path) -> bool:
     if not all((path / name).is_file() for name in LISTS):
         return False
-    with (path / "trainval.txt").open(encoding="utf-8", errors="replace") as file:
-        return bool(pl.Series([file.readline(1000).rstrip("\r\n")]).str.contains(_LINE).all())
+    return bool(pl.Series([first_line(path / "trainval.txt")]).str.contains(_LINE).all())
 
 
 def _read_list(root: Path, name: str) -> pl.DataFrame:
-    text = (root / name).read_text(encoding="utf-8", errors="replace")
+    text = read_text(root / name, "copy it again.", replace=True)
     lines = pl.DataFrame({"line": text.splitlines()}, schema={"line": pl.String})
     lines = lines.filter(pl.col("line").str.strip_chars() != "")
     pairs = lines.with_columns(found=pl.col("line").str.extract_groups(_LINE)).unnest("found")
@@ -84,9 +84,9 @@ def _read_list(root: Path, name: str) -> pl.DataFrame:
 
 def _read_kinds(file: Path) -> str:
     """The kinds of defect that a file of boxes names, each once, in alphabetical order."""
-    text = file.read_text(encoding="utf-8", errors="replace")
+    text = read_text(file, "copy it again.", replace=True)
     boxes = [line.replace(",", " ").split() for line in text.splitlines() if line.strip()]
-    sound = [b for b in boxes if len(b) == 5 and all(n.isdecimal() for n in b)]
+    sound = [b for b in boxes if len(b) == 5 and all(n.isdecimal() and len(n) < 20 for n in b)]
     numbers = {int(box[4]) for box in sound}
     if not boxes or len(sound) < len(boxes) or not numbers <= set(range(1, len(KINDS) + 1)):
         raise DatasetError(

@@ -15,12 +15,16 @@ from blemish.dataset.label_words import name_some
 from blemish.dataset.paths import absent
 from blemish.dataset.table import Dataset, conform
 from blemish.errors import DatasetError
+from blemish.util.text_files import first_line, read_text
 
 EXPECTS = "labels.csv with lines like 'images/cell0001.png 1.0 mono'"
 
 TRAIN_LIST = Path(__file__).with_name("elpv_train.txt")
 TERMS = "CC BY-NC-SA 4.0, for non-commercial use only"
-_LINE = r"^(?<image>images/[^/\s]+\.png)\s+(?<probability>[01](?:\.\d+)?)\s+(?<category>\w+)\s*$"
+_LINE = (
+    r"^(?<image>images/[^/\s]+\.png)\s+"
+    r"(?<probability>[01](?:\.[0-9]{1,20})?)\s+(?<category>\w+)\s*$"
+)
 
 
 def recognises(path: Path) -> bool:
@@ -28,9 +32,7 @@ def recognises(path: Path) -> bool:
     labels = path / "labels.csv"
     if not labels.is_file():
         return False
-    with labels.open(encoding="utf-8", errors="replace") as file:
-        first = pl.Series([file.readline(1000).rstrip("\r\n")])
-    return bool(first.str.contains(_LINE).all())
+    return bool(pl.Series([first_line(labels)]).str.contains(_LINE).all())
 
 
 def read(path: Path) -> Dataset:
@@ -63,8 +65,10 @@ def read_labels(path: Path) -> pl.DataFrame:
     file = path / "labels.csv"
     if not file.is_file():
         raise DatasetError(f"{path} has not the layout elpv, which is {EXPECTS}.")
-    text = file.read_text(encoding="utf-8", errors="replace")
-    lines = pl.DataFrame({"line": [line for line in text.splitlines() if line.strip()]})
+    text = read_text(file, "install elpv-dataset again.", replace=True)
+    lines = pl.DataFrame(
+        {"line": [line for line in text.splitlines() if line.strip()]}, schema={"line": pl.String}
+    )
     table = lines.with_columns(found=pl.col("line").str.extract_groups(_LINE)).unnest("found")
     odd = table.filter(pl.col("image").is_null())["line"].to_list()
     if odd:

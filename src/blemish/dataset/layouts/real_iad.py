@@ -9,7 +9,6 @@ training images with that share of defective parts.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from pathlib import Path
@@ -22,6 +21,7 @@ from blemish.dataset.label_words import name_some
 from blemish.dataset.paths import sub_folders
 from blemish.dataset.table import Dataset, conform
 from blemish.errors import DatasetError
+from blemish.util.text_files import read_json
 
 EXPECTS = (
     "realiad_jsons*/<category>.json beside realiad_<size>/<category>, or one of these folders "
@@ -164,12 +164,7 @@ def _entries(file: Path) -> pl.DataFrame:
 
 def _parsed(file: Path) -> dict[str, Any]:
     """The JSON of one category; DatasetError where it is none, or lacks what is read."""
-    try:
-        document = json.loads(file.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DatasetError(f"{file} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{file} is no JSON ({error}); download it again.") from error
+    document = read_json(file, "JSON", "download it again.")
     meta = document.get("meta") if isinstance(document, dict) else None
     for where, key, kind in (
         (document, "meta", dict),
@@ -195,12 +190,7 @@ def _rows(file: Path, split: str, entries: list[Any]) -> pl.DataFrame:
         "image": _texts(file, split, entries, "image_path"),
         "mask": _texts(file, split, entries, "mask_path", or_null=True),
     }
-    try:
-        table = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
-    except UnicodeEncodeError as error:  # half a pair of surrogates, which JSON can hold
-        raise DatasetError(
-            f"{file} holds text in '{split}' that is none ({error.reason}); download it again."
-        ) from error
+    table = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
     return table.with_columns(pl.col("mask").replace("", None))
 
 

@@ -7,9 +7,7 @@ archive itself looks like is unverified, and so is whether any of its images is 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -17,6 +15,8 @@ from blemish.dataset.label_words import name_some
 from blemish.dataset.paths import absent, below
 from blemish.dataset.table import Dataset, conform
 from blemish.errors import DatasetError
+from blemish.util.library_errors import reason_of
+from blemish.util.text_files import read_json
 
 EXPECTS = (
     "annotations/lb201/train1.json and val1.json with images_lb201 beside annotations, "
@@ -87,19 +87,17 @@ def _read_fold(root: Path, board: str, name: str) -> pl.DataFrame:
 
 def _read_annotations(file: Path) -> tuple[dict[int, str], dict[int, set[str]]]:
     """The name of each image by its number, and the kinds of its defects."""
+    content = read_json(file, "JSON of COCO", "copy it again.")
     try:
-        content: Any = json.loads(file.read_bytes())
-        called = {kind["id"]: kind["name"] for kind in content["categories"]}
+        called = {kind["id"]: str(kind["name"]) for kind in content["categories"]}
         images = {image["id"]: str(image["file_name"]) for image in content["images"]}
         kinds: dict[int, set[str]] = {}
         for box in content["annotations"]:
             kind = called[box["category_id"]]
             kinds.setdefault(box["image_id"], set()).add(KINDS.get(kind, kind))
-    except OSError as error:
-        raise DatasetError(f"{file} cannot be read ({error.strerror}); copy it again.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise DatasetError(
-            f"{file} is not the JSON of COCO, with images, annotations and categories "
-            f"({type(error).__name__}: {error}); copy it again."
+            f"{file} is no JSON of COCO, with images, annotations and categories "
+            f"({type(error).__name__}: {reason_of(error)}); copy it again."
         ) from error
     return images, kinds

@@ -16,6 +16,7 @@ from blemish.dataset.label_words import (
     name_some,
     split_of,
 )
+from blemish.dataset.parquet_file import read_parquet
 from blemish.dataset.table import COLUMNS, Dataset, conform, qualify_parts
 from blemish.errors import DatasetError
 
@@ -39,10 +40,13 @@ def read(path: Path) -> Dataset:
     """
     if not recognises(path):
         raise DatasetError(f"{path} is not a table; name {EXPECTS}.")
-    frame = _read_parquet(path) if path.suffix.lower() == ".parquet" else read_delimited(path)
+    if path.suffix.lower() == ".parquet":
+        frame = as_text(read_parquet(path), path)
+    else:
+        frame = read_delimited(path)
     if "image" not in frame.columns:
         raise DatasetError(
-            f"{path} has no column 'image'; its columns are {', '.join(frame.columns)}."
+            f"{path} has no column 'image'; its columns are {name_some(frame.columns, 12)}."
         )
     if frame["image"].null_count():
         row = frame["image"].is_null().arg_max() or 0
@@ -55,13 +59,6 @@ def read(path: Path) -> Dataset:
     frame = with_split(with_label(conform(frame), frame.columns, path), frame.columns, path)
     table = frame.with_columns(pl.col("category").fill_null(path.stem))
     return Dataset(path.parent, path.stem, "table", qualify_parts(table))
-
-
-def _read_parquet(path: Path) -> pl.DataFrame:
-    try:
-        return as_text(pl.read_parquet(path), path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DatasetError(f"{path} cannot be read as Parquet; write it again.") from error
 
 
 def with_label(table: pl.DataFrame, given: list[str], path: Path) -> pl.DataFrame:

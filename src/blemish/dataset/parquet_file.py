@@ -1,0 +1,197 @@
+"""Parquet files: what their headers declare is added up before a value is unpacked.
+
+The footer, and the header of every page, are structures of Thrift's compact protocol: fields with a
+number and a type, of which only the few that matter are kept.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from blemish.errors import DatasetError
+from blemish.util.file_limit import refusal
+from blemish.util.files import read_regular
+from blemish.util.library_errors import reason_of, translated
+
+MOST_COLUMNS = 10_000
+_MOST_PAGES = 100_000
+_A_VALUE = 48  # bytes for a value: its place in a column of text, and in two that are made of it
+_MAGIC = b"PAR1"
+
+# Thrift's numbers of the types, and of the fields that are kept.
+_TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 12
+_ROWS, _SCHEMA, _GROUPS = 3, 2, 4
+_CHUNKS, _CHUNK, _VALUES, _PACKED, _DATA, _DICTIONARY = 1, 3, 5, 7, 9, 11
+_UNPACKED_PAGE, _PACKED_PAGE = 2, 3
+_PAGE_KINDS = (5, 7, 8)
+
+Fields = dict[int, Any]
+
+
+def read_parquet(path: Path) -> pl.DataFrame:
+    """The columns of a file. Raises DatasetError for one that is damaged or would take too much."""
+
+    def damaged(reason: str) -> DatasetError:
+        return DatasetError(f"{path} cannot be read as Parquet ({reason}); write it again.")
+
+    try:
+        data = read_regular(path)
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {reason_of(error)}.") from error
+    with translated(damaged):
+        refused = _refusal(data)
+        if refused is not None:
+            raise DatasetError(f"{path} declares {refused}")
+        return _within_limit(pl.read_parquet(io.BytesIO(data)), path)
+
+
+def column_names(path: Path) -> list[str]:
+    """The names of the columns. Raises DatasetError as `read_parquet` does."""
+    with translated(lambda reason: DatasetError(f"{path} is no Parquet ({reason}).")):
+        data = read_regular(path)
+        _footer(data)
+        return list(pl.read_parquet_schema(io.BytesIO(data)))
+
+
+def _within_limit(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """The frame, unless its texts, of which many may be one in the file, are too much together."""
+    texts = [column for column in frame.iter_columns() if column.dtype == pl.String]
+    refused = refusal(2 * sum(int(text.str.len_bytes().sum()) for text in texts))
+    if refused is not None:
+        raise DatasetError(f"{path} holds texts that {refused}")
+    return frame
+
+
+def _refusal(data: bytes) -> str | None:
+    """Why a file is not unpacked, by what its headers declare. Raises ValueError for damage."""
+    footer = _footer(data)
+    rows, chunks = footer.get(_ROWS, 0), list(_chunks(footer))
+    values = pages = unpacked = 0
+    for chunk in chunks:
+        inside = 0
+        for declared, held in _pages(data, chunk):
+            pages += 1
+            if pages > _MOST_PAGES:
+                raise ValueError(f"it has more than {_MOST_PAGES} pages")
+            unpacked, inside = unpacked + declared, inside + held
+        values += max(inside, chunk.get(_VALUES, 0))
+    values = max(values, rows * len(footer[_SCHEMA]))
+    refused = refusal(unpacked + _A_VALUE * values)
+    return None if refused is None else f"{rows} rows, which {refused}"
+
+
+def _footer(data: bytes) -> Fields:
+    if len(data) < 12 or data[:4] != _MAGIC or data[-4:] != _MAGIC:
+        raise ValueError("it does not begin and end as Parquet does")
+    size = int.from_bytes(data[-8:-4], "little")
+    if size > len(data) - 12:
+        raise ValueError("its footer is cut short")
+    footer = _Reader(data, len(data) - 8 - size, len(data) - 8).struct()
+    columns = footer.get(_SCHEMA)
+    if not isinstance(columns, list) or not isinstance(footer.get(_ROWS, 0), int):
+        raise ValueError("its footer lacks the columns")
+    if len(columns) > MOST_COLUMNS:
+        raise ValueError(f"it has more than {MOST_COLUMNS} columns")
+    if footer.get(_ROWS, 0) < 0:
+        raise ValueError("its number of rows is negative")
+    return footer
+
+
+def _chunks(footer: Fields) -> Iterator[Fields]:
+    """What the footer says of each column in each group of rows."""
+    for group in footer.get(_GROUPS) or ():
+        for column in group.get(_CHUNKS) or ():
+            if not isinstance(column.get(_CHUNK), dict):
+                raise ValueError("a column lies in another file")
+            yield column[_CHUNK]
+
+
+def _pages(data: bytes, chunk: Fields) -> Iterator[tuple[int, int]]:
+    """The bytes unpacked and the values that each page of a chunk declares."""
+    starts = [chunk[field] for field in (_DATA, _DICTIONARY) if chunk.get(field)]
+    place = min(starts, default=0)
+    end = place + chunk.get(_PACKED, 0)
+    if not 0 <= place <= end <= len(data):
+        raise ValueError("a column lies outside the file")
+    while place < end:
+        reader = _Reader(data, place, end)
+        head = reader.struct()
+        held = max((head[kind].get(1, 0) for kind in _PAGE_KINDS if kind in head), default=0)
+        packed, unpacked = head.get(_PACKED_PAGE, -1), head.get(_UNPACKED_PAGE, -1)
+        if min(packed, unpacked, held) < 0:
+            raise ValueError("a page has no size")
+        yield unpacked, held
+        place = reader.place + packed
+
+
+class _Reader:
+    """Reads structures; ValueError beyond `end`, and for what is nested deeper than any is."""
+
+    def __init__(self, data: bytes, place: int, end: int) -> None:
+        self.data, self.place, self.end = data, place, end
+
+    def struct(self, depth: int = 0) -> Fields:
+        """The fields of a structure by their numbers; doubles and maps are left out."""
+        fields: Fields = {}
+        number = 0
+        while head := self._byte():
+            number = number + (head >> 4) if head >> 4 else self._signed()
+            kind = head & 15
+            if kind in (_TRUE, _FALSE):
+                fields[number] = kind == _TRUE
+            else:
+                fields[number] = self._value(kind, depth)
+        return fields
+
+    def _value(self, kind: int, depth: int) -> Any:
+        if depth > 12:
+            raise ValueError("its headers are nested too deeply")
+        if kind in (4, 5, 6):
+            return self._signed()
+        if kind == _STRUCT:
+            return self.struct(depth + 1)
+        if kind in (_LIST, _SET):
+            return self._list(depth + 1)
+        if kind == _BINARY:
+            return self._skip(self._unsigned())
+        if kind in (_TRUE, _FALSE, _BYTE):  # in a list a truth takes a byte
+            return self._skip(1)
+        if kind == _DOUBLE:
+            return self._skip(8)
+        raise ValueError("its headers hold what Parquet does not know")
+
+    def _list(self, depth: int) -> list[Any]:
+        head = self._byte()
+        size = head >> 4 if head >> 4 < 15 else self._unsigned()
+        if size > self.end - self.place:
+            raise ValueError("its headers are cut short")
+        if size > MOST_COLUMNS and head & 15 == _STRUCT:
+            raise ValueError(f"it has more than {MOST_COLUMNS} columns or groups of rows")
+        return [self._value(head & 15, depth) for _ in range(size)]
+
+    def _skip(self, size: int) -> None:
+        self.place += size
+        if self.place > self.end:
+            raise ValueError("its headers are cut short")
+
+    def _byte(self) -> int:
+        self._skip(1)
+        return self.data[self.place - 1]
+
+    def _unsigned(self) -> int:
+        value = shift = 0
+        while (byte := self._byte()) & 128:
+            value |= (byte & 127) << shift
+            shift += 7
+            if shift > 63:
+                raise ValueError("its headers hold a number that is too long")
+        return value | byte << shift
+
+    def _signed(self) -> int:
+        value = self._unsigned()
+        return (value >> 1) ^ -(value & 1)
