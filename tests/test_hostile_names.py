@@ -482,7 +482,7 @@ def test_half_a_pair_of_surrogates_in_json_is_one_sentence(tmp_path: Path) -> No
     (tmp_path / "realiad_jsons").mkdir()
     (tmp_path / "realiad_1024/a").mkdir(parents=True)
     (tmp_path / "realiad_jsons/a.json").write_text(json.dumps(document), encoding="utf-8")
-    with pytest.raises(DatasetError, match=r"a\.json holds text in 'train' that is none"):
+    with pytest.raises(DatasetError, match=r"a\.json is no JSON \(a text in it is none"):
         open_dataset(tmp_path)
 
 

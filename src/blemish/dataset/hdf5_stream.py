@@ -7,7 +7,6 @@ known too, under which `ground_truth` may also hold labels.
 from __future__ import annotations
 
 import re
-import zlib
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,23 @@ from numpy.typing import NDArray
 from blemish.dataset.label_words import is_good, name_some
 from blemish.errors import DatasetError
 from blemish.images import hdf5
+from blemish.images.hdf5_chunks import is_gzipped, unpacked
 from blemish.images.hdf5_file import (
     OpenFile,
+    Stack,
     description,
+    has_member,
     has_pixels,
     is_dataset,
     member,
     naming_errors,
     open_file,
+    refuse_count,
     refuse_elsewhere,
+    refuse_unwritten,
     stack_of,
 )
+from blemish.util.file_limit import refusal
 
 IMAGES = ("image", "syn_stream")
 MASKS = ("mask", "ground_truth")
@@ -49,10 +54,11 @@ def image_name(path: Path) -> str:
     file = open_file(path)
     with naming_errors(path):
         name = _first(file, IMAGES)
+        if name is not None:
+            return name
+        refuse_count(str(path), len(file.content))
         held: list[str] = list(file.content)
-        stacks = [n for n in held if is_dataset(d := member(file, n)) and has_pixels(d, 3)]
-    if name is not None:
-        return name
+        stacks = [n for n in held if _is_stack(file, n)]
     if len(stacks) == 1 and GOOD & {*words(path.parent.name), *words(path.stem), *words(stacks[0])}:
         return stacks[0]
     raise DatasetError(
@@ -80,9 +86,11 @@ def read_stream(path: Path) -> pl.DataFrame:
     Raises DatasetError for columns that do not fit the images, ImageError as reading does.
     """
     name = image_name(path)
-    keys = hdf5.item_names(path / name)
     file = open_file(path)
     with naming_errors(path):
+        if is_dataset(member(file, name)):
+            refuse_unwritten(file, stack_of(file, name))
+        keys = hdf5.item_names(path / name)
         truth, label = _first(file, MASKS), _first(file, LABELS)
         if truth is not None and not _holds_masks(file, truth):
             truth, label = None, label or truth
@@ -102,7 +110,7 @@ def read_stream(path: Path) -> pl.DataFrame:
                 f"{path} holds {name} but neither {MASKS[1]} nor {LABELS[0]}, so that nothing says "
                 "which images are good; add one of them."
             )
-        columns |= {c: _values(file, c, keys) for c in OTHERS if c in file.content}
+        columns |= {c: _values(file, c, keys) for c in OTHERS if has_member(file, c)}
     table = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
     if truth is None:
         return table
@@ -114,31 +122,31 @@ def has_foreground(path: Path, name: str) -> NDArray[np.bool_]:
     file = open_file(path)
     if not is_dataset(member(file, name)):
         return np.array([hdf5.read_item(mask).any() for mask in images(path, name)], bool)
-    stack = stack_of(file, name).dataset
+    of_stack = stack_of(file, name)
+    stack = of_stack.dataset
     with naming_errors(f"{path}/{name}"):
         if stack.chunks == (1, *stack.shape[1:]):
-            return _by_distinct_chunk(stack)
+            return _by_distinct_chunk(of_stack)
         found = np.zeros(len(stack), bool)
         rest = tuple(range(1, stack.ndim))
-        for box in stack.iter_chunks() if stack.chunks else _blocks(stack):
+        for box in _boxes(stack):
             found[box[0]] |= stack[box].any(axis=rest)
     return found
 
 
-def _by_distinct_chunk(stack: Any) -> NDArray[np.bool_]:
+def _by_distinct_chunk(of_stack: Stack) -> NDArray[np.bool_]:
     """For a chunk per mask: equal bytes decode to equal masks, and blank ones have equal bytes."""
+    stack = of_stack.dataset
     found = np.full(len(stack), bool(stack.fillvalue))  # of masks that were never written
     blank = bytes(prod(stack.shape[1:]) * stack.dtype.itemsize)
-    deflated = _is_deflated(stack)
-    places: list[tuple[int, ...]] = []
-    stack.id.chunk_iter(lambda chunk: places.append(chunk.chunk_offset))
+    gzipped = is_gzipped(of_stack)
     known: dict[tuple[int, bytes], bool] = {}
-    for place in places:
+    for place in _written(stack):
         key = stack.id.read_direct_chunk(place)
         shown = known.get(key)
         if shown is None:
-            if deflated and key[0] == 0:  # no filter was left out
-                shown = _inflate(key[1]) != blank
+            if gzipped:
+                shown = unpacked(key[1], of_stack, key[0], len(blank)) != blank
             else:
                 shown = bool(stack[place[0]].any())
             if len(key[1]) <= _KEPT_BYTES and len(known) < _KEPT_CHUNKS:
@@ -147,54 +155,71 @@ def _by_distinct_chunk(stack: Any) -> NDArray[np.bool_]:
     return found
 
 
-def _is_deflated(stack: Any) -> bool:
-    """True where chunks are zlib streams, of bytes in any order."""
-    from h5py import h5z
-
-    plan = stack.id.get_create_plist()
-    filters = [plan.get_filter(number)[0] for number in range(plan.get_nfilters())]
-    return filters in ([h5z.FILTER_DEFLATE], [h5z.FILTER_SHUFFLE, h5z.FILTER_DEFLATE])
+def _written(stack: Any) -> list[tuple[int, ...]]:
+    """Where the chunks begin that were written."""
+    places: list[tuple[int, ...]] = []
+    stack.id.chunk_iter(lambda chunk: places.append(chunk.chunk_offset))
+    return places
 
 
-def _inflate(data: bytes) -> bytes:
-    """Much faster than reading the chunk."""
-    try:
-        return zlib.decompress(data)
-    except zlib.error as error:
-        raise OSError(str(error)) from error
-
-
-def _blocks(stack: Any) -> list[tuple[slice]]:
-    step = max(1, _BLOCK // max(1, stack[:1].nbytes))
-    return [(slice(start, start + step),) for start in range(0, len(stack), step)]
+def _boxes(stack: Any) -> list[tuple[slice, ...]]:
+    """What to look at of a stack: its chunks, or blocks of images where there are none."""
+    if not stack.chunks:
+        step = max(1, _BLOCK // max(1, prod(stack.shape[1:]) * stack.dtype.itemsize))
+        return [(slice(start, start + step),) for start in range(0, len(stack), step)]
+    if stack.fillvalue:
+        return list(stack.iter_chunks())
+    return [
+        tuple(slice(at, at + step) for at, step in zip(place, stack.chunks, strict=True))
+        for place in _written(stack)
+    ]
 
 
 def _first(file: OpenFile, names: tuple[str, ...]) -> str | None:
-    return next((name for name in names if name in file.content), None)
+    return next((name for name in names if has_member(file, name)), None)
+
+
+def _is_stack(file: OpenFile, name: str) -> bool:
+    found = member(file, name)
+    if not is_dataset(found):
+        return False
+    refuse_elsewhere(file, found)
+    return has_pixels(found, 3)
 
 
 def _holds_masks(file: OpenFile, name: str) -> bool:
     """True for masks, False for one label for each image."""
     found = member(file, name)
     if not is_dataset(found):
-        found = next((found[key] for key in found), found)
+        first = next(iter(found), None)
+        if first is None:
+            return False
+        found = member(file, f"{name}/{first}")
         return is_dataset(found) and bool(found.shape)
+    refuse_elsewhere(file, found)
     return len(found.shape or ()) > 2
 
 
 def _check_masks(path: Path, name: str, keys: list[str], truth: str) -> None:
-    masks = hdf5.item_names(path / truth)
-    if len(masks) != len(keys):
+    count = len(member(open_file(path), truth))
+    if count != len(keys):
         raise DatasetError(
-            f"{path} holds {len(keys)} images in {name} but {len(masks)} masks in {truth}; "
+            f"{path} holds {len(keys)} images in {name} but {count} masks in {truth}; "
             "write one for each image."
         )
+    masks = hdf5.item_names(path / truth)
     if masks != keys:
         lacking = sorted(set(keys) - set(masks))
         raise DatasetError(
             f"{path} holds images in {name} without a mask of that name in {truth}: "
             f"{name_some(lacking)}; name each mask like its image."
         )
+
+
+def _refuse_long(file: OpenFile, name: str, words: Any) -> None:
+    refused = refusal(prod(words.shape) * words.dtype.itemsize)
+    if refused is not None:
+        raise DatasetError(f"{file.path}: {name} declares {description(words)}, which {refused}")
 
 
 def _values(file: OpenFile, name: str, keys: list[str]) -> list[str | None]:
@@ -204,9 +229,13 @@ def _values(file: OpenFile, name: str, keys: list[str]) -> list[str | None]:
         lacking = [key for key in keys if key not in found]
         if lacking:
             raise DatasetError(f"{file.path} holds no {name} of {name_some(lacking)}; add them.")
-        for key in keys:
-            refuse_elsewhere(file, found[key])
-        values = [found[key][()] for key in keys]
+        items = [member(file, f"{name}/{key}") for key in keys]
+        for item in items:
+            if not is_dataset(item) or item.shape not in ((), (1,)):
+                raise DatasetError(f"{file.path}: {name} holds more than a word of an image.")
+            refuse_elsewhere(file, item)
+            _refuse_long(file, name, item)
+        values = [item[()] for item in items]
     else:
         refuse_elsewhere(file, found)
         text = found.dtype.kind in "SO"
@@ -215,5 +244,6 @@ def _values(file: OpenFile, name: str, keys: list[str]) -> list[str | None]:
                 f"{file.path}: {name} is {description(found)}, not one number or word for each of "
                 f"the {len(keys)} images."
             )
+        _refuse_long(file, name, found)
         values = (found.asstr()[()] if text else found[()]).ravel().tolist()
     return [str(value).strip() or None for value in values]

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blemish.errors import ImageError
+from blemish.images.hdf5_chunks import gzipped_image
 from blemish.images.hdf5_file import (
     OpenFile,
     Stack,
@@ -29,10 +31,13 @@ from blemish.images.hdf5_file import (
     member,
     naming_errors,
     open_file,
+    refuse_count,
     refuse_elsewhere,
+    refuse_size,
     stack_of,
 )
-from blemish.util.files import leads_out
+from blemish.util.files import leads_out, open_regular
+from blemish.util.library_errors import shortened
 
 SUFFIXES = (".h5", ".hdf5")
 
@@ -106,8 +111,10 @@ def read_item(path: str | os.PathLike[str]) -> NDArray[Any]:
     """
     item = _located(path)
     with naming_errors(path):
-        dataset = item.stack.dataset
-        pixels = np.asarray(dataset[()] if item.index is None else dataset[item.index])
+        pixels = gzipped_image(item.stack, item.index)
+        if pixels is None:
+            dataset = item.stack.dataset
+            pixels = np.asarray(dataset[()] if item.index is None else dataset[item.index])
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     if pixels.dtype == np.bool_:
@@ -158,6 +165,7 @@ def item_names(path: str | os.PathLike[str]) -> list[str]:
     with naming_errors(path):
         group = member(opened, name)
         if not is_dataset(group):
+            refuse_count(str(path), len(group))
             return _plain_steps(path, list(group))
         count = stack_of(opened, name).count
     width = max(6, len(str(count - 1)))
@@ -166,10 +174,16 @@ def item_names(path: str | os.PathLike[str]) -> list[str]:
 
 def _plain_steps(path: str | os.PathLike[str], names: list[str]) -> list[str]:
     """The names of a group's items; ImageError for one that is more than a step on a path."""
-    odd = [name for name in names if "/" in name or leads_out(name)]
-    if odd:
-        raise ImageError(f"{path} holds an item named {odd[0]!r}, which no file can be; rename it")
+    odd = next((name for name in names if "/" in name or leads_out(name) or _is_odd(name)), None)
+    if odd is not None:
+        shown = shortened(ascii(odd))
+        raise ImageError(f"{path} holds an item named {shown}, which no file can be; rename it")
     return names
+
+
+def _is_odd(name: str) -> bool:
+    """Whether a name has control characters, or bytes that are no UTF-8."""
+    return not name.isprintable() and any(category(letter) in ("Cc", "Cs") for letter in name)
 
 
 def stored(path: str | os.PathLike[str]) -> StoredImage:
@@ -193,7 +207,7 @@ def stored_bytes(path: str | os.PathLike[str], last: int | None = None) -> bytes
         data = read_item(path).tobytes()
         return data if last is None else data[-last:]
     skipped = 0 if last is None else max(0, where.size - last)
-    with open(_split(path)[0], "rb") as file:
+    with open_regular(_split(path)[0]) as file:
         file.seek(where.offset + skipped)
         return file.read(where.size - skipped)
 
@@ -237,21 +251,23 @@ def _located(path: str | os.PathLike[str]) -> _Item:
     if stack is None:
         with naming_errors(path):
             if not parent or not is_dataset(member(opened, parent)):
-                return _Item(opened, Stack.of(_single(opened, name)), None)
+                return _Item(opened, _single(opened, name), None)
             stack = stack_of(opened, parent)
     if not (last.isascii() and last.isdigit() and int(last) < stack.count):
         raise ImageError(f"{file} has no image {last} in {parent}, which holds {stack.count}")
     return _Item(opened, stack, int(last))
 
 
-def _single(file: OpenFile, name: str) -> Any:
+def _single(file: OpenFile, name: str) -> Stack:
     """The dataset that is one image."""
     dataset = member(file, name)
     if not is_dataset(dataset):
         raise ImageError(f"{file.path}/{name} is a group; name one of the images in it")
     refuse_elsewhere(file, dataset)
     if has_pixels(dataset, 2):
-        return dataset
+        stack = Stack.of(dataset)
+        refuse_size(f"{file.path}/{name}", stack, stack.shape)
+        return stack
     if has_pixels(dataset, 3):
         raise ImageError(f"{file.path}/{name} is a stack; add a number, as in {name}/000123")
     raise ImageError(

@@ -7,9 +7,12 @@ uses what another has opened.
 from __future__ import annotations
 
 import os
+import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from math import ceil, prod
 from pathlib import Path
 from typing import Any
@@ -18,10 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.errors import ImageError
+from blemish.util.file_limit import refusal
+from blemish.util.library_errors import reason_of, shortened, translated
 
 _OPEN_FILES = 8
 _CHUNK_CACHE = 256 << 20
-_MOST_IMAGES = 50_000_000
+_A_NAME = 300  # bytes of memory for what is listed of each image
+_MOST_LINKS = 16  # soft links on the way to a dataset
 _COPY_AGAIN = "copy it again from its source"
 
 
@@ -30,18 +36,28 @@ class Stack:
     """A dataset of images (h5py.Dataset), and what would take long to ask it each time.
 
     `spans` is int64 [N, 2], offset and size of each image in the file, once they were asked for.
+    `filters` are the numbers of those that its chunks go through, in HDF5's order; `unpacked` the
+    latest chunks that hold several images, by their place.
     """
 
     dataset: Any
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     compression: str | None
+    chunks: tuple[int, ...] | None = None
+    filters: tuple[int, ...] = ()
     spans: NDArray[np.int64] | None = None
+    unpacked: dict[tuple[int, ...], NDArray[Any]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, dataset: Any) -> Stack:
         """The stack in a dataset."""
-        return cls(dataset, tuple(dataset.shape), dataset.dtype, dataset.compression)
+        shape, chunks = tuple(dataset.shape), dataset.chunks
+        if chunks is None:  # then there are no filters either, and it costs to ask
+            return cls(dataset, shape, dataset.dtype, None)
+        plan = dataset.id.get_create_plist()
+        filters = tuple(plan.get_filter(number)[0] for number in range(plan.get_nfilters()))
+        return cls(dataset, shape, dataset.dtype, dataset.compression, chunks, filters)
 
     @property
     def count(self) -> int:
@@ -51,12 +67,16 @@ class Stack:
 
 @dataclass(eq=False)
 class OpenFile:
-    """An open file (h5py.File), what it looked like when it was opened, and its stacks by name."""
+    """An open file (h5py.File), what it looked like when it was opened, and its stacks by name.
+
+    `plain` are the names of groups to which no link leads out of the file.
+    """
 
     path: str
     content: Any
     stamp: tuple[int, int, int]
     stacks: dict[str, Stack] = field(default_factory=dict)
+    plain: set[str] = field(default_factory=set)
 
 
 _files: dict[tuple[int, str], OpenFile] = {}
@@ -72,6 +92,8 @@ def open_file(path: str | os.PathLike[str]) -> OpenFile:
         status = os.stat(text)  # noqa: PTH116 - text, for speed
     except (OSError, ValueError) as error:  # the latter for a NUL in the name
         raise ImageError(f"{text} does not exist or cannot be reached; check the path") from error
+    if not stat.S_ISREG(status.st_mode):  # HDF5 would wait for the other end of a pipe
+        raise ImageError(f"{text} is no regular file; name an HDF5 file")
     stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
     key = (os.getpid(), text)
     held = _files.get(key)
@@ -97,23 +119,36 @@ def close_files() -> None:
 @contextmanager
 def naming_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     """Whatever goes wrong inside in the HDF5 library becomes an ImageError that names the path."""
-    try:
+    with translated(lambda reason: ImageError(_damage(path, reason))):
         yield
-    except MemoryError as error:
-        raise ImageError(f"{path} needs more memory than is free; store smaller images") from error
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise ImageError(f"{path} is damaged ({error}); {_COPY_AGAIN}") from error
+
+
+def _damage(path: str | os.PathLike[str], reason: str) -> str:
+    found = re.search(r"[Rr]equired filter '?([^']*)'? is not (?:registered|available)", reason)
+    if found:
+        return (
+            f"{path} is packed with the filter {found[1]!r}, which is not installed; pack it with "
+            "gzip"
+        )
+    return f"{path} is damaged ({reason}); {_COPY_AGAIN}"
 
 
 def member(file: OpenFile, name: str) -> Any:
     """The group or dataset of that name; ImageError when there is none."""
+    _refuse_link_elsewhere(file, name)
     found = file.content.get(name)
     if found is None:
-        held = ", ".join(list(file.content)[:6]) or "nothing"
-        raise ImageError(f"{file.path} holds no {name}, only {held}")
+        held = ", ".join(shortened(key) for key in islice(file.content, 6)) or "nothing"
+        raise ImageError(f"{file.path} holds no {shortened(name)}, only {held}")
     if not is_dataset(found):  # a dataset is looked at by who reads it
         _refuse_linked(file, found)
     return found
+
+
+def has_member(file: OpenFile, name: str) -> bool:
+    """Whether there is a group or dataset of that name; ImageError for one in another file."""
+    _refuse_link_elsewhere(file, name)
+    return name in file.content
 
 
 def stack_of(file: OpenFile, name: str) -> Stack:
@@ -126,31 +161,93 @@ def stack_of(file: OpenFile, name: str) -> Stack:
                 f"{file.path}: {name} is {description(dataset)}, no stack of images; "
                 "store uint8 or uint16, [N, H, W] or [N, H, W, 3]"
             )
-        if len(dataset) > _MOST_IMAGES:
-            raise ImageError(f"{file.path}: {name} claims to hold {len(dataset)} images; split it")
-        cache = _wanted_cache(dataset)
+        refuse_count(f"{file.path}: {name}", len(dataset))
+        cache = wanted_cache(dataset)
         if cache:
             del dataset  # else HDF5 would keep its small cache
             dataset = _with_cache(file, name, cache)
-        file.stacks[name] = Stack.of(dataset)
+        stack = Stack.of(dataset)
+        refuse_size(f"{file.path}/{name}", stack, stack.shape[1:])
+        file.stacks[name] = stack
     return file.stacks[name]
+
+
+def refuse_count(place: str, count: int) -> None:
+    """Raise ImageError for so many images, or names, that a list of them would take too much."""
+    refused = refusal(count * _A_NAME)
+    if refused is not None:
+        raise ImageError(f"{place} claims to hold {count} images, a list of which {refused}")
+
+
+def refuse_size(place: str, stack: Stack, shape: tuple[int, ...]) -> None:
+    """Raise ImageError for a stack whose images, of that shape, would take too much memory.
+
+    What an image shares packed chunks with counts: they are unpacked together.
+    """
+    packed = prod(stack.chunks) if stack.chunks and stack.filters else 0
+    refused = refusal(2 * max(prod(shape), packed) * stack.dtype.itemsize)
+    if refused is not None:
+        declared = f"images of {shape[1]} x {shape[0]} pixels in chunks of {stack.chunks}"
+        raise ImageError(f"{place} declares {declared}, each of which {refused}")
+
+
+def refuse_unwritten(file: OpenFile, stack: Stack) -> None:
+    """Raise ImageError for a stack with images that were never written."""
+    held, name = stack.dataset.id, stack.dataset.name.strip("/")
+    if stack.chunks is None:
+        written = stack.count if held.get_storage_size() else 0
+    else:
+        pairs = zip(stack.shape, stack.chunks, strict=True)
+        chunks = prod(ceil(side / chunk) for side, chunk in pairs)
+        written = stack.count * held.get_num_chunks() // max(1, chunks)
+    if written < stack.count:
+        raise ImageError(
+            f"{file.path}: {name} declares {stack.count} images, and about {written} of them were "
+            "ever written; write it again"
+        )
+
+
+def _refuse_link_elsewhere(file: OpenFile, name: str, links: int = 0) -> None:
+    """Raise ImageError for a link on the way that leads into another file: it is not opened.
+
+    It might be a pipe, whose other end HDF5 would wait for.
+    """
+    from h5py import h5l
+
+    parent = name.rpartition("/")[0]
+    if parent and parent not in file.plain:
+        _refuse_link_elsewhere(file, parent, links)
+        file.plain.add(parent)
+    held, key = file.content.id.links, name.encode("utf-8", "surrogateescape")
+    try:
+        kind = held.get_info(key).type
+    except (KeyError, RuntimeError):  # there is none of that name, as whoever gets it will see
+        return
+    if kind == h5l.TYPE_SOFT:
+        if links == _MOST_LINKS:
+            raise ImageError(f"{file.path}: {name} is a link that leads in a circle")
+        target = held.get_val(key).decode("utf-8", "surrogateescape")
+        found = target if target.startswith("/") else f"{parent}/{target}"
+        _refuse_link_elsewhere(file, found.strip("/") or "/", links + 1)
+    elif kind != h5l.TYPE_HARD:
+        raise _points_elsewhere(file, name)
 
 
 def refuse_elsewhere(file: OpenFile, dataset: Any) -> None:
     """Raise ImageError for a dataset whose values lie in another file."""
     _refuse_linked(file, dataset)
     if dataset.is_virtual or dataset.external:
-        raise _points_elsewhere(file, dataset)
+        raise _points_elsewhere(file, dataset.name)
 
 
 def _refuse_linked(file: OpenFile, found: Any) -> None:
     if Path(found.file.filename) != Path(file.path):
-        raise _points_elsewhere(file, found)
+        raise _points_elsewhere(file, found.name)
 
 
-def _points_elsewhere(file: OpenFile, found: Any) -> ImageError:
+def _points_elsewhere(file: OpenFile, name: str) -> ImageError:
     return ImageError(
-        f"{file.path} only points to {found.name.strip('/')} in another file; "
+        f"{file.path} only points to {shortened(name.strip('/'))} in another file; "
         "write the values into the file itself"
     )
 
@@ -171,10 +268,10 @@ def has_pixels(dataset: Any, dimensions: int) -> bool:
 
 def description(dataset: Any) -> str:
     """Type and shape, for a message."""
-    return f"{dataset.dtype} of the shape {dataset.shape}"
+    return f"{shortened(str(dataset.dtype))} of the shape {dataset.shape}"
 
 
-def _wanted_cache(dataset: Any) -> int:
+def wanted_cache(dataset: Any) -> int:
     """Bytes of the chunks that one image has a share in, where they hold other images too.
 
     With room for all of them, reading the images in order decodes each chunk once.
@@ -204,7 +301,9 @@ def _open(path: str, size: int) -> Any:
         return h5py.File(path, "r", locking=False)
     except PermissionError as error:
         raise ImageError(f"{path} cannot be opened; check its rights") from error
-    except OSError as error:
+    except Exception as error:  # for what is no HDF5 file, whatever it finds there
         if "truncated" in str(error):
             raise ImageError(f"{path} is cut off; {_COPY_AGAIN}") from error
-        raise ImageError(f"{path} is damaged or no HDF5 file ({error}); {_COPY_AGAIN}") from error
+        raise ImageError(
+            f"{path} is damaged or no HDF5 file ({reason_of(error)}); {_COPY_AGAIN}"
+        ) from error

@@ -61,9 +61,9 @@ def read_json(path: Path, what: str, way_out: str, error: type[BlemishError] = D
         value = json.loads(
             text, parse_float=_finite, parse_int=_whole, parse_constant=_refuse_constant
         )
-        if _HALF_PAIR.search(text):
-            json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as failure:  # one of them: a text that is none
+        if _HALF_PAIR.search(text) and not _is_text(value):
+            raise ValueError("a text in it is none: it holds half a pair of surrogates")
+    except (ValueError, RecursionError) as failure:
         raise error(f"{path} is no {what} ({reason_of(failure)}); {way_out}") from failure
     return value
 
@@ -92,6 +92,14 @@ def _bytes(path: Path, way_out: str, error: type[BlemishError], growth: int) -> 
     except OSError as failure:
         raise error(f"{path} cannot be read: {reason_of(failure)}; {way_out}") from failure
     raise error(f"{path} {refused}")
+
+
+def _is_text(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _finite(digits: str) -> float:
