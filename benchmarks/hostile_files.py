@@ -387,12 +387,13 @@ def main() -> None:
         print(table(found))
         return
     print_line(
+        "hostile_files",
         {
             "seconds": max(one["seconds"] for one in found.values()),
             "mb": max(one["mb"] for one in found.values()),
             "wrong": sum(not _is_right(file, found[file.name]) for file in chosen),
             "files": found,
-        }
+        },
     )
 
 

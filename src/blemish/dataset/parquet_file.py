@@ -20,6 +20,7 @@ from blemish.util.library_errors import reason_of, translated
 
 MOST_COLUMNS = 10_000
 _MOST_PAGES = 100_000
+_A_ROW = 300  # bytes of memory for what is listed of an image
 _A_VALUE = 48  # bytes for a value: its place in a column of text, and in two that are made of it
 _MAGIC = b"PAR1"
 
@@ -81,7 +82,7 @@ def _refusal(data: bytes) -> str | None:
             unpacked, inside = unpacked + declared, inside + held
         values += max(inside, chunk.get(_VALUES, 0))
     values = max(values, rows * len(footer[_SCHEMA]))
-    refused = refusal(unpacked + _A_VALUE * values)
+    refused = refusal(unpacked + _A_ROW * rows + _A_VALUE * values)
     return None if refused is None else f"{rows} rows, which {refused}"
 
 
