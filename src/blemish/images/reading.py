@@ -34,9 +34,9 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[Any]:
         return hdf5.read_item(path)
     path = Path(path)
     with _opened(path) as (file, format_):
-        header = format_.header(file)
-        _refuse_beyond_limit(path, header)
-        pixels = format_.pixels(file, header)
+        picture = format_.picture(file)
+        _refuse_beyond_limit(path, picture.header)
+        pixels = picture.pixels()
     return _checked(path, pixels)
 
 
@@ -47,7 +47,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     its header alone.
     """
     with _opened(Path(path)) as (file, format_):
-        return format_.header(file)
+        return format_.picture(file).header
 
 
 def depth(path: str | os.PathLike[str]) -> str:

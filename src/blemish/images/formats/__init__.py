@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from typing import Any, BinaryIO, Protocol, cast
+from typing import BinaryIO, Protocol, cast
 
-from numpy.typing import NDArray
+from blemish.images.formats._header import Header, NotRead, Picture
 
-from blemish.images.formats._header import Header, NotRead, size_of
-
-__all__ = ["FORMATS", "SUFFIXES", "WORDS", "Format", "Header", "NotRead", "of_start", "size_of"]
+__all__ = ["FORMATS", "SUFFIXES", "WORDS", "Format", "Header", "NotRead", "Picture", "of_start"]
 
 
 class Format(Protocol):
     """What a module in this folder offers.
 
-    `header` and `pixels` raise NotRead for a sound file of a kind that is not read, and anything
-    else for a damaged one.
+    NotRead stands for a sound file of a kind that is not read, and any other exception for a
+    damaged one.
     """
 
     NAME: str
@@ -29,11 +27,8 @@ class Format(Protocol):
     SUFFIXES: tuple[str, ...]
     LOSSLESS: bool
 
-    def header(self, file: BinaryIO) -> Header:
-        """What a file, at its start, declares; nothing is decoded."""
-
-    def pixels(self, file: BinaryIO, header: Header) -> NDArray[Any]:
-        """The pixels of a file, at its start: [H, W] or RGB [H, W, 3]."""
+    def picture(self, file: BinaryIO) -> Picture:
+        """Read the header of a file; nothing is decoded before its pixels are asked for."""
 
 
 _COMMON = ("PNG", "JPEG")  # named first

@@ -1,10 +1,13 @@
-"""What the header of a picture declares."""
+"""A picture whose header has been read, and what the header declares."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
+
+from numpy.typing import NDArray
 
 Depth = Literal["uint8", "uint16", "float32"]
 
@@ -28,6 +31,14 @@ class Header:
     def pixels(self) -> int:
         """Width times height."""
         return self.width * self.height
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An open file whose header has been read; `pixels` decodes it: [H, W] or RGB [H, W, 3]."""
+
+    header: Header
+    pixels: Callable[[], NDArray[Any]]
 
 
 class NotRead(Exception):  # noqa: N818 - it is no error of the file

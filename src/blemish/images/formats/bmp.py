@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 
-from blemish.images.formats._header import Header, NotRead, size_of
+from blemish.images.formats._header import Header, NotRead, Picture, size_of
 from blemish.images.formats._pillow import bytes_a_pixel, pixels_of
 
 NAME = "BMP"
@@ -50,8 +51,11 @@ class _Declared:
         return self.indexed and self.image.mode != "P"
 
 
-def header(file: BinaryIO) -> Header:
-    """What the header declares. Raises NotRead for colours that are not read."""
+def picture(file: BinaryIO) -> Picture:
+    """Read the header. Raises NotRead for colours that are not read.
+
+    Its pixels raise ValueError or EOFError for damage.
+    """
     declared = _declared(file)
     width, height = declared.image.size
     after = max(0, size_of(file) - declared.offset)
@@ -61,7 +65,7 @@ def header(file: BinaryIO) -> Header:
         decoding = pixels + (after if not declared.stride else declared.stride * height)
     else:
         decoding = pixels * bytes_a_pixel(declared.image.mode)
-    return Header(
+    header = Header(
         width,
         height,
         channels,
@@ -69,11 +73,10 @@ def header(file: BinaryIO) -> Header:
         memory=decoding + pixels * channels,
         capacity=capacity,
     )
+    return Picture(header, partial(_pixels, file, declared))
 
 
-def pixels(file: BinaryIO, header: Header) -> NDArray[Any]:
-    """Decode. Raises ValueError or EOFError for damage."""
-    declared = _declared(file)
+def _pixels(file: BinaryIO, declared: _Declared) -> NDArray[Any]:
     if not declared.indexed:
         declared.image.load()
         return pixels_of(declared.image)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from blemish.images.formats._header import Header, NotRead, size_of
+from blemish.images.formats._header import Header, NotRead, Picture, size_of
 
 NAME = "JPEG"
 MAGIC = (b"\xff\xd8\xff",)
@@ -55,8 +56,11 @@ class _Frame:
         )
 
 
-def header(file: BinaryIO) -> Header:
-    """What the frame's segment declares. Raises NotRead for CMYK, and for scans without number."""
+def picture(file: BinaryIO) -> Picture:
+    """Read the frame's segment. Raises NotRead for CMYK, and for what libjpeg does not read.
+
+    Its pixels raise ValueError for all that libjpeg warns of, and NotRead for very many scans.
+    """
     frame = _frame(file)
     if len(frame.sampling) == 4:
         raise NotRead("is a CMYK image, made for print; save it as RGB or grey")
@@ -67,7 +71,7 @@ def header(file: BinaryIO) -> Header:
     else:
         capacity = size * 8 * pixels // max(1, frame.blocks * _HUFFMAN[frame.kind])
     coefficients = 128 * frame.blocks if frame.kind in _PROGRESSIVE else 0
-    return Header(
+    header = Header(
         frame.width,
         frame.height,
         channels,
@@ -75,21 +79,21 @@ def header(file: BinaryIO) -> Header:
         memory=size + pixels * channels + coefficients,
         capacity=capacity,
     )
+    return Picture(header, partial(_pixels, file, grey=channels == 1))
 
 
-def pixels(file: BinaryIO, header: Header) -> NDArray[Any]:
-    """Decode strictly. Raises ValueError for all that libjpeg warns of."""
+def _pixels(file: BinaryIO, *, grey: bool) -> NDArray[Any]:
     file.seek(0)
     data = file.read()
     _refuse_many_scans(data)
-    colours = "GRAY" if header.channels == 1 else "RGB"
+    colours = "GRAY" if grey else "RGB"
     try:
         decoded = simplejpeg.decode_jpeg(data, colorspace=colours, strict=True)
     except ValueError as error:
         if "extraneous bytes before marker" not in str(error):
             raise
         decoded = simplejpeg.decode_jpeg(_without_fill(data), colorspace=colours, strict=True)
-    return np.asarray(decoded[:, :, 0] if header.channels == 1 else decoded)
+    return np.asarray(decoded[:, :, 0] if grey else decoded)
 
 
 def _without_fill(data: bytes) -> bytes:

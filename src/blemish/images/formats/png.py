@@ -11,13 +11,14 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from blemish.images.formats._header import Header, NotRead, size_of
+from blemish.images.formats._header import Header, NotRead, Picture, size_of
 from blemish.images.formats._pillow import bytes_a_pixel, pixels_of, refuse_beyond_palette
 
 NAME = "PNG"
@@ -93,8 +94,11 @@ class _Declared:
         return size
 
 
-def header(file: BinaryIO) -> Header:
-    """What the chunks before the pixels declare. Raises NotRead for an animation."""
+def picture(file: BinaryIO) -> Picture:
+    """Read the chunks before the pixels. Raises NotRead for an animation.
+
+    Its pixels raise ValueError, EOFError or zlib.error for damage.
+    """
     declared = _declared(file)
     for kind, length in _chunks(file):
         if kind == b"acTL":
@@ -109,7 +113,7 @@ def header(file: BinaryIO) -> Header:
     array = pixels * channels * (2 if declared.bits == 16 else 1)
     # Beside Pillow's image there is the stream, then the array; a deep one has two halves.
     halves = 2 if declared.deep_colour else 1
-    return Header(
+    header = Header(
         declared.width,
         declared.height,
         channels,
@@ -117,11 +121,10 @@ def header(file: BinaryIO) -> Header:
         memory=pixels * bytes_a_pixel(mode) * halves + max(declared.stream, array * halves),
         capacity=_MOST_INFLATED * size_of(file) * 8 // declared.pixel_bits,
     )
+    return Picture(header, partial(_pixels, file, declared))
 
 
-def pixels(file: BinaryIO, header: Header) -> NDArray[Any]:
-    """Inflate, check and decode. Raises ValueError, EOFError or zlib.error for damage."""
-    declared = _declared(file)
+def _pixels(file: BinaryIO, declared: _Declared) -> NDArray[Any]:
     stored = _Stored(declared.stream)
     palette = b""
     for kind, length in _chunks(file):

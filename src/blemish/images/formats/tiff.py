@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from io import BytesIO
 from typing import Any, BinaryIO, cast
 
 import cv2
@@ -10,17 +12,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from blemish.images.formats._header import Depth, Header, NotRead, size_of
+from blemish.images.formats import _tiff_strips
+from blemish.images.formats._header import Depth, Header, NotRead, Picture, size_of
 from blemish.images.formats._pillow import bytes_a_pixel, pixels_of
 from blemish.images.formats._tiff_directory import (
     BITS,
     COLOUR_MAP,
     COMPRESSION,
     MOST_PAGES,
+    PHOTOMETRIC,
     Directory,
     directory,
     pages,
 )
+from blemish.images.formats._tiff_strips import MOST_INFLATED, RAW
 
 NAME = "TIFF"
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -28,17 +33,9 @@ SUFFIXES = (".tif", ".tiff")
 LOSSLESS = True
 
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16", "I;16B", "I", "F"})
-_RAW = 1
-# How many times its own bytes a strip can hold, by its compression: the codecs that are read.
-_MOST_INFLATED = {
-    _RAW: 1,
-    5: 2560,  # LZW
-    8: 1032,  # deflate
-    32773: 64,  # PackBits
-    32946: 1032,
-    34925: 1 << 13,  # LZMA
-    50000: 1 << 15,  # zstd
-}
+
+_YCBCR = 6
+_NATIVE = {"F;32BF": "F;32NF", "I;32BS": "I;32NS", "I;16BS": "I;16NS"}
 
 
 class _Tiff(TiffImageFile):
@@ -54,13 +51,16 @@ class _Tiff(TiffImageFile):
         pass
 
 
-def header(file: BinaryIO) -> Header:
-    """What the first directory declares. Raises NotRead for pages, and for what is not read."""
+def picture(file: BinaryIO) -> Picture:
+    """Read the first directory. Raises NotRead for pages, and for what is not read.
+
+    Its pixels raise ValueError, EOFError or OSError for damage.
+    """
     found = directory(file)
     if found.width < 1 or found.height < 1 or not found.bits:
         raise ValueError(f"{found.width} x {found.height} pixels")
     pixels, bits = found.width * found.height, sum(found.bits)
-    capacity = _MOST_INFLATED.get(found.first(COMPRESSION, _RAW), 1) * size_of(file) * 8 // bits
+    capacity = MOST_INFLATED.get(found.first(COMPRESSION, RAW), 1) * size_of(file) * 8 // bits
     image = _image(file, found)
     grey = image.mode not in ("P", "PA", "RGB", "RGBA")
     channels = 1 if grey else 3
@@ -76,18 +76,30 @@ def header(file: BinaryIO) -> Header:
         memory = max(decoded + max(piece, 2 * array), 3 * array)
     else:
         memory = decoded + max(piece, array)
-    return Header(found.width, found.height, channels, depth, memory, capacity)
+    if found.first(COMPRESSION, RAW) != RAW:
+        memory += _tiff_strips.memory(found)
+    header = Header(found.width, found.height, channels, depth, memory, capacity)
+    return Picture(header, partial(_pixels, file, found, image))
 
 
-def pixels(file: BinaryIO, header: Header) -> NDArray[Any]:
-    """Check, decode. Raises ValueError, EOFError or OSError for damage."""
-    found = directory(file)
+def _pixels(file: BinaryIO, found: Directory, opened: _Tiff) -> NDArray[Any]:
     _refuse_cut_strips(file, found)
-    image = _image(file, found)
-    if _is_deep_colour(image, found):
-        return _deep_colour(file, image)
-    image.load()
-    return pixels_of(image)
+
+    def decode(content: BinaryIO, image: _Tiff) -> NDArray[Any]:
+        if _is_deep_colour(image, found):
+            return _deep_colour(content, image)
+        _expect_native_order(image)
+        image.load()
+        return pixels_of(image)
+
+    if found.first(COMPRESSION, RAW) == RAW:
+        return decode(file, opened)
+
+    def decode_bytes(content: bytes) -> NDArray[Any]:
+        copy = BytesIO(content)
+        return decode(copy, _Tiff(copy))
+
+    return _tiff_strips.pixels(file, found, decode_bytes)
 
 
 def _image(file: BinaryIO, found: Directory) -> _Tiff:
@@ -99,9 +111,10 @@ def _image(file: BinaryIO, found: Directory) -> _Tiff:
     image = _Tiff(file)
     if image.mode == "CMYK":
         raise NotRead("is a CMYK image, made for print; save it as RGB or grey")
-    if image.mode not in _MODES:
-        raise NotRead(f"has colours of kind {image.mode}; save it as RGB or grey")
-    if found.first(COMPRESSION, _RAW) not in _MOST_INFLATED:
+    mode = "YCbCr" if found.first(PHOTOMETRIC, 0) == _YCBCR else image.mode
+    if mode not in _MODES:
+        raise NotRead(f"has colours of kind {mode}; save it as RGB or grey")
+    if found.first(COMPRESSION, RAW) not in MOST_INFLATED:
         raise NotRead(
             f"is a TIFF with {image.info['compression']} compression, in which damage goes "
             "unnoticed; save it as PNG or as TIFF with deflate compression"
@@ -109,6 +122,13 @@ def _image(file: BinaryIO, found: Directory) -> _Tiff:
     if image.mode in ("P", "PA") and len(found.tags.get(COLOUR_MAP, ())) != 3 << found.bits[0]:
         raise ValueError("a palette of another size than its indices")
     return image
+
+
+def _expect_native_order(image: _Tiff) -> None:
+    """Libtiff gives numbers in the order of the machine; Pillow takes these as stored ones."""
+    codec, _, _, args = image.tile[0]
+    if codec == "libtiff" and isinstance(args, tuple) and args[0] in _NATIVE:
+        image.tile = [image.tile[0]._replace(args=(_NATIVE[args[0]], *args[1:]))]
 
 
 def _depth(image: Image.Image, found: Directory) -> Depth:
@@ -131,7 +151,6 @@ def _refuse_cut_strips(file: BinaryIO, found: Directory) -> None:
     size = size_of(file)
     if any(offset + length > size for offset, length in found.pieces):
         raise EOFError("cut off")
-    # Here the strips are checked by their codec.
 
 
 def _deep_colour(file: BinaryIO, image: _Tiff) -> NDArray[np.uint16]:
