@@ -6,7 +6,7 @@ Huffman codes have no checksum: most flipped bits give other pixels and no warni
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, BinaryIO
 
@@ -38,12 +38,21 @@ _FILL = re.compile(rb"((?:\xff\x00)?)(?:\x00+|(.)\2{3,})(?=\xff+[\xd0-\xd7\xd9])
 
 @dataclass(frozen=True)
 class _Frame:
-    """The segment that declares the size: `kind` is its marker, `sampling` that of each channel."""
+    """The segment that declares the size: `kind` is its marker, `sampling` that of each channel.
+
+    `scanned` are the channels in the first scan.
+    """
 
     kind: int
     width: int
     height: int
     sampling: tuple[tuple[int, int], ...]
+    scanned: int = 0
+
+    @property
+    def one_scan(self) -> bool:
+        """Whether the first scan is all, and libjpeg refuses another."""
+        return self.kind not in _PROGRESSIVE and self.scanned == len(self.sampling)
 
     @property
     def blocks(self) -> int:
@@ -70,7 +79,7 @@ def picture(file: BinaryIO) -> Picture:
         capacity = _ARITHMETIC_PIXELS * size
     else:
         capacity = size * 8 * pixels // max(1, frame.blocks * _HUFFMAN[frame.kind])
-    coefficients = 128 * frame.blocks if frame.kind in _PROGRESSIVE else 0
+    coefficients = 0 if frame.one_scan else 128 * frame.blocks
     header = Header(
         frame.width,
         frame.height,
@@ -79,13 +88,15 @@ def picture(file: BinaryIO) -> Picture:
         memory=size + pixels * channels + coefficients,
         capacity=capacity,
     )
-    return Picture(header, partial(_pixels, file, grey=channels == 1))
+    return Picture(header, partial(_pixels, file, frame))
 
 
-def _pixels(file: BinaryIO, *, grey: bool) -> NDArray[Any]:
+def _pixels(file: BinaryIO, frame: _Frame) -> NDArray[Any]:
     file.seek(0)
     data = file.read()
-    _refuse_many_scans(data)
+    if not frame.one_scan:
+        _refuse_many_scans(data)
+    grey = len(frame.sampling) == 1
     colours = "GRAY" if grey else "RGB"
     try:
         decoded = simplejpeg.decode_jpeg(data, colorspace=colours, strict=True)
@@ -105,18 +116,22 @@ def _without_fill(data: bytes) -> bytes:
 
 
 def _frame(file: BinaryIO) -> _Frame:
-    """The frame's segment. Raises EOFError or ValueError where there is none."""
+    """The frame, once the first scan begins. Raises EOFError or ValueError where there is none."""
+    found: _Frame | None = None
     file.seek(2)
     for _ in range(_MOST_SEGMENTS):
         marker = _marker(file)
         if marker in _ALONE:
             continue
-        length = int.from_bytes(_exactly(file, 2), "big")
-        if marker in _FRAMES:
-            return _frame_of(marker, _exactly(file, max(0, length - 2)))
-        if length < 2 or marker == _START_OF_SCAN:
+        length = int.from_bytes(_exactly(file, 2), "big") - 2
+        if marker == _START_OF_SCAN and found:
+            return replace(found, scanned=_exactly(file, 1)[0])
+        if length < 0 or marker == _START_OF_SCAN:
             break
-        file.seek(length - 2, 1)
+        if marker in _FRAMES:
+            found = _frame_of(marker, _exactly(file, length))
+        else:
+            file.seek(length, 1)
     raise ValueError("no header")
 
 
