@@ -223,8 +223,9 @@ def test_what_a_damaged_scan_left_over_is_no_fill(tmp_path: Path) -> None:
         try:
             simplejpeg.decode_jpeg(bytes(damaged), colorspace="GRAY", strict=True)
         except ValueError as error:
-            left_over += "extraneous bytes before marker" in str(error)
-            refused(path, bytes(damaged))
+            stray = "extraneous bytes before marker" in str(error)
+            left_over += stray
+            refused(path, bytes(damaged), "or its camera leaves bytes" if stray else "damaged")
     assert left_over > 20
 
 

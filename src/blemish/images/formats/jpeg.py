@@ -28,6 +28,7 @@ _ARITHMETIC = {0xC9, 0xCA}
 _PROGRESSIVE = {0xC2, 0xCA}
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
+_STRAY = "extraneous bytes before marker"
 _MOST_SEGMENTS = 10_000
 _MOST_FILL = 1000  # bytes before a marker
 _MOST_SCANS = 32
@@ -101,18 +102,28 @@ def _pixels(file: BinaryIO, frame: _Frame) -> NDArray[Any]:
     try:
         decoded = simplejpeg.decode_jpeg(data, colorspace=colours, strict=True)
     except ValueError as error:
-        if "extraneous bytes before marker" not in str(error):
+        if _STRAY not in str(error):
             raise
-        decoded = simplejpeg.decode_jpeg(_without_fill(data), colorspace=colours, strict=True)
+        decoded = _without_stray(data, colours)
     return np.asarray(decoded[:, :, 0] if grey else decoded)
 
 
-def _without_fill(data: bytes) -> bytes:
-    """A JPEG without the bytes of one value that cameras fill up their scans with.
+def _without_stray(data: bytes, colours: str) -> NDArray[np.uint8]:
+    """Decode strictly without the bytes of one value that a camera fills up its scans with.
 
-    The whole run goes, so that zeros in place of a scan's last codes go too, and are missed.
+    The whole run goes, so that zeros in place of a scan's last codes go too, and are missed. Other
+    bytes may be codes of pixels that were lost: NotRead.
     """
-    return _FILL.sub(rb"\1", data)
+    try:
+        filled = _FILL.sub(rb"\1", data)
+        return np.asarray(simplejpeg.decode_jpeg(filled, colorspace=colours, strict=True))
+    except ValueError as error:
+        if _STRAY not in str(error):
+            raise
+        raise NotRead(
+            f"is damaged, or its camera leaves bytes in it that no pixel needs ({error}); copy it "
+            "again from its source, or let the camera save it in another format"
+        ) from error
 
 
 def _frame(file: BinaryIO) -> _Frame:
