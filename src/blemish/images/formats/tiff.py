@@ -21,11 +21,12 @@ from blemish.images.formats._tiff_directory import (
     COMPRESSION,
     MOST_PAGES,
     PHOTOMETRIC,
+    RAW,
     Directory,
     directory,
     pages,
 )
-from blemish.images.formats._tiff_strips import MOST_INFLATED, RAW
+from blemish.images.formats._tiff_strips import MOST_INFLATED
 
 NAME = "TIFF"
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -69,7 +70,7 @@ def picture(file: BinaryIO) -> Picture:
     decoded = pixels * bytes_a_pixel(image.mode)
     width, height = found.piece
     piece = width * height * bits // 8
-    if _is_deep_colour(image, found):
+    if _is_deep_colour(image):
         # OpenCV is given the whole file, and its pixels are compared with Pillow's.
         memory = decoded + size_of(file) + pixels * bits // 8 + array + pixels * channels
     elif image.mode == "I":
@@ -77,29 +78,29 @@ def picture(file: BinaryIO) -> Picture:
     else:
         memory = decoded + max(piece, array)
     if found.first(COMPRESSION, RAW) != RAW:
-        memory += _tiff_strips.memory(found)
+        memory = _tiff_strips.memory(found, memory)
     header = Header(found.width, found.height, channels, depth, memory, capacity)
     return Picture(header, partial(_pixels, file, found, image))
 
 
-def _pixels(file: BinaryIO, found: Directory, opened: _Tiff) -> NDArray[Any]:
+def _pixels(file: BinaryIO, found: Directory, image: _Tiff) -> NDArray[Any]:
     _refuse_cut_strips(file, found)
-
-    def decode(content: BinaryIO, image: _Tiff) -> NDArray[Any]:
-        if _is_deep_colour(image, found):
-            return _deep_colour(content, image)
-        _expect_native_order(image)
-        image.load()
-        return pixels_of(image)
-
     if found.first(COMPRESSION, RAW) == RAW:
-        return decode(file, opened)
+        return _decoded(file, image)
+    return _tiff_strips.pixels(file, found, _decoded_bytes)
 
-    def decode_bytes(content: bytes) -> NDArray[Any]:
-        copy = BytesIO(content)
-        return decode(copy, _Tiff(copy))
 
-    return _tiff_strips.pixels(file, found, decode_bytes)
+def _decoded_bytes(content: bytes) -> NDArray[Any]:
+    file = BytesIO(content)
+    return _decoded(file, _Tiff(file))
+
+
+def _decoded(file: BinaryIO, image: _Tiff) -> NDArray[Any]:
+    if _is_deep_colour(image):
+        return _deep_colour(file, image)
+    _expect_native_order(image)
+    image.load()
+    return pixels_of(image)
 
 
 def _image(file: BinaryIO, found: Directory) -> _Tiff:
@@ -137,9 +138,9 @@ def _depth(image: Image.Image, found: Directory) -> Depth:
     return "uint16" if image.mode.startswith("I") or max(found.bits) > 8 else "uint8"
 
 
-def _is_deep_colour(image: Image.Image, found: Directory) -> bool:
+def _is_deep_colour(image: _Tiff) -> bool:
     """16-bit colour, which Pillow opens in an 8-bit mode."""
-    return max(found.tags.get(BITS, (1,))) > 8 and image.mode in ("LA", "RGB", "RGBA")
+    return max(image.tag_v2.get(BITS, (1,))) > 8 and image.mode in ("LA", "RGB", "RGBA")
 
 
 def _refuse_cut_strips(file: BinaryIO, found: Directory) -> None:
