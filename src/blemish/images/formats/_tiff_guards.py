@@ -40,16 +40,18 @@ def _longer_lzw(strips: Sequence[bytes], guard: bytes) -> Iterator[Parts]:
         yield head, _aligned(end << bits | behind, end_bits + bits)
 
 
-def _lzw_zeros(length: int) -> Iterator[int]:
+def _lzw_zeros(length: int) -> list[int]:
     """Codes for zeros: after a clear code each may stand for one more than the one before."""
-    while length:
-        yield _LZW_CLEAR
-        for longest in range(1, min(length, 250) + 1):
-            run = min(longest, length)
-            length -= run
-            yield 0 if run == 1 else _LZW_CLEAR + run
-            if not length:
-                return
+    rising = [_LZW_CLEAR, 0, *range(_LZW_CLEAR + 2, _LZW_CLEAR + 251)]
+    times, rest = divmod(length, 250 * 251 // 2)
+    codes, longest = rising * times, 0
+    if rest:
+        codes.append(_LZW_CLEAR)
+    while rest:
+        longest = min(longest + 1, rest)
+        codes.append(0 if longest == 1 else _LZW_CLEAR + longest)
+        rest -= longest
+    return codes
 
 
 def _lzw_end(strip: bytes) -> tuple[Bytes, int, int]:
@@ -74,11 +76,10 @@ def with_wide_end(strip: bytes) -> bytes:
 
 def _longer_zstd(strips: Sequence[bytes], guard: bytes) -> Iterator[Parts]:
     """Without the checksum, which the guard would break, and the last block no longer the last."""
+    times, rest = divmod(len(guard) - len(MARK), _ZSTD_RUN)
     behind = _zstd_block(_ZSTD_STORED, len(MARK)) + MARK
-    zeros = len(guard) - len(MARK)
-    for start in range(0, zeros, _ZSTD_RUN):
-        behind += _zstd_block(_ZSTD_REPEATED, min(_ZSTD_RUN, zeros - start)) + b"\0"
-    behind += _zstd_block(_ZSTD_STORED, 0, last=True)
+    behind += (_zstd_block(_ZSTD_REPEATED, _ZSTD_RUN) + b"\0") * times
+    behind += _zstd_block(_ZSTD_STORED, rest, last=True) + bytes(rest)
     for strip in strips:
         last, end = zstd_last_block(strip)
         flags = bytes([_zstd_flags(strip) & ~_ZSTD_CHECKSUM])

@@ -78,7 +78,7 @@ def memory(found: Directory, taken: int) -> int:
     lengths, sizes = _lengths(found), [size for _, size in found.pieces]
     if found.first(COMPRESSION, RAW) in _INFLATED_HERE:
         return taken + sum(lengths) + sum(sizes)
-    longer = sum(lengths) + len(lengths) * len(_guard(found))
+    longer = sum(lengths) + len(lengths) * _guard_rows(found) * _row_bytes(found)
     return taken * longer // sum(lengths) + 2 * sum(sizes) + longer - sum(lengths)
 
 
@@ -218,8 +218,8 @@ def _stored(content: bytes, checksum: bytes) -> Iterator[Bytes]:
 
 def _guarded(found: Directory, strips: Sequence[bytes], decode: Decode) -> NDArray[Any]:
     """Decode the strips with a guard behind each; ValueError where one does not come back."""
-    guard = _guard(found)
-    rows = len(guard) // _row_bytes(found)
+    rows = _guard_rows(found)
+    guard = guards.MARK.ljust(rows * _row_bytes(found), b"\0")
     compression = found.first(COMPRESSION, RAW)
     longer = guards.LONGER[compression](strips, guard)
     decoded = decode(_tiff(found, [*longer], compression, rows))
@@ -252,10 +252,9 @@ def _as_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(values).view(np.uint8)
 
 
-def _guard(found: Directory) -> bytes:
-    """Whole rows, which begin with the mark."""
-    row_bytes = _row_bytes(found)
-    return guards.MARK.ljust(-(-len(guards.MARK) // row_bytes) * row_bytes, b"\0")
+def _guard_rows(found: Directory) -> int:
+    """As few as hold the mark."""
+    return -(-len(guards.MARK) // _row_bytes(found))
 
 
 def _with_wide_ends(found: Directory, strips: Sequence[bytes], decode: Decode) -> Iterator[bytes]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
+from contextlib import suppress
+from ctypes import CDLL
+from functools import cache, partial
 from io import BytesIO
 from typing import Any, BinaryIO, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, _imaging
 from PIL.TiffImagePlugin import TiffImageFile
 
 from blemish.images.formats import _tiff_strips
@@ -90,7 +92,15 @@ def _pixels(file: BinaryIO, found: Directory, image: _Tiff) -> NDArray[Any]:
     return _tiff_strips.pixels(file, found, _decoded_bytes)
 
 
+@cache
+def _silence_libtiff() -> None:
+    """Keep libtiff, inside of Pillow, from printing what is wrong: the exception says it."""
+    with suppress(AttributeError, OSError):  # where Pillow was built in another way
+        CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
+
+
 def _decoded_bytes(content: bytes) -> NDArray[Any]:
+    _silence_libtiff()
     file = BytesIO(content)
     return _decoded(file, _Tiff(file))
 
