@@ -42,16 +42,9 @@ def tile_boxes(height: int, width: int, tile: int, overlap: float) -> list[Box]:
     """Cover an image with square tiles, row by row; the last of a row or column is shifted inwards.
 
     `tile` is the side in pixels, `overlap` the share of it that neighbours have in common. A side
-    of the image that is shorter than a tile is taken whole. Raises ImageError for more than
-    `MOST_TILES`.
+    of the image that is shorter than a tile is taken whole.
     """
     rows, columns = _starts(height, tile, overlap), _starts(width, tile, overlap)
-    if len(rows) * len(columns) > MOST_TILES:
-        raise ImageError(
-            f"an image of {width} x {height} pixels would be cut into {len(rows) * len(columns):,} "
-            f"tiles of {tile} pixels that overlap by {overlap:g}, more than {MOST_TILES:,}; train "
-            "a model with larger tiles"
-        )
     return [
         (top, left, min(top + tile, height), min(left + tile, width))
         for top, left in product(rows, columns)
@@ -77,17 +70,28 @@ def centre_box(shape: tuple[int, ...], recipe: Recipe) -> Box:
 
 
 def crop_boxes(shape: tuple[int, ...], recipe: Recipe) -> list[Box]:
-    """The boxes of the crops of an image of that shape (H, W): one, or one for each tile."""
-    if recipe.tile is None:
+    """The boxes of the crops of an image of that shape (H, W): one, or one for each tile.
+
+    Raises ImageError for more tiles than `MOST_TILES`.
+    """
+    height, width, tile, overlap = shape[0], shape[1], recipe.tile, recipe.overlap
+    if tile is None:
         return [centre_box(shape, recipe)]
-    return tile_boxes(shape[0], shape[1], recipe.tile, recipe.overlap)
+    count = len(_starts(height, tile, overlap)) * len(_starts(width, tile, overlap))
+    if count > MOST_TILES:
+        raise ImageError(
+            f"an image of {width} x {height} pixels would be cut into {count:,} tiles of {tile} "
+            f"pixels that overlap by {overlap:g}, more than {MOST_TILES:,}; train a model with "
+            "larger tiles"
+        )
+    return tile_boxes(height, width, tile, overlap)
 
 
 def crops(image: NDArray[np.uint8], recipe: Recipe) -> Iterator[Crop]:
     """Yield what the model sees of an image: the whole or its centre once, or each tile.
 
     `image` is uint8 [H, W] or [H, W, 3]; a grey image becomes RGB only tile by tile.
-    Raises ImageError as `fit` and `tile_boxes` do.
+    Raises ImageError as `fit` and `crop_boxes` do.
     """
     for box in crop_boxes(image.shape, recipe):
         top, left, bottom, right = box
