@@ -253,8 +253,11 @@ def test_a_run_without_end_is_stopped(
 ) -> None:
     path = bent(endless(STEPS, "kept"), latency_ms={"p50": 0.1, "max": 0.1})
     monkeypatch.setattr("blemish.inspector._SHORTEST_LIMIT", 0.2)
-    with pytest.raises(ArtifactError, match=r"bent\.blemish was stopped: .* more than 0\.2 s"):
-        Inspector.open(path).look(dented(200))
+    inspector = Inspector.open(path)
+    for has_run in (False, True):  # the first run is stopped in another way
+        inspector.session._has_run = has_run
+        with pytest.raises(ArtifactError, match=r"bent\.blemish was stopped: .* more than 0\.2 s"):
+            inspector.look(dented(200))
 
 
 def test_a_run_that_cannot_be_stopped_is_left_behind(

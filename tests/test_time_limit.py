@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from blemish.util import time_limit
-from blemish.util.time_limit import within
+from blemish.util.time_limit import watched, within
 
 LONG = 60.0
 
@@ -55,3 +55,29 @@ def test_work_that_ends_as_it_is_told_counts() -> None:
         return 5
 
     assert within(0.01, work, told.set) == 5
+
+
+def test_what_is_watched_is_told_when_it_is_late_and_only_then() -> None:
+    told = threading.Event()
+    with watched(LONG, lambda: None) as other, watched(0.01, told.set) as late:
+        assert told.wait(LONG)
+    assert late.late
+    assert not other.late
+
+
+def test_what_ended_is_not_told() -> None:
+    told: list[str] = []
+    with watched(0.02, lambda: told.append("ended")):
+        pass
+    later = threading.Event()
+    with watched(0.04, later.set):
+        assert later.wait(LONG)
+    assert not told
+
+
+def test_what_is_watched_raises_its_own() -> None:
+    with pytest.raises(KeyError), watched(LONG, lambda: None):
+        raise KeyError
+    told = threading.Event()
+    with watched(0.01, told.set):  # the watch goes on
+        assert told.wait(LONG)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TypeVar
 
 Value = TypeVar("Value")
@@ -41,3 +44,64 @@ def within(seconds: float, work: Callable[[], Value], stop: Callable[[], None]) 
     if in_time:
         raise raised[0]
     raise TimeoutError
+
+
+@dataclass(eq=False)
+class Watched:
+    """Work under way: when it is told to stop, and whether it was."""
+
+    due: float
+    stop: Callable[[], None]
+    late: bool = False
+
+
+@contextlib.contextmanager
+def watched(seconds: float, stop: Callable[[], None]) -> Iterator[Watched]:
+    """Call `stop`, from another thread, once the block takes longer than `seconds`.
+
+    Quicker than `within`, which gives every work a thread: one thread watches over all.
+    """
+    one = Watched(time.monotonic() + seconds, stop)
+    _WATCH.begin(one)
+    try:
+        yield one
+    finally:
+        _WATCH.end(one)
+
+
+class _Watch:
+    """The thread that watches, which is there as long as there is something to watch."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._under_way: set[Watched] = set()
+        self._wakes: float | None = None  # None without a thread
+
+    def begin(self, one: Watched) -> None:
+        with self._changed:
+            self._under_way.add(one)
+            if self._wakes is None:
+                self._wakes = one.due
+                threading.Thread(target=self._watch, daemon=True).start()
+            elif one.due < self._wakes:
+                self._changed.notify()
+
+    def end(self, one: Watched) -> None:
+        with self._changed:
+            self._under_way.discard(one)
+
+    def _watch(self) -> None:
+        with self._changed:
+            while self._under_way:
+                now = time.monotonic()
+                for one in [one for one in self._under_way if one.due <= now]:
+                    one.late = True
+                    one.stop()
+                    self._under_way.discard(one)
+                if self._under_way:
+                    self._wakes = min(one.due for one in self._under_way)
+                    self._changed.wait(self._wakes - now)
+            self._wakes = None
+
+
+_WATCH = _Watch()
