@@ -165,10 +165,10 @@ def test_a_file_that_holds_no_maps_is_named(kept: list[KeptMap], tmp_path: Path)
     whole = path.read_bytes()
     for data in (b"", b"no archive", whole[: len(whole) // 2]):
         path.write_bytes(data)
-        with pytest.raises(DatasetError, match=r"0123\.maps\.npz holds no maps"):
+        with pytest.raises(DatasetError, match=r"0123\.maps\.npz is no file of maps"):
             read_maps(path)
     np.savez(path, schema=np.array(1))
-    with pytest.raises(DatasetError, match=r"0123\.maps\.npz holds no maps"):
+    with pytest.raises(DatasetError, match=r"0123\.maps\.npz is no file of maps"):
         read_maps(path)
     np.savez(path, schema=np.array(9))
     with pytest.raises(DatasetError, match=r"0123\.maps\.npz has schema 9"):

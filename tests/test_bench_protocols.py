@@ -210,7 +210,7 @@ def test_a_protocol_of_ones_own(tmp_path: Path) -> None:
         ('path = "image.auroc"', "", r"metrics has unknown entries \[\] or lacks \['path'\]"),
         ('folders = ["parts"]', 'folder = "parts"', r"data has unknown entries \['folder'\]"),
         ('title = "small"', 'title = "small"\nseeds = 0', "needs data, .* and 1 seed or more"),
-        ('title = "small"', "title =", "mine.toml is no protocol: "),
+        ('title = "small"', "title =", "mine.toml is no protocol "),
         ("[[data]]", "[data]", "data holds something that is no table"),
         (
             *('name = "padim"', 'name = "padim"\nbudget = "soon"'),
@@ -233,5 +233,5 @@ def test_a_name_that_there_is_no_protocol_of(tmp_path: Path) -> None:
     with pytest.raises(BlemishError, match=r"none.toml cannot be read"):
         open_protocol(str(tmp_path / "none.toml"))
     (tmp_path / "cut.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(BlemishError, match=r"cut.toml is no text"):
+    with pytest.raises(BlemishError, match=r"cut.toml is not UTF-8 text"):
         open_protocol(str(tmp_path / "cut.toml"))

@@ -160,7 +160,7 @@ def test_a_folder_of_other_settings_is_left_alone(drawn: Path) -> None:
 @pytest.mark.parametrize("text", ["", "no JSON", "[]", '{"settings": 1}'])
 def test_a_damaged_recipe_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "simulate.json").write_text(text, encoding="utf-8")
-    with pytest.raises(DatasetError, match=r"simulate\.json cannot be read"):
+    with pytest.raises(DatasetError, match=r"simulate\.json is no note"):
         write_plates(tmp_path, SMALL)
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import polars as pl
 
 from blemish.dataset import COLUMNS, Dataset
+from blemish.dataset.parquet_file import column_names
 from blemish.dataset.paths import is_image_file
 from blemish.errors import DatasetError
 from blemish.util.files import replacing
+from blemish.util.text_files import first_line
 
 Decisions = Mapping[str, str]
 
@@ -93,10 +95,9 @@ def write_table(data: Dataset, table: pl.DataFrame, path: Path) -> None:
 
 def _is_ours(path: Path) -> bool:
     """Whether a file is a table that an audit wrote: no other has the column `history`."""
+    if path.suffix.lower() != ".parquet":
+        return "history" in first_line(path).strip().split(",")
     try:
-        if path.suffix.lower() == ".parquet":
-            return "history" in pl.read_parquet_schema(path)
-        with path.open(encoding="utf-8") as file:
-            return "history" in file.readline().strip().split(",")
-    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError):
+        return "history" in column_names(path)
+    except DatasetError:
         return False

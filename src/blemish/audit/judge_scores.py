@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +23,7 @@ from blemish.features.backbone import open_backbone
 from blemish.features.feature_stream import FeatureStream
 from blemish.images import Recipe, find_window
 from blemish.inspector import Inspector
+from blemish.util.array_files import read_arrays
 from blemish.util.files import replacing
 from blemish.util.progress import Progress, ShowProgress
 
@@ -126,11 +125,13 @@ def _key(data: Dataset, judges: JudgeSettings) -> str:
 def _read(path: Path, names: list[str], count: int) -> dict[str, Floats] | None:
     """The arrays of a file; None where it is absent, damaged or of another shape."""
     try:
-        with np.load(path) as held:
-            said = {name: np.asarray(held[name], np.float64) for name in names}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
+        held = read_arrays(path, "file of scores", "remove it", names=names)
+    except DatasetError:
         return None
-    return said if all(values.shape == (count,) for values in said.values()) else None
+    if any(v.shape != (count,) or v.dtype.kind not in "fiu" for v in held.values()):
+        return None
+    said = {name: values.astype(np.float64) for name, values in held.items()}
+    return said if all(np.isfinite(values).all() for values in said.values()) else None
 
 
 def _write(path: Path, said: Mapping[str, npt.NDArray[np.float64]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
@@ -13,8 +14,8 @@ import numpy as np
 
 from blemish.benchmark.runs import Run
 from blemish.benchmark.store import ARRAYS, CarryOver, Result, write_result
-from blemish.errors import BlemishError
-from blemish.util.files import replacing
+from blemish.errors import BlemishError, DatasetError
+from blemish.util.files import open_regular, replacing
 
 # What a run costs, and the file of its model, in which that is written.
 _OF_THE_MACHINE = {"figures.seconds", "figures.images_per_second", "figures.model"}
@@ -106,8 +107,12 @@ def carry(
 
 def _copy(source: Path, target: Path) -> None:
     if source.exists():
-        with replacing(target) as file:
-            file.write(source.read_bytes())
+        try:
+            held = open_regular(source)
+        except OSError as error:
+            raise DatasetError(f"{source} cannot be read: {error.strerror}") from error
+        with held, replacing(target) as file:
+            shutil.copyfileobj(held, file)
 
 
 def _cut_short(result: Result) -> bool:

@@ -9,7 +9,6 @@ map threshold. So one colour scale serves all detectors.
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
@@ -21,7 +20,9 @@ import numpy as np
 
 from blemish.errors import DatasetError
 from blemish.report.thumbnails import Thumbnail, thumbnail
+from blemish.util.array_files import read_arrays
 from blemish.util.files import replacing
+from blemish.util.library_errors import translated
 
 if TYPE_CHECKING:
     from blemish.evaluation import Evaluation, ImageResult
@@ -154,18 +155,17 @@ def write_maps(path: Path, kept: Sequence[KeptMap]) -> None:
 
 def read_maps(path: Path) -> list[KeptMap]:
     """What `write_maps` wrote. Raises DatasetError for a broken file or another schema."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if int(arrays["schema"]) != SCHEMA:
-                raise DatasetError(
-                    f"{path} has schema {int(arrays['schema'])} and this program reads {SCHEMA}; "
-                    "run its bench again"
-                )
-            return list(_kept({name: arrays[name] for name in arrays.files}))
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise DatasetError(
-            f"{path} holds no maps of a run ({error}); remove it, the gallery does without"
-        ) from error
+    way_out = "remove it, the gallery does without"
+    arrays = read_arrays(path, "file of maps", way_out)
+    with translated(
+        lambda reason: DatasetError(f"{path} is no file of maps ({reason}); {way_out}")
+    ):
+        if int(arrays["schema"]) != SCHEMA:
+            raise DatasetError(
+                f"{path} has schema {int(arrays['schema'])} and this program reads {SCHEMA}; "
+                "run its bench again"
+            )
+        return list(_kept(arrays))
 
 
 def _kept(arrays: dict[str, Any]) -> Iterator[KeptMap]:

@@ -22,6 +22,7 @@ from blemish.detectors import DETECTORS
 from blemish.errors import BlemishError
 from blemish.published import published
 from blemish.util.durations import in_words, seconds_of
+from blemish.util.text_files import read_toml
 
 Entry = TypeVar("Entry")
 Texts = Mapping[str, str]
@@ -182,18 +183,13 @@ def open_protocol(name: str) -> Protocol:
     """
     if name.endswith(".toml"):
         file = Path(name)
-        try:
-            parsed = _parsed(file.stem, file.read_text(encoding="utf-8"), name)
-        except OSError as error:
-            raise BlemishError(f"{name} cannot be read: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise BlemishError(f"{name} is no text; name a protocol's .toml file") from error
-        return _with_labels(parsed, file.parent)
+        content = read_toml(file, "protocol", "name a protocol's .toml file", BlemishError)
+        return _with_labels(_parsed(file.stem, content, name), file.parent)
     if name not in protocol_names():
         known = ", ".join(protocol_names())
         raise BlemishError(f"there is no protocol {name!r}; there are: {known}, or name a .toml")
     file_ = files("blemish.benchmark").joinpath("protocols", f"{name}.toml")
-    parsed = _parsed(name, file_.read_text(encoding="utf-8"), f"{name}.toml")
+    parsed = _parsed(name, tomllib.loads(file_.read_text(encoding="utf-8")), f"{name}.toml")
     return _with_labels(parsed, Path())
 
 
@@ -234,11 +230,7 @@ def settings_by_fold(settings: Texts, folds: int | None) -> list[Texts]:
     return [{**settings, "k": str(folds), "fold": str(1 + fold)} for fold in range(folds)]
 
 
-def _parsed(name: str, text: str, file: str) -> Protocol:
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise BlemishError(f"{file} is no protocol: {error}") from error
+def _parsed(name: str, content: dict[str, Any], file: str) -> Protocol:
     common = tuple(content.get("categories", ()))
     for key, kind in (
         *(("data", DataSource), ("splits", SplitChoice)),

@@ -16,7 +16,11 @@ import numpy.typing as npt
 from blemish.benchmark.code import Code
 from blemish.benchmark.runs import Run
 from blemish.errors import DatasetError
+from blemish.util import typed_json
+from blemish.util.array_files import read_arrays
 from blemish.util.files import inside, replacing
+from blemish.util.library_errors import reason_of
+from blemish.util.text_files import read_json
 
 SCHEMA = 3
 _WITHOUT_FIT = 2  # results that have neither `fit` nor a budget
@@ -87,19 +91,18 @@ class Result:
         """Training and evaluation together; None for a run that failed."""
         if self.cost is None:
             return None
-        return (self.cost["train_seconds"] or 0.0) + (self.cost["evaluate_seconds"] or 0.0)
+        return (self.cost.get("train_seconds") or 0.0) + (self.cost.get("evaluate_seconds") or 0.0)
 
     def scores(self) -> ImageScores:
         """The scores of the test images. Raises DatasetError for a file that is not whole."""
         path = self.folder / f"{self.key}.npz"
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return ImageScores(**{name: arrays[name] for name in ARRAYS})
-        except Exception as error:  # numpy, zipfile and zlib each have their own
-            raise DatasetError(
-                f"{path} is no file of scores, or cut off ({error}); delete it and "
-                f"{self.key}.json, and run the bench again"
-            ) from error
+        what, way_out = "file of scores", f"delete it and {self.key}.json, and run the bench again"
+        arrays = read_arrays(path, what, way_out, names=ARRAYS)
+        count = arrays["image"].size
+        for name, kinds in zip(ARRAYS, ("U", "U", "U", "b", "f", "i"), strict=True):
+            if arrays[name].dtype.kind not in kinds or arrays[name].shape != (count,):
+                raise DatasetError(f"{path} is no {what}: {name} is of another kind; {way_out}")
+        return ImageScores(**arrays)
 
 
 def write_result(result: Result, arrays: Arrays | None) -> None:
@@ -148,12 +151,7 @@ def read_results(folder: Path) -> list[Result]:
 
 def _read(path: Path) -> Result:
     way_out = "move it out of the folder of results, or name another folder with --out"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{path} is no result, or cut off; {way_out}") from error
+    content = read_json(path, "result, or cut off", way_out)
     if not isinstance(content, dict) or "schema" not in content:
         raise DatasetError(f"{path} is no result; {way_out}")
     if content["schema"] not in (_WITHOUT_FIT, SCHEMA):
@@ -169,11 +167,27 @@ def _read(path: Path) -> Result:
         values["code"] = Code(**content["code"])
         values["carried"] = tuple(map(_carried, content.get("carried", [])))
         result = Result(**values, folder=path.parent)
+        _check_types(result, content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DatasetError(f"{path} is no result of this bench ({error}); {way_out}") from error
+        raise DatasetError(
+            f"{path} is no result of this bench ({reason_of(error)}); {way_out}"
+        ) from error
     if result.key != path.stem or result.status not in ("done", "failed"):
         raise DatasetError(f"{path} is not what its name says; {way_out}")
     return result
+
+
+def _check_types(result: Result, content: dict[str, Any]) -> None:
+    """Raise ValueError for what tables and pages could not show."""
+    typed_json.read(Run, content["run"])
+    typed_json.read(Code, content["code"])
+    done = result.status == "done"
+    for values in (result.cost or {}, result.fit or {}):
+        typed_json.read(dict[str, float | None], values)
+    texts = isinstance(result.finished, str) and isinstance(result.reason, str | None)
+    tables = isinstance(result.machine, dict) and (isinstance(result.figures, dict) or not done)
+    if not (texts and tables):
+        raise ValueError("a value is of another type")
 
 
 def _carried(values: dict[str, Any]) -> CarryOver:

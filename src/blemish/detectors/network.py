@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from blemish.dataset import Dataset
+from blemish.detectors._checkpoint import reading_checkpoint
 from blemish.detectors._epoch_order import epoch_order
 from blemish.detectors.base import FitContext
 from blemish.errors import BlemishError
@@ -26,7 +27,7 @@ from blemish.features.device import find_device
 from blemish.features.feature_table import FeatureTable
 from blemish.graph.builder import OPSET, Graph
 from blemish.graph.splice import splice
-from blemish.util.files import replacing
+from blemish.util.files import open_regular, replacing
 from blemish.util.threads import default_threads
 
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
@@ -236,10 +237,12 @@ def _restore(file: Path | None, kept: Mapping[str, Any]) -> tuple[int, float]:
     """Put back what an earlier call kept; how many steps it had done, and its last loss."""
     if file is None or not file.exists():
         return 0, float("nan")
-    state = torch.load(file, map_location=DEVICE, weights_only=True)
-    for name, part in kept.items():
-        part.load_state_dict(state[name])
-    return int(state["done"]), float(state["loss"])
+    with reading_checkpoint(file):
+        open_regular(file).close()
+        state = torch.load(file, map_location=DEVICE, weights_only=True)
+        for name, part in kept.items():
+            part.load_state_dict(state[name])
+        return int(state["done"]), float(state["loss"])
 
 
 def _keep(file: Path | None, kept: Mapping[str, Any], done: int, loss: float) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blemish.dataset import Dataset
+from blemish.detectors._checkpoint import kept_arrays
 from blemish.detectors.base import FitContext, FittedDetector, need_images
 from blemish.detectors.embedding import Embedding
 from blemish.detectors.head import pixels_of, with_distance
@@ -150,7 +151,7 @@ def grow_bank(
     clock, checkpoint = context.clock, context.checkpoint
     bank, done, before, row = MemoryBank.empty(size, embedding.channels), 0, 0.0, 0
     if checkpoint is not None and (checkpoint / "bank.npz").exists():
-        with np.load(checkpoint / "bank.npz") as kept:
+        with kept_arrays(checkpoint / "bank.npz") as kept:
             bank.restore(kept["patches"], kept["gaps"], kept["weights"], float(kept["radius"]))
             done, before, row = int(kept["done"]), float(kept["before"]), int(kept["row"])
 

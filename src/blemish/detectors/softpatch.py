@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blemish.dataset import Dataset
+from blemish.detectors._checkpoint import kept_arrays
 from blemish.detectors._patch_noise import JUDGES, Cells, Judge, judge_place, places_of
 from blemish.detectors.base import FitContext, FittedDetector, need_images
 from blemish.detectors.embedding import Embedding
@@ -179,7 +180,9 @@ def judge_patches(
     noise = np.full((space.crops, math.prod(embedding.grid)), np.nan, np.float32)
     done = 0
     if checkpoint is not None and (checkpoint / "noise.npz").exists():
-        with np.load(checkpoint / "noise.npz") as kept:
+        with kept_arrays(checkpoint / "noise.npz") as kept:
+            if kept["noise"].shape != noise.shape:
+                raise ValueError("it is of other images")
             noise, done = kept["noise"], int(kept["done"])
 
     def keep() -> None:

@@ -9,10 +9,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from blemish.errors import BlemishError
+from blemish.util.files import open_regular
 
 if TYPE_CHECKING:
     import ast
 
+_MOST = 4 << 20  # bytes of code; a parser takes a hundred times as many
 _SHORT = 12  # hex digits of the hash in a label
 
 
@@ -56,7 +58,7 @@ class Source:
 
         try:
             return ast.parse(self.text, str(self.path))
-        except (SyntaxError, ValueError) as error:
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise fault(self.path, error) from error
 
     def about(self) -> str:
@@ -82,7 +84,7 @@ def read_source(name: str, word: str) -> Source:
     """
     path = Path(name)
     instead = f"name a Python file that holds a {word}"
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 - false for a name that is too long
         raise BlemishError(f"{name} does not exist; {instead}")
     if not path.is_file():  # a pipe would be waited for
         what = "a folder" if path.is_dir() else "no regular file"
@@ -97,9 +99,12 @@ def read_source(name: str, word: str) -> Source:
 def read(path: Path) -> tuple[bytes, str]:
     """A file's bytes and text. Raises BlemishError where it cannot be read or is not in UTF-8."""
     try:
-        content = path.read_bytes()
+        with open_regular(path) as file:
+            content = file.read(_MOST + 1)
     except OSError as error:
         raise BlemishError(f"{path} cannot be read: {error.strerror}") from error
+    if len(content) > _MOST:
+        raise BlemishError(f"{path} is no file of code: it has more than {_MOST >> 20} MB")
     try:
         return content, content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

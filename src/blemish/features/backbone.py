@@ -12,8 +12,9 @@ from typing import Annotated
 import msgspec
 
 from blemish.errors import BlemishError
-from blemish.util.files import open_regular, read_regular
-from blemish.util.typed_json import parse, read
+from blemish.util import typed_json
+from blemish.util.files import open_regular
+from blemish.util.text_files import read_json
 
 ASSETS = Path(__file__).parent / "assets"
 BUNDLED = "efficientnet_lite0"
@@ -74,7 +75,8 @@ def open_backbone(name: str = BUNDLED) -> Backbone:
             f"from a file of weights with `blemish backbone import {name} --weights FILE`"
         )
     path = files[name]
-    return _open(path, path.stat().st_mtime_ns)
+    changed = path.stat().st_mtime_ns if path.exists() else 0
+    return _open(path, changed)
 
 
 def _files() -> dict[str, Path]:
@@ -84,16 +86,15 @@ def _files() -> dict[str, Path]:
 
 @cache
 def _open(path: Path, _changed: int) -> Backbone:
-    layers: tuple[Layer, ...] = ()
     sha256, whole = "", False
+    layers: tuple[Layer, ...] = ()
     try:
         with open_regular(path) as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        card = parse(read_regular(path.with_suffix(".json")))
-        if isinstance(card, dict):
-            layers = tuple(read(Layer, layer) for layer in card["layers"])
-            whole = sha256 == card["sha256"]
-    except (OSError, ValueError, TypeError, KeyError):
+        card = read_json(path.with_suffix(".json"), "card", "import it again", BlemishError)
+        layers = tuple(typed_json.read(list[Layer], card["layers"]))
+        whole = sha256 == card["sha256"] and bool(layers)
+    except (OSError, ValueError, TypeError, KeyError, BlemishError):
         pass
     if not whole:
         raise BlemishError(

@@ -22,7 +22,10 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from blemish.errors import ImageError
 from blemish.images import hdf5
+from blemish.util.file_limit import refusal
+from blemish.util.files import open_regular, read_regular
 
 log = logging.getLogger("blemish")
 
@@ -50,8 +53,14 @@ def image_key(path: Path) -> bytes:
         pixels = hdf5.read_item(path)
         head = f"{pixels.dtype} {pixels.shape} ".encode()
         return hashlib.sha256(head + pixels.tobytes()).digest()
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+    try:
+        with open_regular(path) as file:
+            refused = refusal(os.fstat(file.fileno()).st_size)
+            if refused is None:
+                return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise ImageError(f"{path} cannot be opened ({error.strerror}); check the path") from error
+    raise ImageError(f"{path} {refused}")
 
 
 def picture_name(path: Path) -> str:
@@ -77,13 +86,13 @@ class Shelf:
         self.width = width
         folder.mkdir(parents=True, exist_ok=True)
         self._entries: dict[tuple[bytes, int], Entry] = {}
+        self._told = False  # that something is damaged
         for index in sorted(folder.glob("*.index")):
             self._load(index)
         # In the order of time: what was computed again counts, not the damaged row before it.
         self._shard = folder / f"{time.time_ns():020}-{uuid.uuid4().hex}.rows"
         self._rows: BinaryIO | None = None
         self._index: BinaryIO | None = None
-        self._told = False  # that something is damaged
 
     def crops(self, key: bytes) -> int:
         """How many crops of that image are here; 0 unless all of them are, and whole."""
@@ -92,9 +101,7 @@ class Shelf:
             return 0
         if all(self._whole(key, crop) for crop in range(first.crops)):
             return first.crops
-        if not self._told:
-            log.warning("the cache %s is damaged; what is lost is computed again", self.folder)
-            self._told = True
+        self._tell_damage()
         return 0
 
     def get(self, key: bytes, crop: int) -> Half:
@@ -126,11 +133,26 @@ class Shelf:
         self._rows = self._index = None
 
     def _load(self, index: Path) -> None:
-        data = index.read_bytes()
+        rows = index.with_suffix(".rows")
+        try:
+            data = read_regular(index)
+            with open_regular(rows) as file:
+                held = os.fstat(file.fileno()).st_size // (2 * self.width)
+        except OSError:
+            data, held = b"", -1
         whole = len(data) - len(data) % _ENTRY.size
+        if whole > held * _ENTRY.size:  # more entries than rows: it was never written so
+            self._tell_damage()
+            whole = max(0, held) * _ENTRY.size
         for key, crop, crops, offset, checksum in _ENTRY.iter_unpack(data[:whole]):
-            self._entries[key, crop] = Entry(index.with_suffix(".rows"), offset, crops, checksum)
-        index.touch()  # last use, for the size limit
+            self._entries[key, crop] = Entry(rows, offset, crops, checksum)
+        if held >= 0:
+            index.touch()  # last use, for the size limit
+
+    def _tell_damage(self) -> None:
+        if not self._told:
+            log.warning("the cache %s is damaged; what is lost is computed again", self.folder)
+            self._told = True
 
     def _map(self, entry: Entry) -> Half:
         return np.memmap(entry.shard, np.float16, "r", entry.offset, (self.width,))

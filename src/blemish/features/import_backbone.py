@@ -92,8 +92,11 @@ def _need_architecture(name: str, how: str) -> str:
 
 
 def _sha256(path: Path) -> str:
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BlemishError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _keep(name: str, graph: bytes, card: Mapping[str, object]) -> Backbone:

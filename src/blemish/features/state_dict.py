@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from blemish.errors import BlemishError
+from blemish.util.file_limit import refusal
+from blemish.util.files import open_regular
+from blemish.util.library_errors import translated
 
 StateDict = Mapping[str, npt.NDArray[Any]]
 """A tensor of each name."""
@@ -19,6 +25,7 @@ StateDict = Mapping[str, npt.NDArray[Any]]
 _ZIP = b"PK\x03\x04"  # torch.save since 1.6
 _PICKLE = b"\x80"  # torch.save before
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4"}
+_MOST_HEADER = 100_000_000  # bytes, by the format
 _WRAPPERS = ("state_dict", "model")  # under which a training script keeps the weights
 
 
@@ -28,7 +35,7 @@ def read_state_dict(path: Path) -> StateDict:
     Raises BlemishError for a file that is no state dict, is damaged, or needs torch to be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(9)
     except OSError as error:
         raise BlemishError(f"{path} cannot be read: {error.strerror}") from error
@@ -45,18 +52,21 @@ def read_state_dict(path: Path) -> StateDict:
 
 def _read_safetensors(path: Path) -> StateDict:
     """A length of 8 bytes, that many bytes of JSON, then the tensors."""
-    data: npt.NDArray[np.uint8] = np.memmap(path, np.uint8, "r")
-    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
-    try:
-        if start > len(data):
-            raise ValueError("the header is cut short")
+    damaged = "{} is a damaged safetensors file ({}); copy or download it again"
+    with translated(lambda reason: BlemishError(damaged.format(path, reason))):
+        data: npt.NDArray[np.uint8] = np.memmap(path, np.uint8, "r")
+        start = 8 + int.from_bytes(data[:8].tobytes(), "little")
+        if not 8 <= start <= min(len(data), _MOST_HEADER):
+            raise ValueError("the header is cut short, or too long")
         entries = json.loads(data[8:start].tobytes())
         entries.pop("__metadata__", None)
+        spans = sorted(entry["data_offsets"] for entry in entries.values())
+        if any(after[0] < before[1] for before, after in itertools.pairwise(spans)):
+            raise ValueError("tensors overlap")
+        refused = refusal(2 * sum(end - begin for begin, end in spans))  # some become float32
+        if refused is not None:
+            raise BlemishError(f"{path} declares tensors that {refused}")
         return {name: _tensor(data[start:], **entry) for name, entry in entries.items()}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise BlemishError(
-            f"{path} is a damaged safetensors file ({error}); copy or download it again"
-        ) from error
 
 
 def _tensor(
@@ -82,20 +92,41 @@ def _read_torch(path: Path) -> StateDict:
             f"{path} needs PyTorch to be read; install it with pip install 'blemish[train]', "
             "or save the weights as .safetensors"
         ) from None
-    try:
+    damaged = (
+        f"{path} cannot be read as a state dict: it is damaged, or holds more than tensors "
+        "(which could run a program, and is refused); save model.state_dict() and import that"
+    )
+    with translated(lambda _: BlemishError(damaged)):  # a dozen kinds, for all that a file can be
+        refused = _refusal(path)
+        if refused is not None:
+            raise BlemishError(f"{path} holds weights that {refused}")
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a dozen kinds, for all that a file can be
-        raise BlemishError(
-            f"{path} cannot be read as a state dict: it is damaged, or holds more than tensors "
-            "(which could run a program, and is refused); save model.state_dict() and import that"
-        ) from error
     for key in _WRAPPERS:
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
     if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
         raise BlemishError(f"{path} is no state dict; save model.state_dict() and import that")
+    # A tensor may be larger than what it is a view of.
+    refused = refusal(sum(8 * tensor.numel() for tensor in state.values()))
+    if refused is not None:
+        raise BlemishError(f"{path} declares tensors that {refused}")
+    with translated(lambda _: BlemishError(damaged)):
+        return _without_prefix(state)
+
+
+def _without_prefix(state: Mapping[Any, Any]) -> StateDict:
     # DataParallel puts a prefix before every name.
     return {str(name).removeprefix("module."): as_array(x) for name, x in state.items()}
+
+
+def _refusal(path: Path) -> str | None:
+    """Why a file of torch.save is not unpacked."""
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if zipfile.is_zipfile(file) and refusal(size) is None:
+            with zipfile.ZipFile(file) as archive:
+                size = sum(entry.file_size for entry in archive.infolist())
+    return refusal(size)
 
 
 def as_array(tensor: Any) -> npt.NDArray[Any]:

@@ -7,6 +7,7 @@ together.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections import Counter
@@ -31,8 +32,10 @@ from blemish.prepare.plate_opener import inputs_of, no_place, region_of
 from blemish.prepare.plates import PlateFile, plate_files, read_plate, refuse_mixed_colours
 from blemish.prepare.region_of_interest import Mask
 from blemish.prepare.work_folder import work_folder
+from blemish.util import typed_json
 from blemish.util.files import inside, is_disk_full, replacing
 from blemish.util.progress import Progress, ShowProgress
+from blemish.util.text_files import read_json
 from blemish.util.threads import in_order
 
 
@@ -82,10 +85,7 @@ def prepare_grid(
                     file.write(json.dumps(told).encode())
             if progress:
                 progress(Progress("cutting plates", done, len(plates)))
-        notes = {
-            plate.name: json.loads(inside(finished, f"{plate.name}.json").read_bytes())
-            for plate in plates
-        }
+        notes = {plate.name: _read_note(inside(finished, f"{plate.name}.json")) for plate in plates}
         refuse_mixed_colours({name: tuple(note["shape"]) for name, note in notes.items()})
         _write_parts(notes, content)
     except OSError as error:
@@ -119,6 +119,16 @@ def kind_of(
     if best is None and mask.any():
         return None
     return best, mask
+
+
+@dataclass(frozen=True)
+class PlateNote:
+    """What is kept of a finished plate: its pixels' shape, its patches, how many were left out."""
+
+    split: str
+    shape: list[int]
+    files: list[str]
+    left_out: int
 
 
 def _write_plate(
@@ -189,8 +199,20 @@ def _write_png(path: Path, pixels: npt.NDArray[Any]) -> None:
     path.write_bytes(cv2.imencode(".png", np.ascontiguousarray(bgr))[1].tobytes())
 
 
+def _read_note(file: Path) -> dict[str, Any]:
+    """What was written of a finished plate."""
+    way_out = "remove its folder, and begin anew."
+    note = read_json(file, "note of a finished plate", way_out)
+    try:
+        found = typed_json.read(PlateNote, note)
+    except ValueError as error:
+        raise DatasetError(f"{file} is no note of a finished plate ({error}); {way_out}") from error
+    return dataclasses.asdict(found)
+
+
 def _write_parts(notes: Mapping[str, Mapping[str, Any]], content: Path) -> None:
-    lines = [f'"{file}","{name}"' for name, note in notes.items() for file in note["files"]]
+    pairs = [(file, name) for name, note in notes.items() for file in note["files"]]
+    lines = [",".join('"' + cell.replace('"', '""') + '"' for cell in pair) for pair in pairs]
     if not lines:
         raise DatasetError("no patch is left: every one touches a known defect.")
     with replacing(content / FILE_NAME) as file:

@@ -13,6 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from blemish.errors import DatasetError
+from blemish.util.array_files import arrays_of
+from blemish.util.files import open_regular
+
 Record = Mapping[str, npt.NDArray[Any]]
 
 _HEAD = struct.Struct("<II")  # length and CRC-32 of what follows
@@ -38,14 +42,17 @@ def records(path: Path) -> Iterator[tuple[int, Record]]:
     """The whole records from the start of the file, each with the position of its end."""
     if not path.exists():
         return
-    with path.open("rb") as file:
+    try:
+        file = open_regular(path)
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror}; begin anew.") from error
+    with file:
         while len(head := file.read(_HEAD.size)) == _HEAD.size:
             length, checksum = _HEAD.unpack(head)
-            data = file.read(length)
+            data = file.read(min(length, os.fstat(file.fileno()).st_size))
             if len(data) < length or zlib.crc32(data) != checksum:
                 return
-            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-                yield file.tell(), dict(arrays)
+            yield file.tell(), arrays_of(io.BytesIO(data))
 
 
 def cut(path: Path, end: int) -> None:

@@ -32,7 +32,7 @@ from blemish.prepare.pixel_classifier import (
 )
 from blemish.prepare.scribbles import BACKGROUND, DEFECT, Labels, read_scribbles, refuse_one_label
 from blemish.prepare.scribbles_matching import ScribbleMatches
-from blemish.util.files import inside, replacing
+from blemish.util.files import inside, open_regular, replacing
 from blemish.util.progress import Progress, ShowProgress
 
 SUFFIX = "_mask.png"
@@ -193,9 +193,9 @@ def _state(target: Path, recipe: str) -> str:
     if not target.exists():
         return "made"
     try:
-        with target.open("rb") as file, PngImageFile(file) as image:
+        with open_regular(target) as file, PngImageFile(file) as image:
             before, _, drawn = str(image.text.get(_MADE_BY, "")).partition(" ")
-    except SyntaxError:  # Pillow's word for a file that is no PNG
+    except Exception:  # Pillow's words for a file that is no PNG, or a damaged one
         return "changed"
     if drawn != _digest(read_image(target).tobytes()):
         return "changed"

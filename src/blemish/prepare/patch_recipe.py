@@ -6,7 +6,6 @@ Every table and key may be left out but `plates.train`. Paths are relative to th
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from blemish.errors import DatasetError
 from blemish.prepare.toml_tables import parse_table
 from blemish.published import published
+from blemish.util.text_files import read_toml
 
 METHODS = ("plate", "whole", "box", "mask")
 BACKGROUNDS = ("auto", "dark", "bright", "none")
@@ -235,12 +235,7 @@ def open_recipe(file: Path) -> PatchRecipe:
     Raises DatasetError for a file that cannot be read or is none, for an unknown key, and for a
     value that makes no sense.
     """
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DatasetError(f"{file} cannot be read: {error.strerror}; name a recipe.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{file} is no recipe in TOML: {error}.") from error
+    content = read_toml(file, "recipe in TOML", "name a recipe.")
     # The place is ours to say: a key of that name is as unknown as any other.
     if "file" in content:
         raise DatasetError(f"{file} has the unknown key 'file'; plates are named under [plates].")

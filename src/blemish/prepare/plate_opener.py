@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 import blemish
@@ -20,6 +19,7 @@ from blemish.prepare.plates import (
     PlateFile,
     file_sha256,
     highest_value,
+    map_pixels,
     refuse_mixed_colours,
     unpack,
 )
@@ -64,7 +64,7 @@ def open_plates(
     plates, shapes = [], {}
     for done, file in enumerate(files, 1):
         held = unpack(file, recipe, folder)
-        pixels = np.load(held, mmap_mode="r")
+        pixels = map_pixels(held)
         shapes[file.name] = pixels.shape
         region = RegionOfInterest.whole((pixels.shape[0], pixels.shape[1]))
         if known is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,9 @@ from blemish.images import depth, read_image
 from blemish.images.listing import SUFFIXES, image_files
 from blemish.prepare.patch_recipe import PatchRecipe
 from blemish.prepare.region_of_interest import Places, RegionOfInterest
-from blemish.util.files import inside, replacing
+from blemish.util.array_files import map_array
+from blemish.util.file_limit import refusal
+from blemish.util.files import inside, open_regular, replacing
 from blemish.util.names import wrong_name
 
 SPLITS = ("train", "test")
@@ -59,11 +62,19 @@ class Plate:
         if isinstance(self.held, np.ndarray):
             return self.held
         if self.held not in _mapped:
-            _mapped[self.held] = np.load(self.held, mmap_mode="r")
+            _mapped[self.held] = map_pixels(self.held)
         return _mapped[self.held]
 
 
 _mapped: dict[Path, npt.NDArray[Any]] = {}
+
+
+def map_pixels(held: Path) -> npt.NDArray[Any]:
+    """Unpacked pixels, read only. Raises DatasetError for a file that was damaged since."""
+    pixels = map_array(held, "unpacked plate", "remove it, and the same command goes on.")
+    if pixels.dtype not in (np.uint8, np.uint16) or pixels.ndim not in (2, 3):
+        raise DatasetError(f"{held} is no unpacked plate; remove it, and the same command goes on.")
+    return pixels
 
 
 def unmap_plates() -> None:
@@ -158,10 +169,13 @@ def _matching(recipe: PatchRecipe, pattern: str) -> Sequence[Path]:
 def file_sha256(path: Path) -> str:
     """The digest of a file's bytes. Raises DatasetError where it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with open_regular(path) as file:
+            refused = refusal(os.fstat(file.fileno()).st_size)
+            if refused is None:
+                return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror}.") from error
+    raise DatasetError(f"{path} {refused}")
 
 
 def _refuse_twice(plates: Sequence[PlateFile], trait: str, what: str) -> None:

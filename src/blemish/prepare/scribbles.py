@@ -12,6 +12,8 @@ from PIL.PngImagePlugin import PngImageFile
 
 from blemish.errors import BlemishError, ImageError
 from blemish.images import depth, read_image
+from blemish.util.files import open_regular
+from blemish.util.library_errors import translated
 
 UNLABELLED, BACKGROUND, DEFECT = 0, 1, 2
 Labels = NDArray[np.uint8]
@@ -74,7 +76,7 @@ def refuse_one_label(drawn: NDArray[Any]) -> None:
 
 def _png(path: Path) -> NDArray[Any]:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             start = file.read(8)
     except OSError as error:
         raise ImageError(f"{path} cannot be opened ({error.strerror}); check the path") from error
@@ -92,7 +94,12 @@ def _png(path: Path) -> NDArray[Any]:
 
 def _alpha(path: Path, pixels: NDArray[Any]) -> NDArray[np.uint8]:
     """How opaque every pixel is, uint8 [H, W]; 255 throughout without transparency."""
-    with path.open("rb") as file, PngImageFile(file) as image:
+    damaged = "the scribbles {} are damaged ({}); save them as PNG again"
+    with (
+        translated(lambda reason: ImageError(damaged.format(path, reason))),
+        open_regular(path) as file,
+        PngImageFile(file) as image,
+    ):
         if image.mode in ("LA", "RGBA", "PA") or "transparency" in image.info:
             return np.asarray(image.convert("RGBA").getchannel("A"))
     return np.full(pixels.shape[:2], 255, np.uint8)

@@ -10,6 +10,7 @@ from typing import Any
 import blemish
 from blemish.errors import DatasetError
 from blemish.util.files import replacing
+from blemish.util.text_files import read_json
 
 _NAME = "made_of.json"
 
@@ -26,8 +27,9 @@ def work_folder(out: Path, made_of: dict[str, Any]) -> Path:
     text = json.dumps({**made_of, "version": blemish.__version__}, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     try:
-        found = json.loads((folder / _NAME).read_bytes()).get("sha256")
-    except (OSError, ValueError, AttributeError):
+        note = read_json(folder / _NAME, "note", "remove it.")
+        found = note.get("sha256") if isinstance(note, dict) else None
+    except DatasetError:
         found = None
     if found is None and folder.exists() and any(folder.iterdir()):
         raise DatasetError(f"{folder} holds something else; remove it, or name another place.")

@@ -14,6 +14,7 @@ import blemish
 from blemish.errors import DatasetError
 from blemish.simulator.random_fields import Pixels
 from blemish.util.files import replacing
+from blemish.util.text_files import read_json
 
 NOTE = "simulate.json"
 EDITION = 1  # of the simulator: another edition draws other pictures from the same seeds
@@ -33,11 +34,10 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
         with replacing(note) as file:
             file.write(text.encode("utf-8"))
         return
-    try:
-        found = json.loads(note.read_text(encoding="utf-8"))
-        theirs = {key: found[key] for key in mine}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"{note} cannot be read; give another folder with -o.") from error
+    found = read_json(note, "note of a simulated set", "give another folder with -o.")
+    if not isinstance(found, dict) or not isinstance(found.get("settings"), dict):
+        raise DatasetError(f"{note} is no note of a simulated set; give another folder with -o.")
+    theirs = {key: found.get(key) for key in mine}
     if theirs != mine:
         raise DatasetError(
             f"{folder} holds a set of other settings ({_difference(theirs, mine)}); "

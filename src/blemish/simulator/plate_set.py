@@ -15,6 +15,7 @@ from blemish.simulator.modalities import checked
 from blemish.simulator.simulate import SimulatedPlate, check_size, simulate_plate
 from blemish.util.files import replacing
 from blemish.util.progress import Progress, ShowProgress
+from blemish.util.text_files import read_text
 
 TABLE = "defects.csv"
 COLUMNS = ("plate", "split", "kind", "group", "x", "y", "left", "top", "width", "height", "area")
@@ -137,16 +138,16 @@ def _described(plate: _Plate, drawn: SimulatedPlate) -> list[dict[str, str]]:
 def _rows(table: Path) -> list[dict[str, str]]:
     if not table.exists():
         return []
+    way_out = "draw the set into a new folder."
     try:
-        with table.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            rows = [dict(row) for row in reader]
+        reader = csv.DictReader(io.StringIO(read_text(table, way_out, growth=16), newline=""))
+        rows = [dict(row) for row in reader]
         whole = all(None not in row.values() for row in rows)
         if whole and tuple(reader.fieldnames or ()) == COLUMNS:
             return rows
-    except (OSError, ValueError, csv.Error):
+    except csv.Error:
         pass
-    raise DatasetError(f"{table} was changed and cannot be read; draw the set into a new folder.")
+    raise DatasetError(f"{table} was changed and cannot be read; {way_out}")
 
 
 def _write_table(table: Path, rows: list[dict[str, str]]) -> None:

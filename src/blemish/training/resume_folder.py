@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from blemish.detectors.base import Detector
 from blemish.errors import ArtifactError, BlemishError, BudgetExceeded
 from blemish.training.plan import Plan
 from blemish.util.files import replacing
+from blemish.util.text_files import read_text
 
 log = logging.getLogger("blemish")
 
@@ -48,7 +50,8 @@ def resume_folder(path: Path, key: str, resume: bool) -> Iterator[Path]:
     if folder.exists() and not resume:
         shutil.rmtree(folder)
         log.warning("an unfinished training of %s was dropped (--resume would continue it)", path)
-    if resume and note.exists() and note.read_text(encoding="utf-8") != key:
+    way_out = "drop --resume to start anew"
+    if resume and os.path.lexists(note) and read_text(note, way_out, BlemishError) != key:
         raise BlemishError(
             f"{folder} is of a training with other data or settings; give the same ones, or drop "
             "--resume to start anew"

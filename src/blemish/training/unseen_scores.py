@@ -12,9 +12,12 @@ from blemish.calibration.views import LEAST_SCORES, ViewScales
 from blemish.dataset import Dataset, folds
 from blemish.dataset.label_words import name_some
 from blemish.detectors.base import Clock, Progress, ShowProgress
-from blemish.errors import DatasetError
+from blemish.errors import BlemishError, DatasetError
 from blemish.inspector import Inspector
+from blemish.util import typed_json
 from blemish.util.files import replacing
+from blemish.util.library_errors import reason_of
+from blemish.util.text_files import read_json
 
 log = logging.getLogger("blemish")
 
@@ -65,7 +68,7 @@ def learn_view_scales(
             kept = json.dumps([[image.view, image.score] for image in held])
             with replacing(note) as file:
                 file.write(kept.encode())
-        for view, score in json.loads(note.read_text(encoding="utf-8")):
+        for view, score in _kept_scores(note):
             views.append(view)
             scores.append(score)
     scales = ViewScales.learn(scores, views)
@@ -77,6 +80,17 @@ def learn_view_scales(
             name_some(scales.poor),
         )
     return scales
+
+
+def _kept_scores(note: Path) -> list[tuple[str | None, float]]:
+    """View and score of each image, as an interrupted training left them."""
+    what, way_out = "list of scores", "drop --resume to start anew"
+    try:
+        return typed_json.read(
+            list[tuple[str | None, float]], read_json(note, what, way_out, BlemishError)
+        )
+    except ValueError as error:
+        raise BlemishError(f"{note} is no {what} ({reason_of(error)}); {way_out}") from error
 
 
 def need_views(rows: Dataset, cross_fit: int) -> None:

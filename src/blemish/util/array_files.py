@@ -35,7 +35,7 @@ def read_arrays(
     Raises `error` for a file that is damaged, holds objects, lacks a name, or would take too much.
     """
     with (
-        translated(lambda reason: error(f"{path} is no {what}, or damaged ({reason}); {way_out}")),
+        translated(lambda reason: error(f"{path} is no {what}, or cut off ({reason}); {way_out}")),
         open_regular(path) as file,
     ):
         refused = _refusal(file)
@@ -57,7 +57,7 @@ def map_array(
     path: Path, what: str, way_out: str, error: type[BlemishError] = DatasetError
 ) -> npt.NDArray[Any]:
     """The array of a .npy file, mapped, read only."""
-    with translated(lambda reason: error(f"{path} is no {what}, or damaged ({reason}); {way_out}")):
+    with translated(lambda reason: error(f"{path} is no {what}, or cut off ({reason}); {way_out}")):
         open_regular(path).close()
         found = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(found, np.ndarray):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +20,7 @@ _AHEAD = 8  # items under way per thread: enough to keep all busy while one of t
 def default_threads() -> int:
     """Threads when the caller names no number: `BLEMISH_THREADS`, or one per core."""
     named = os.environ.get("BLEMISH_THREADS", "0")
-    if not named.isdigit():
+    if not re.fullmatch("[0-9]{1,4}", named):
         raise BlemishError(f"BLEMISH_THREADS is {named!r}; set it to a number of threads")
     return int(named) or os.cpu_count() or 1
 

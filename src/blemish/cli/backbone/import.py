@@ -28,13 +28,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Import the backbone and say what it is."""
-    import json
     from dataclasses import asdict
 
+    from blemish.errors import BlemishError
     from blemish.features.import_backbone import import_backbone
+    from blemish.util.text_files import read_json
 
     backbone = import_backbone(options.name, options.weights, options.random)
-    card = json.loads(backbone.path.with_suffix(".json").read_text(encoding="utf-8"))
+    card = read_json(backbone.path.with_suffix(".json"), "card", "import it again", BlemishError)
     shared.write_json({**asdict(backbone), "path": str(backbone.path), "card": card}, options.json)
     if options.json != "-":
         print("\n".join(shared.backbone_lines(backbone)))

@@ -113,7 +113,10 @@ def results_of(options: argparse.Namespace) -> tuple[Protocol, Path, list[Result
 def _page_with(page: Path, name: str, table: str) -> str:
     """The text of a page with the table between its marks."""
     start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
-    before, mark, rest = page.read_text(encoding="utf-8").partition(start)
+    from blemish.util.text_files import read_text
+
+    text = read_text(page, "name a page of text", BlemishError)
+    before, mark, rest = text.partition(start)
     _, end_mark, after = rest.partition(end)
     if not mark or not end_mark:
         raise BlemishError(f"{page} lacks the lines {start.strip()} and {end}; write them there")
