@@ -1,5 +1,6 @@
 """A cold process: import, open a model, first verdict, end; prints one line of JSON.
 
+Opening replays the model's golden picture, which is told apart: `seconds_replay`.
 The models are of their usual size, with a bank of 2,000, learnt from a few generated pictures.
 """
 
@@ -20,14 +21,25 @@ COLD = """
 import sys, time
 start = time.perf_counter()
 from pathlib import Path
-from blemish.inspector import Inspector
+from blemish import inspector as module
 imported = time.perf_counter()
-inspector = Inspector.open(sys.argv[1])
+replay, replays = module.replay, []
+def timed(*given):
+    began = time.perf_counter()
+    replay(*given)
+    replays.append(time.perf_counter() - began)
+module.replay = timed
+inspector = module.Inspector.open(sys.argv[1])
 opened = time.perf_counter()
 verdict = inspector.inspect(Path(sys.argv[2]))
 seen = time.perf_counter()
 import json
-times = {"import": imported - start, "open": opened - imported, "verdict": seen - opened}
+times = {
+    "import": imported - start,
+    "open": opened - imported - sum(replays),
+    "replay": sum(replays),
+    "verdict": seen - opened,
+}
 heavy = [name for name in ("torch", "polars") if name in sys.modules]
 print(json.dumps({"decision": verdict.decision, "heavy_imports": heavy, "inside": times}))
 """

@@ -419,7 +419,35 @@ def test_a_card_beyond_the_file_limit(
     path = tmp_path / "odd.blemish"
     path.write_bytes(hostile.with_card(model.read_bytes(), "{}" + " " * 10_000_000))
     monkeypatch.setenv("BLEMISH_FILE_LIMIT", "100MB")
-    with pytest.raises(ArtifactError, match=r"would take 0\.2 GB of memory.*LIMIT=1GB"):
+    with pytest.raises(ArtifactError, match=r"would take 0\.6 GB of memory.*LIMIT=1GB"):
+        open_artifact(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"fit": {str(i): i for i in range(20_000)}}, "far more than usual"),
+        ({"detector": {"name": "padim", "settings": {"a": [0] * 50_000}}}, "far more than usual"),
+        ({"fit": None}, "fit"),
+        ({"schema": 2}, "has schema 2"),
+        ({"recipe": {"height": 0, "width": 9}}, "no pixels"),
+    ],
+)
+def test_a_large_card_is_refused_before_its_values_are_made(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any, said: str
+) -> None:
+    card = json.loads(hostile.members(model.read_bytes())["card.json"])
+    card["data"]["trained_parts"] = [f"part {i}" for i in range(10_000)]
+    path = tmp_path / "large.blemish"
+    path.write_bytes(hostile.with_card(model.read_bytes(), json.dumps(card)))
+    assert len(open_artifact(path).card.data.trained_parts) == 10_000
+    path.write_bytes(hostile.with_card(model.read_bytes(), json.dumps(card | change)))
+
+    def no_values(*_: object, **__: object) -> None:
+        raise AssertionError("its values were made")
+
+    monkeypatch.setattr("blemish.model.card.Card.from_json", no_values)
+    with pytest.raises(ArtifactError, match=rf"large\.blemish.*{said}"):
         open_artifact(path)
 
 
@@ -452,12 +480,34 @@ def test_a_device_or_a_pipe_is_no_model(pictures: Path, tmp_path: Path) -> None:
         run.refusal(path, "cannot be read", "no file")
 
 
-def test_a_directory_with_more_entries_than_a_model_can_have(model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("large", [False, True], ids=["as usual", "as of files beyond 4 GB"])
+def test_a_directory_with_more_entries_than_a_model_can_have(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
     data = model.read_bytes()
     end = data.rindex(b"PK\x05\x06")
     start = struct.unpack("<I", data[end + 16 : end + 20])[0]
+    directory = data[start : start + 56] * 50_000  # 56: that of model.onnx
+    record = bytearray(data[end:])
+    struct.pack_into("<II", record, 12, len(directory), start)
+    if large:
+        head = struct.pack(
+            "<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, *2 * [50_000], len(directory), start
+        )
+        record[12:20] = b"\xff" * 8
+        record = (
+            bytearray(head + struct.pack("<4sIQI", b"PK\6\7", 0, start + len(directory), 1))
+            + record
+        )
     path = tmp_path / "many.blemish"
-    path.write_bytes(data[:start] + data[start : start + 66] * 50_000 + data[start:])
+    path.write_bytes(data[:start] + directory + bytes(record))
+    with zipfile.ZipFile(path) as archive:
+        assert len(archive.infolist()) == 50_000
+
+    def no_look(*_: object, **__: object) -> None:
+        raise AssertionError("zipfile saw the directory")
+
+    monkeypatch.setattr(zipfile, "ZipFile", no_look)
     with pytest.raises(ArtifactError, match=r"many\.blemish has more members than a model"):
         open_artifact(path)
 

@@ -25,7 +25,8 @@ from blemish.util.time_limit import watched, within
 
 Floats = npt.NDArray[np.float32]
 
-OPENING = 60.0  # seconds; opening the largest graphs takes a few
+# Opening a graph is stopped after some ten times what it takes: seconds, and bytes in one more.
+_OPENING, _OPENED = 10.0, 10_000_000
 _SILENT = 4  # only what ends the process is printed
 _LONGEST_REASON = 160
 _CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
@@ -143,8 +144,8 @@ def open_session(
     """A CPU session with that many threads (default: one per core, or `BLEMISH_THREADS`).
 
     `name` is that of its file, for sentences. `seconds` is for a graph that somebody else made: no
-    run takes longer, none takes more memory than one file may, and opening it takes no more than
-    `OPENING`. Raises ArtifactError for a graph that ONNX Runtime refuses.
+    run takes longer, none takes more memory than one file may, and opening it is stopped after a
+    while too. Raises ArtifactError for a graph that ONNX Runtime refuses.
     """
     source = model if isinstance(model, bytes) else str(model)
     name = str(name or ("the graph" if isinstance(model, bytes) else model))
@@ -168,11 +169,12 @@ def open_session(
     def stop() -> None:
         options.set_load_cancellation_flag(True)
 
+    longest = _OPENING + (len(model) if isinstance(model, bytes) else 0) / _OPENED
     try:
-        runtime = work() if seconds is None else within(OPENING, work, stop)
+        runtime = work() if seconds is None else within(longest, work, stop)
     except TimeoutError:
         raise ArtifactError(
-            f"{name} was stopped: opening its graph takes more than {OPENING:g} s; take it as it "
+            f"{name} was stopped: opening its graph takes more than {longest:.0f} s; take it as it "
             "was first written"
         ) from None
     except Exception as error:  # ONNX Runtime's own have no common base

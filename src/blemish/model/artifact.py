@@ -21,11 +21,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from blemish.errors import ArtifactError, BlemishError
 from blemish.model.card import SCHEMA, Card
 from blemish.util.files import read_regular, replacing
 from blemish.util.names import printable
-from blemish.util.typed_json import parse
+from blemish.util.typed_json import parse, skim
 
 _MODEL, _CARD, _HASHES = "model.onnx", "card.json", "sha256"
 _FURTHER = re.compile(r"golden/(raw|tensor)\.png|defects/[0-9]{4}(\.png|\.tif|_mask\.png)")
@@ -35,10 +37,12 @@ _KEY = b"location"
 _FIELD = re.compile(rb"(\n|\x8a\x80*\x00)(\x08|\x88\x80*\x00)\Z")
 _LONGEST_FIELD = 22  # bytes: two numbers of at most 10, and one to spare for each
 _LONGEST = 200  # characters
-# A directory of all members that there can be: pictures and masks, each with 46 bytes, its name and
-# perhaps a few more. zipfile makes an object of each of its entries before anybody can ask.
-_MOST_MEMBERS = 3 + 2 + 2 * 10_000
-_ENTRY = b"PK\x01\x02"
+# Bytes of a directory of all members that there can be, pictures and masks, with room to spare:
+# zipfile makes an object of each entry before anybody can ask.
+_LARGEST_DIRECTORY = (3 + 2 + 2 * 10_000) * 100
+_ENTRY, _END, _OTHER_END = b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x07"
+_LONGEST_END = 22 + 0xFFFF + 20  # bytes: a record, its comment, and what large files have before it
+_LARGE_CARD = 100_000  # bytes of JSON; also a hundred times what any detector says of its fit
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same artifact is the same bytes on every day
 
 
@@ -104,23 +108,14 @@ def open_artifact(path: Path | str) -> Artifact:
 
 
 def _verified(path: Path, members: dict[str, bytes], sha256: Future[str]) -> Artifact:
+    values = _values(path, members[_CARD])
+    _refuse_foreign(path, members.keys() - {_MODEL, _CARD, _HASHES})
     try:
-        hashes = parse(members[_HASHES])
-        values = parse(members[_CARD])
+        hashes = parse(members[_HASHES][: 1000 + _LONGEST * len(members)])
     except ValueError as error:
         raise ArtifactError(
-            f"{path} is damaged: its card cannot be read ({_short(error)}); copy it again"
+            f"{path} is damaged: its hashes cannot be read ({_short(error)}); copy it again"
         ) from error
-    if not isinstance(values, dict) or "schema" not in values:
-        raise ArtifactError(f"{path} is damaged: its card cannot be read; copy it again")
-    schema = values["schema"]
-    if type(schema) is not int or not 1 <= schema <= SCHEMA:
-        said = _short(schema) if isinstance(schema, int | float | str) else "of another kind"
-        raise ArtifactError(
-            f"{path} has schema {said}, but this version of blemish knows up to {SCHEMA}; "
-            "update blemish"
-        )
-    _refuse_foreign(path, members.keys() - {_MODEL, _CARD, _HASHES})
     if not isinstance(hashes, dict) or set(hashes) != set(members) - {_HASHES}:
         raise ArtifactError(f"{path} is damaged: a member is missing or foreign; copy it again")
     for name in hashes:
@@ -147,6 +142,57 @@ def _has_external_data(graph: bytes) -> bool:
     return False
 
 
+def _values(path: Path, card: bytes) -> object:
+    """The JSON values of a card, once its schema is one that is known."""
+    try:
+        if len(card) > _LARGE_CARD:
+            _look_through(path, card)
+        values = parse(card)
+    except ValueError as error:
+        raise ArtifactError(
+            f"{path} is damaged: its card cannot be read ({_short(error)}); copy it again"
+        ) from error
+    if not isinstance(values, dict) or "schema" not in values:
+        raise ArtifactError(f"{path} is damaged: its card cannot be read; copy it again")
+    _check_schema(path, values["schema"])
+    return values
+
+
+class _Outline(msgspec.Struct):
+    """The schema of a card, and what in it may hold anything, as they stand there."""
+
+    schema: msgspec.Raw
+    detector: msgspec.Raw = msgspec.Raw()
+    fit: msgspec.Raw = msgspec.Raw()
+
+
+def _look_through(path: Path, text: bytes) -> None:
+    """Refuse a large card for what is wrong with it before all its values are made.
+
+    Raises ValueError or ArtifactError.
+    """
+    outline = skim(_Outline, text)
+    _check_schema(path, parse(bytes(outline.schema)[:_LONGEST]))
+    free = memoryview(outline.detector).nbytes + memoryview(outline.fit).nbytes
+    if free > _LARGE_CARD:
+        raise ValueError(
+            f"{free:,} bytes on the detector and its fit are more than there is to say"
+        )
+    try:
+        skim(Card, text)
+    except BlemishError as error:
+        raise ArtifactError(f"{path}: {_short(error)}") from error
+
+
+def _check_schema(path: Path, schema: object) -> None:
+    if type(schema) is not int or not 1 <= schema <= SCHEMA:
+        said = _short(schema) if isinstance(schema, int | float | str) else "of another kind"
+        raise ArtifactError(
+            f"{path} has schema {said}, but this version of blemish knows up to {SCHEMA}; "
+            "update blemish"
+        )
+
+
 def _card(path: Path, values: object) -> Card:
     try:
         return Card.from_json(values)
@@ -168,7 +214,7 @@ def _short(said: object) -> str:
 
 def _members(path: Path, data: bytes) -> dict[str, bytes]:
     """What each member holds, once none can be there twice or larger than the file."""
-    if data.count(_ENTRY) > 2 * _MOST_MEMBERS:  # what looks like one within weights is none
+    if _largest_directory(data) > _LARGEST_DIRECTORY:
         raise ArtifactError(f"{path} has more members than a model; take it as blemish wrote it")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -181,6 +227,24 @@ def _members(path: Path, data: bytes) -> dict[str, bytes]:
         damaged = data[:2] == b"PK"
         what = "is damaged or cut short; copy it again" if damaged else "is no blemish model"
         raise ArtifactError(f"{path} {what}") from error
+
+
+def _largest_directory(data: bytes) -> int:
+    """Bytes of the largest directory that zipfile may read, whichever record it takes for the last.
+
+    A record counts where an entry stands at the place that it names. What looks like one within
+    weights is none, so that they are not searched.
+    """
+    tail = max(0, len(data) - _LONGEST_END)
+    if data.find(_OTHER_END, tail) >= 0:  # of a file beyond 2 GiB, whose record may be anywhere
+        return 46 * data.count(_ENTRY)
+    largest, end = 0, data.find(_END, tail)
+    while end >= 0:
+        size = int.from_bytes(data[end + 12 : end + 16], "little")
+        if size <= end and data.startswith(_ENTRY, end - size):
+            largest = max(largest, size)
+        end = data.find(_END, end + 1)
+    return largest
 
 
 def _refuse_entries(path: Path, entries: list[zipfile.ZipInfo], size: int) -> None:
