@@ -175,9 +175,7 @@ def _look_through(path: Path, text: bytes) -> None:
     _check_schema(path, parse(bytes(outline.schema)[:_LONGEST]))
     free = memoryview(outline.detector).nbytes + memoryview(outline.fit).nbytes
     if free > _LARGE_CARD:
-        raise ValueError(
-            f"{free:,} bytes on the detector and its fit are more than there is to say"
-        )
+        raise ValueError(f"it has {free:,} bytes on the detector and its fit, far more than usual")
     try:
         skim(Card, text)
     except BlemishError as error:
