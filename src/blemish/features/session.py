@@ -148,7 +148,7 @@ def open_session(
     while too. Raises ArtifactError for a graph that ONNX Runtime refuses.
     """
     source = model if isinstance(model, bytes) else str(model)
-    name = str(name or ("the graph" if isinstance(model, bytes) else model))
+    name = str(name or ("the model" if isinstance(model, bytes) else model))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or default_threads()
     options.inter_op_num_threads = 1
