@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,15 @@ from blemish.audit.mixture import share_from_scores
 from blemish.audit.random_inspection import ShareEstimate, share_from_inspection
 from blemish.audit.review_list import Doubt
 from blemish.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class InspectionOrders:
+    """What `inspection_orders` gives."""
+
+    ranking: dict[str, list[str]]
+    random: list[str]
+    by_rank: int
 
 
 def inspection_orders(

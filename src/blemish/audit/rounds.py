@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from blemish.audit import review_rows
 from blemish.audit.corrections import corrected_table, write_table
 from blemish.audit.embeddings import open_features
 from blemish.audit.hidden_defects import (
+    InspectionOrders,
     inspection_orders,
     share_with_inspection,
     share_without_inspection,
@@ -33,9 +35,13 @@ from blemish.dataset.label_words import name_some
 from blemish.dataset.paths import absent, is_image_file
 from blemish.errors import DatasetError
 from blemish.metrics.image import average_precision
+from blemish.util import typed_json
 from blemish.util.files import replacing
+from blemish.util.library_errors import reason_of
 from blemish.util.progress import ShowProgress
+from blemish.util.text_files import read_json
 
+_WAY_OUT = "remove it and make the round again."
 SETTLED = 0.01  # of average precision between two rounds
 
 
@@ -148,11 +154,11 @@ def apply_decisions(
     base = auditable_rows(data, settings)
     past = past_decisions(folder)
     number = len(past) + 1
-    held = _read_json(folder / f"round{number}" / "list.json")
+    held = _read_list(folder / f"round{number}" / "list.json")
     again = held is None and number > 1
     if again:  # the same list applied once more, with more decisions
         number -= 1
-        past, held = past[:-1], _read_json(folder / f"round{number}" / "list.json")
+        past, held = past[:-1], _read_list(folder / f"round{number}" / "list.json")
     if held is None:
         raise DatasetError(f"{folder} holds no review list yet; make one without --apply.")
     if held["key"] != round_key(base, number, settings):
@@ -187,7 +193,7 @@ def rounds_summary(folder: Path) -> dict[str, Any]:
     less than `SETTLED`, None for a single round; `share_with_looks`: from all decisions, or None.
     """
     rounds: list[dict[str, Any]] = []
-    while (held := _read_json(folder / f"round{len(rounds) + 1}" / "list.json")) is not None:
+    while (held := _read_list(folder / f"round{len(rounds) + 1}" / "list.json")) is not None:
         rounds.append(held)
     precisions = [held["figures"]["average_precision"] for held in rounds]
     settled = None
@@ -256,13 +262,29 @@ def _write_round(
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return None
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{path} is damaged; remove it and make the round again.") from error
-    return dict(held)
+    held = read_json(path, "file of an audit", _WAY_OUT)
+    if not isinstance(held, dict):
+        raise DatasetError(f"{path} is no file of an audit; {_WAY_OUT}")
+    return held
+
+
+def _read_list(path: Path) -> dict[str, Any] | None:
+    """What is needed to read a round's list back, or None where there is none."""
+    held = _read_json(path)
+    if held is None:
+        return None
+    try:
+        typed_json.read(list[Doubt], held["doubts"])
+        typed_json.read(InspectionOrders, held["orders"])
+        if not isinstance(held["figures"]["average_precision"], int | float | None):
+            raise ValueError("the average precision is no number")
+    except (KeyError, TypeError, ValueError) as error:
+        raise DatasetError(
+            f"{path} is no list of an audit ({reason_of(error)}); {_WAY_OUT}"
+        ) from error
+    return held
 
 
 def _write_json(path: Path, held: Mapping[str, Any]) -> None:

@@ -34,6 +34,7 @@ from blemish.images.hdf5_file import (
     refuse_unwritten,
     stack_of,
 )
+from blemish.images.hdf5_words import refuse_broken_heaps
 from blemish.util.file_limit import refusal
 
 IMAGES = ("image", "syn_stream")
@@ -216,10 +217,12 @@ def _check_masks(path: Path, name: str, keys: list[str], truth: str) -> None:
         )
 
 
-def _refuse_long(file: OpenFile, name: str, words: Any) -> None:
+def _refuse_unreadable(file: OpenFile, name: str, words: Any) -> None:
+    """Raise for words that would take too much memory, or of which HDF5 would not return."""
     refused = refusal(prod(words.shape) * words.dtype.itemsize)
     if refused is not None:
         raise DatasetError(f"{file.path}: {name} declares {description(words)}, which {refused}")
+    refuse_broken_heaps(file, words)
 
 
 def _values(file: OpenFile, name: str, keys: list[str]) -> list[str | None]:
@@ -234,7 +237,7 @@ def _values(file: OpenFile, name: str, keys: list[str]) -> list[str | None]:
             if not is_dataset(item) or item.shape not in ((), (1,)):
                 raise DatasetError(f"{file.path}: {name} holds more than a word of an image.")
             refuse_elsewhere(file, item)
-            _refuse_long(file, name, item)
+            _refuse_unreadable(file, name, item)
         values = [item[()] for item in items]
     else:
         refuse_elsewhere(file, found)
@@ -244,6 +247,6 @@ def _values(file: OpenFile, name: str, keys: list[str]) -> list[str | None]:
                 f"{file.path}: {name} is {description(found)}, not one number or word for each of "
                 f"the {len(keys)} images."
             )
-        _refuse_long(file, name, found)
+        _refuse_unreadable(file, name, found)
         values = (found.asstr()[()] if text else found[()]).ravel().tolist()
     return [str(value).strip() or None for value in values]

@@ -14,7 +14,7 @@ from blemish.util.files import open_regular
 if TYPE_CHECKING:
     import ast
 
-_MOST = 4 << 20  # bytes of code; a parser takes a hundred times as many
+_MOST = 1 << 20  # bytes of code; a parser takes a hundred times as many
 _SHORT = 12  # hex digits of the hash in a label
 
 

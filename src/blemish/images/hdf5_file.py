@@ -69,7 +69,8 @@ class Stack:
 class OpenFile:
     """An open file (h5py.File), what it looked like when it was opened, and its stacks by name.
 
-    `plain` are the names of groups to which no link leads out of the file.
+    `plain` are the names of groups to which no link leads out of the file, `heaps` the places of
+    those heaps of words that were found whole.
     """
 
     path: str
@@ -77,6 +78,7 @@ class OpenFile:
     stamp: tuple[int, int, int]
     stacks: dict[str, Stack] = field(default_factory=dict)
     plain: set[str] = field(default_factory=set)
+    heaps: set[int] = field(default_factory=set)
 
 
 _files: dict[tuple[int, str], OpenFile] = {}

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from blemish.errors import DatasetError
 from blemish.util.array_files import arrays_of
 from blemish.util.files import open_regular
+from blemish.util.library_errors import translated
 
 Record = Mapping[str, npt.NDArray[Any]]
 
@@ -50,9 +51,11 @@ def records(path: Path) -> Iterator[tuple[int, Record]]:
         while len(head := file.read(_HEAD.size)) == _HEAD.size:
             length, checksum = _HEAD.unpack(head)
             data = file.read(min(length, os.fstat(file.fileno()).st_size))
-            if len(data) < length or zlib.crc32(data) != checksum:
+            if not data or len(data) < length or zlib.crc32(data) != checksum:
                 return
-            yield file.tell(), arrays_of(io.BytesIO(data))
+            with translated(lambda reason: DatasetError(f"{path} is no journal ({reason}).")):
+                record = arrays_of(io.BytesIO(data))
+            yield file.tell(), record
 
 
 def cut(path: Path, end: int) -> None:

@@ -1,0 +1,363 @@
+"""Sound samples of every input that is neither a picture nor a model, and ways to damage them.
+
+`INPUTS` names each reader. The tests damage a few of each, a benchmark can damage thousands.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bench_results
+import h5py
+import layout_trees
+import numpy as np
+import polars as pl
+import scans
+from outside_files import documented
+from trees import tree
+
+from blemish.benchmark.maps import read_maps
+from blemish.benchmark.protocol import open_protocol
+from blemish.benchmark.store import read_results
+from blemish.dataset import open_dataset
+from blemish.dataset.csv_file import read_delimited
+from blemish.dataset.layouts import find_layout
+from blemish.dataset.licence import read_terms
+from blemish.dataset.parts import attach
+from blemish.dataset.split_file import apply_split, write_split
+from blemish.dataset.splits import divide
+from blemish.detectors._checkpoint import kept_arrays
+from blemish.discovery.source import read_source
+from blemish.errors import BlemishError
+from blemish.features.cache import Shelf
+from blemish.features.state_dict import read_state_dict
+from blemish.images import read_image
+from blemish.images.hdf5_file import close_files
+from blemish.prepare import journal
+from blemish.prepare.patch_recipe import open_recipe
+from blemish.prepare.work_folder import work_folder
+from blemish.simulator.folder import NOTE, claim
+from blemish.util.text_files import read_json
+
+Read = Callable[[Path], object]
+
+
+@dataclass(frozen=True)
+class Input:
+    """How to write a sound sample of a file into a folder, and what reads it.
+
+    `sound` gives the file, `read` takes it; what it raises must be a BlemishError.
+    """
+
+    sound: Callable[[Path], Path]
+    read: Read
+
+
+def damaged(data: bytes, rng: np.random.Generator) -> bytes:
+    """Bytes of which some are flipped, zeroed, cut off, swapped, doubled, or made something odd."""
+    if not data:
+        return bytes(rng.integers(0, 256, 9, np.uint8))
+    held = bytearray(data)
+    for _ in range(int(rng.integers(1, 4))):
+        at = int(rng.integers(len(held)))
+        size = int(min(len(held) - at, rng.choice([1, 1, 2, 8, 64, 512])))
+        kind = rng.integers(9)
+        if kind == 0:
+            held[at] ^= 1 << int(rng.integers(8))
+        elif kind == 1:
+            held[at : at + size] = bytes(size)
+        elif kind == 2:
+            held[at : at + size] = b"\xff" * size
+        elif kind == 3:
+            del held[at : at + size]
+        elif kind == 4:
+            held[at:at] = held[at : at + size] * int(rng.choice([1, 3, 50]))
+        elif kind == 5:
+            held[at : at + size] = bytes(rng.integers(0, 256, size, np.uint8))
+        elif kind == 6 and len(held) > 2:
+            del held[max(1, at) :]
+        else:
+            odd = ODD[int(rng.integers(len(ODD)))]
+            held[at : at + (size if kind == 7 else 0)] = odd
+    return bytes(held)
+
+
+ODD = (
+    *(b"\0", b"\n", b'"', b",", b";", b"[", b"{", b"}", b"\\ud800", b"\\u0000", b"\xff\xfe"),
+    *(b"1e999", b"NaN", b"-1", b"9" * 5000, b"0", b"null", b"true", b'""', b"[]", b"{}"),
+    *(b"[" * 3000, b"../../x", b"/etc/passwd", b"=", b".", b"\x1b[31m", "\u202e".encode()),
+    *(b"x" * 5000, b"1" * 19, b"#", b"\r", b"\t", b"(" * 300, b"a.png", b"\xed\xa0\x80"),
+)
+
+
+# What stands in the place of a file.
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _sparse(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(10**12)
+
+
+IN_PLACE: dict[str, Callable[[Path], object]] = {
+    "nothing": lambda path: None,
+    "empty": lambda path: path.write_bytes(b""),
+    "a folder": lambda path: path.mkdir(),
+    "a pipe": _pipe,
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a link in a circle": lambda path: path.symlink_to(path),
+    "a terabyte of zeros": _sparse,
+    "zeros": lambda path: path.write_bytes(bytes(3000)),
+    "utf-16": lambda path: path.write_bytes('{"a": "ä"}\n'.encode("utf-16")),
+    "deep": lambda path: path.write_bytes(b"[" * 100_000),
+    "deep tables": lambda path: path.write_bytes(b'{"a":' * 100_000),
+    "a key of many steps": lambda path: path.write_bytes(b"a." * 50_000 + b"a = 1\n"),
+    "digits": lambda path: path.write_bytes(b'{"schema": ' + b"9" * 100_000 + b"}"),
+    "a line without end": lambda path: path.write_bytes(b"image," * 500_000),
+}
+
+
+# The samples.
+
+
+def _images(folder: Path) -> list[str]:
+    names = [f"a/{number}.png" for number in range(6)]
+    tree(folder, *names)
+    return names
+
+
+def _csv(folder: Path, name: str, rows: Sequence[Sequence[object]]) -> Path:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    (folder / name).write_text(text.getvalue(), encoding="utf-8")
+    return folder / name
+
+
+def _table(folder: Path) -> Path:
+    rows = [(name, "good", f"part {number}") for number, name in enumerate(_images(folder))]
+    return _csv(folder, "set.csv", [("image", "label", "part"), *rows])
+
+
+def _parquet(folder: Path, **options: Any) -> Path:
+    frame = pl.DataFrame({"image": _images(folder), "label": ["good"] * 6})
+    frame.write_parquet(folder / "set.parquet", **options)
+    return folder / "set.parquet"
+
+
+def _parts(folder: Path) -> Path:
+    rows = [(name, number // 2, number % 2) for number, name in enumerate(_images(folder))]
+    return _csv(folder, "parts.csv", [("file", "part", "view"), *rows])
+
+
+def _split(folder: Path) -> Path:
+    data = open_dataset(_table(folder))
+    write_split(divide(data, "k_fold", settings={"k": "3"}), folder / "split.json")
+    return folder / "split.json"
+
+
+def _stream(folder: Path, **options: Any) -> Path:
+    close_files()
+    rng = np.random.default_rng(0)
+    with h5py.File(folder / "train.h5", "w") as file:
+        pixels = np.cumsum(rng.integers(0, 3, (6, 16, 16)), axis=2).astype(np.uint8)
+        file.create_dataset("image", data=pixels, **options)
+        masks = np.zeros((6, 16, 16), np.uint8)
+        masks[3:, 4, 4] = 255
+        file.create_dataset("mask", data=masks, chunks=(1, 16, 16), compression="gzip")
+        file["part"] = [f"part {number}" for number in range(6)]
+    return folder / "train.h5"
+
+
+def _read_stream(path: Path) -> None:
+    try:
+        for image in open_dataset(path).images:
+            read_image(image)
+    finally:
+        close_files()
+
+
+def _annotations(folder: Path, made: Callable[[Path], Path], name: str) -> Path:
+    return made(folder) / name
+
+
+def _result(folder: Path) -> Path:
+    found = bench_results.leave(folder, "padim", bench_results.planted(2.0))
+    return folder / f"{found.key}.json"
+
+
+def _scores(folder: Path) -> Path:
+    return _result(folder).with_suffix(".npz")
+
+
+def _read_scores(path: Path) -> None:
+    for result in read_results(path.parent):
+        result.scores()
+
+
+def _protocol(folder: Path) -> Path:
+    import blemish.benchmark
+
+    source = Path(blemish.benchmark.__file__).with_name("protocols") / "dev.toml"
+    (folder / "mine.toml").write_bytes(source.read_bytes())
+    return folder / "mine.toml"
+
+
+def _arrays(folder: Path) -> Path:
+    np.savez_compressed(folder / "bank.npz", patches=np.ones((9, 4)), done=3)
+    return folder / "bank.npz"
+
+
+def _read_arrays(path: Path) -> None:
+    with kept_arrays(path) as kept:
+        np.zeros((9, 4))[:] = kept["patches"]
+        int(kept["done"])
+
+
+def _safetensors(folder: Path) -> Path:
+    head = b'{"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},' + (
+        b'"b":{"dtype":"BF16","shape":[4],"data_offsets":[24,32]}}'
+    )
+    data = len(head).to_bytes(8, "little") + head + bytes(range(32))
+    (folder / "net.safetensors").write_bytes(data)
+    return folder / "net.safetensors"
+
+
+def _shelf(folder: Path, ending: str) -> Path:
+    shelf = Shelf(folder / "shelf", 8)
+    for number in range(5):
+        shelf.put(_key(number), 0, 1, _row(number))
+    shelf.close()
+    return next((folder / "shelf").glob(f"*.{ending}"))
+
+
+def _key(number: int) -> bytes:
+    return bytes([number] * 32)
+
+
+def _row(number: int) -> Any:
+    return np.arange(8).astype(np.float16) + number
+
+
+def _read_shelf(path: Path) -> None:
+    """What is damaged is not there; what is there is right."""
+    shelf = Shelf(path.parent, 8)
+    for number in range(5):
+        if shelf.crops(_key(number)):
+            np.testing.assert_array_equal(shelf.get(_key(number), 0), _row(number))
+
+
+def _note(folder: Path) -> Path:
+    claim(folder / "made", {"seed": 1, "size": [2, 3]})
+    return folder / "made" / NOTE
+
+
+def _work(folder: Path) -> Path:
+    return work_folder(folder / "out.h5", {"seed": 1}) / "made_of.json"
+
+
+def _journal(folder: Path) -> Path:
+    for number in range(3):
+        journal.add(folder / "journal", journal.packed({"start": np.array(number)}))
+    return folder / "journal"
+
+
+def _code(folder: Path) -> Path:
+    text = next(text for text in documented().values() if "def " in text)
+    (folder / "mine.py").write_text(text, encoding="utf-8")
+    return folder / "mine.py"
+
+
+def _read_code(path: Path) -> None:
+    read_source(str(path), "detector").about()
+
+
+def _licence(folder: Path) -> Path:
+    (folder / "LICENSE").write_text("\nCC BY 4.0\nand more\n", encoding="utf-8")
+    return folder / "LICENSE"
+
+
+def _read_layout(name: str, depth: int) -> Read:
+    def read(path: Path) -> None:
+        root = path.parents[depth]
+        find_layout(root, name).read(root)
+
+    return read
+
+
+INPUTS: dict[str, Input] = {
+    "a table": Input(_table, open_dataset),
+    "Parquet": Input(_parquet, open_dataset),
+    "Parquet with snappy": Input(lambda f: _parquet(f, compression="snappy"), open_dataset),
+    "any CSV": Input(_table, read_delimited),
+    "parts": Input(_parts, lambda path: attach(open_dataset(path.with_name("a")), path)),
+    "a split": Input(
+        _split, lambda path: apply_split(open_dataset(path.with_name("set.csv")), path)
+    ),
+    "a stream": Input(_stream, _read_stream),
+    "a gzipped stream": Input(
+        lambda f: _stream(f, chunks=(1, 16, 16), compression="gzip", shuffle=True), _read_stream
+    ),
+    "COCO": Input(
+        lambda f: _annotations(f, layout_trees.ssgd, "annotations/lb201/train1.json"),
+        _read_layout("ssgd", 2),
+    ),
+    "boxes": Input(
+        lambda f: next(_annotations(f, layout_trees.deep_pcb, "").rglob("group*/*_not/*.txt")),
+        _read_layout("deep_pcb", 2),
+    ),
+    "pairs": Input(
+        lambda f: next(_annotations(f, layout_trees.deep_pcb, "").rglob("trainval.txt")),
+        _read_layout("deep_pcb", 0),
+    ),
+    "a result": Input(_result, lambda path: read_results(path.parent)),
+    "scores": Input(_scores, _read_scores),
+    "maps": Input(_arrays, read_maps),
+    "a checkpoint": Input(_arrays, _read_arrays),
+    "a protocol": Input(_protocol, lambda path: open_protocol(str(path))),
+    "a recipe": Input(lambda f: scans.recipe_at(f), open_recipe),
+    "safetensors": Input(_safetensors, read_state_dict),
+    "the cache's index": Input(lambda f: _shelf(f, "index"), _read_shelf),
+    "the cache's rows": Input(lambda f: _shelf(f, "rows"), _read_shelf),
+    "the simulator's note": Input(
+        _note, lambda path: claim(path.parent, {"seed": 1, "size": [2, 3]})
+    ),
+    "work's note": Input(_work, lambda path: work_folder(path.parent.with_suffix(""), {"seed": 1})),
+    "a journal": Input(_journal, lambda path: list(journal.records(path))),
+    "code": Input(_code, _read_code),
+    "a licence": Input(_licence, lambda path: read_terms(path.parent)),
+    "JSON": Input(_result, lambda path: read_json(path, "JSON", "write it again")),
+}
+
+
+def refused(reader: Input, path: Path) -> str | None:
+    """What is said of a file, or None where it is read; any other error is raised."""
+    try:
+        reader.read(path)
+    except BlemishError as error:
+        return str(error)
+    return None
+
+
+def bomb(path: Path, size: int = 10**9) -> None:
+    """A .npz file of a few kB whose only array, `patches`, has so many bytes."""
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        head, {"descr": "|u1", "fortran_order": False, "shape": (size,)}
+    )
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("patches.npy", "w", force_zip64=True) as member,
+    ):
+        member.write(head.getvalue())
+        for _ in range(size >> 20):
+            member.write(bytes(1 << 20))
