@@ -1,4 +1,4 @@
-"""Words of any length in an HDF5 file lie in heaps, and HDF5 itself never returns from a broken one.
+"""Words of any length in an HDF5 file lie in heaps, and HDF5 never returns from a broken one.
 
 So the heaps that a dataset of words refers to are walked through here before HDF5 reads them.
 """

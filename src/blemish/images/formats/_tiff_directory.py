@@ -71,10 +71,17 @@ class Directory:
 
     @property
     def piece(self) -> tuple[int, int]:
-        """Width and height of a tile, or of a strip, which may be cut at the last row."""
+        """Width and height of a tile, or of a strip, of which the last may have fewer rows.
+
+        Raises ValueError where they are nothing.
+        """
         if self.tiled:
-            return self.first(TILE_WIDTH, 0), self.first(TILE_HEIGHT, 0)
-        return self.width, min(self.first(ROWS_PER_STRIP, self.height), self.height)
+            width, height = self.first(TILE_WIDTH, 0), self.first(TILE_HEIGHT, 0)
+        else:
+            width, height = self.width, min(self.first(ROWS_PER_STRIP, self.height), self.height)
+        if width < 1 or height < 1:
+            raise ValueError("strips or tiles without rows")
+        return width, height
 
     @property
     def planes(self) -> int:
@@ -85,8 +92,6 @@ class Directory:
     def pieces(self) -> list[tuple[int, int]]:
         """Offset and bytes of each strip or tile; ValueError where they do not fit the picture."""
         width, height = self.piece
-        if width < 1 or height < 1:
-            raise ValueError("strips without rows")
         offsets = self.tags.get(TILE_OFFSETS if self.tiled else STRIP_OFFSETS, ())
         sizes = self.tags.get(TILE_SIZES if self.tiled else STRIP_SIZES, ())
         count = -(-self.width // width) * -(-self.height // height) * self.planes

@@ -74,12 +74,15 @@ Decode = Callable[[bytes], NDArray[Any]]
 
 
 def memory(found: Directory, taken: int) -> int:
-    """Bytes that `pixels` takes at its peak, where decoding alone would take `taken`."""
-    lengths, sizes = _lengths(found), [size for _, size in found.pieces]
+    """Bytes that `pixels` takes at its peak, where decoding alone would take `taken`.
+
+    What the strips take of the file is not in it.
+    """
+    length = sum(_lengths(found))
     if found.first(COMPRESSION, RAW) in _INFLATED_HERE:
-        return taken + sum(lengths) + sum(sizes)
-    longer = sum(lengths) + len(lengths) * _guard_rows(found) * _row_bytes(found)
-    return taken * longer // sum(lengths) + 2 * sum(sizes) + longer - sum(lengths)
+        return taken + length
+    guards_length = len(found.pieces) * _guard_rows(found) * _row_bytes(found)
+    return taken * (length + guards_length) // length + guards_length
 
 
 def pixels(file: BinaryIO, found: Directory, decode: Decode) -> NDArray[Any]:

@@ -80,7 +80,7 @@ def picture(file: BinaryIO) -> Picture:
     else:
         memory = decoded + max(piece, array)
     if found.first(COMPRESSION, RAW) != RAW:
-        memory = _tiff_strips.memory(found, memory)
+        memory = _tiff_strips.memory(found, memory) + 2 * size_of(file)
     header = Header(found.width, found.height, channels, depth, memory, capacity)
     return Picture(header, partial(_pixels, file, found, image))
 
