@@ -167,7 +167,8 @@ def open_session(
         )
 
     def stop() -> None:
-        options.set_load_cancellation_flag(True)
+        if hasattr(options, "set_load_cancellation_flag"):  # of later versions of the runtime
+            options.set_load_cancellation_flag(True)
 
     longest = _OPENING + (len(model) if isinstance(model, bytes) else 0) / _OPENED
     try:
