@@ -64,13 +64,18 @@ def _overlaps(low: int, high: int, step: int) -> list[tuple[int, slice, slice]]:
 
 
 def _chunk(stack: Stack, place: tuple[int, ...], *, keep: bool) -> NDArray[Any] | None:
-    """The chunk at a place; None for one that was never written, or that HDF5 cannot find."""
+    """The chunk at a place; None for one that was never written.
+
+    Where all were, one that is not found is a sign of damage, which HDF5 would make blank.
+    """
     known = stack.unpacked.get(place)
     if known is not None:
         return known
     try:
         left_out, data = stack.dataset.id.read_direct_chunk(place)
     except (OSError, RuntimeError, KeyError, ValueError):
+        if stack.written == stack.count:
+            raise
         return None
     shape = stack.chunks or ()
     chunk = unpacked(data, stack, left_out, prod(shape) * stack.dtype.itemsize)

@@ -60,6 +60,16 @@ class Stack:
         return cls(dataset, shape, dataset.dtype, dataset.compression, chunks, filters)
 
     @property
+    def written(self) -> int:
+        """How many images were ever written, by the number of chunks; not quick for many."""
+        held = self.dataset.id
+        if self.chunks is None:
+            return self.count if held.get_storage_size() else 0
+        sides = zip(self.shape, self.chunks, strict=True)
+        chunks = prod(ceil(side / chunk) for side, chunk in sides)
+        return int(self.count * held.get_num_chunks() // max(1, chunks))
+
+    @property
     def count(self) -> int:
         """How many images there are."""
         return self.shape[0]
@@ -195,13 +205,7 @@ def refuse_size(place: str, stack: Stack, shape: tuple[int, ...]) -> None:
 
 def refuse_unwritten(file: OpenFile, stack: Stack) -> None:
     """Raise ImageError for a stack with images that were never written."""
-    held, name = stack.dataset.id, stack.dataset.name.strip("/")
-    if stack.chunks is None:
-        written = stack.count if held.get_storage_size() else 0
-    else:
-        pairs = zip(stack.shape, stack.chunks, strict=True)
-        chunks = prod(ceil(side / chunk) for side, chunk in pairs)
-        written = stack.count * held.get_num_chunks() // max(1, chunks)
+    name, written = stack.dataset.name.strip("/"), stack.written
     if written < stack.count:
         raise ImageError(
             f"{file.path}: {name} declares {stack.count} images, and about {written} of them were "

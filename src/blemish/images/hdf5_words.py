@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
+from dataclasses import replace
 from typing import IO, Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def refuse_broken_heaps(file: OpenFile, words: Any) -> None:
 
 def _references(words: Any, file: IO[bytes]) -> NDArray[Any]:
     """Where the words lie; of none where they lie in a form that nobody writes."""
-    stack = Stack.of(words)
+    stack = replace(Stack.of(words), dtype=_REFERENCE)  # as the words lie in the file
     size = _REFERENCE.itemsize
     if stack.chunks is None:
         start = words.id.get_offset()
