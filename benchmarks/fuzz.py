@@ -195,6 +195,26 @@ def bent_models(count: int, seed: int, folder: Path) -> Iterator[tuple[str, Tall
     yield from tallies.items()
 
 
+def damaged_inputs(count: int, seed: int, folder: Path) -> Iterator[tuple[str, Tally]]:
+    """Tables, notes, recipes, arrays and HDF5 sets with what became of them."""
+    inputs = importlib.import_module("damaged_inputs")
+    for name, reader in inputs.INPUTS.items():
+        tally = Tally()
+        place = folder / name
+        place.mkdir()
+        path = reader.sound(place)
+        data = path.read_bytes()
+        for number in range(-(-count // len(inputs.INPUTS))):
+            path.write_bytes(inputs.damaged(data, np.random.default_rng([seed, number])))
+
+            def opens() -> str:
+                reader.read(path)  # noqa: B023 - called at once
+                return "read"
+
+            tally.tries(f"{name}, {seed} {number}", opens)
+        yield name, tally
+
+
 def summed(tallies: dict[str, Tally]) -> dict[str, Any]:
     """The figures of all kinds together, and of each."""
     whole = Tally()
@@ -218,6 +238,7 @@ def main() -> None:
         found = {
             "pictures": summed(dict(damaged_pictures(options.pictures, options.seed, folder))),
             "models": summed(dict(bent_models(options.models, options.seed, folder))),
+            "tables": summed(dict(damaged_inputs(options.tables, options.seed, folder))),
         }
     silent = sum(
         found["pictures"]["each"][name].get("other pixels", 0)
