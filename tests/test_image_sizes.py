@@ -31,9 +31,10 @@ LARGE = {
     "progressive JPEG": encoded(np.zeros((2000, 2000), np.uint8), "JPEG", progressive=True),
     "BMP": encoded(np.zeros((2000, 2000), np.uint8), "BMP"),
     "TIFF": tiff(np.zeros((2000, 2000), np.uint8)),
-    "deflate TIFF": encoded(
-        np.zeros((2000, 2000), np.uint8), "TIFF", compression="tiff_adobe_deflate"
-    ),
+    **{
+        f"{codec} TIFF": encoded(np.zeros((2000, 2000), np.uint8), "TIFF", compression=codec)
+        for codec in ("tiff_adobe_deflate", "tiff_lzw", "packbits", "zstd", "lzma")
+    },
     "16-bit TIFF": tiff(np.zeros((2000, 2000, 3), np.uint16), photometric=2),
 }
 

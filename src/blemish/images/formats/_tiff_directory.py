@@ -26,7 +26,7 @@ _USED = frozenset(
 _USED |= {ROWS_PER_STRIP, STRIP_SIZES, PLANAR, PREDICTOR, COLOUR_MAP, TILE_WIDTH, TILE_HEIGHT}
 _USED |= {TILE_OFFSETS, TILE_SIZES, EXTRA_SAMPLES, SAMPLE_FORMAT}
 _MOST_ENTRIES = 1 << 16
-_MOST_VALUES = 1 << 18
+_MOST_VALUES = 1 << 16  # more strips than any picture within reason has
 MOST_PAGES = 1000  # that are counted
 
 

@@ -35,7 +35,7 @@ def _longer_lzw(strips: Sequence[bytes], guard: bytes) -> Iterator[Parts]:
     packed = np.packbits(codes[:, None] >> np.arange(8, -1, -1) & 1).tobytes()
     behind = int.from_bytes(packed, "big") >> (-bits % 8)
     for strip in strips:
-        head, end, end_bits = _lzw_end(strip)
+        head, end, end_bits = lzw_end(strip)
         end += _LZW_CLEAR - _LZW_END
         yield head, _aligned(end << bits | behind, end_bits + bits)
 
@@ -54,7 +54,7 @@ def _lzw_zeros(length: int) -> list[int]:
     return codes
 
 
-def _lzw_end(strip: bytes) -> tuple[Bytes, int, int]:
+def lzw_end(strip: bytes) -> tuple[Bytes, int, int]:
     """The strip but for its last two bytes; these, up to the end code, as bits, and their count."""
     strip = strip.rstrip(b"\0")
     end = int.from_bytes(strip[-2:], "big")
@@ -70,7 +70,7 @@ def _aligned(bits: int, count: int) -> bytes:
 
 def with_wide_end(strip: bytes) -> bytes:
     """An LZW strip whose end code is one bit wider."""
-    head, end, bits = _lzw_end(strip)
+    head, end, bits = lzw_end(strip)
     return bytes(head) + _aligned(end >> 9 << 10 | _LZW_END, bits + 1)
 
 

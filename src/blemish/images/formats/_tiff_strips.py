@@ -67,6 +67,7 @@ MOST_INFLATED = {
 _INFLATED_HERE = frozenset({ADOBE_DEFLATE, DEFLATE, LZMA})
 _KEPT = (BITS, PHOTOMETRIC, SAMPLES, PLANAR, COLOUR_MAP, EXTRA_SAMPLES, SAMPLE_FORMAT)
 _LZMA_MEMORY = 1 << 27
+_BYTES_A_PIECE = 1500  # of the objects of Python that stand for a strip or tile
 _MOST_REMEMBERED = 1 << 16
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -79,6 +80,7 @@ def memory(found: Directory, taken: int) -> int:
     What the strips take of the file is not in it.
     """
     length = sum(_lengths(found))
+    taken += _BYTES_A_PIECE * len(found.pieces)
     if found.first(COMPRESSION, RAW) in _INFLATED_HERE:
         return taken + length
     guards_length = len(found.pieces) * _guard_rows(found) * _row_bytes(found)
@@ -106,12 +108,14 @@ def pixels(file: BinaryIO, found: Directory, decode: Decode) -> NDArray[Any]:
             raise ValueError("strips or tiles of other lengths than their rows have")
         if any(guards.zstd_has_checksum(strip) for strip in strips):
             decode(as_it_is)
+    if compression != LZW:
+        return _guarded(found, strips, decode)
+    for strip in strips:
+        guards.lzw_end(strip)
     try:
         return _guarded(found, strips, decode)
     except (ValueError, OSError):
-        if compression != LZW:
-            raise
-    return _guarded(found, [*_with_wide_ends(found, strips, decode)], decode)
+        return _guarded(found, [*_with_wide_ends(found, strips, decode)], decode)
 
 
 # ---------------------------------------------------------------------------- what a strip holds
