@@ -16,7 +16,7 @@ import polars as pl
 from blemish.errors import DatasetError
 from blemish.util.file_limit import refusal
 from blemish.util.files import read_regular
-from blemish.util.library_errors import reason_of, translated
+from blemish.util.library_errors import reason_of, silenced, translated
 
 MOST_COLUMNS = 10_000
 _MOST_PAGES = 100_000
@@ -29,7 +29,8 @@ _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 3, 7, 8, 9,
 _ROWS, _SCHEMA, _GROUPS = 3, 2, 4
 _CHUNKS, _CHUNK, _VALUES, _PACKED, _DATA, _DICTIONARY = 1, 3, 5, 7, 9, 11
 _UNPACKED_PAGE, _PACKED_PAGE = 2, 3
-_PAGE_KINDS = (5, 7, 8)
+_PAGE_KINDS, _OF_DICTIONARY = (5, 7, 8), 7
+_GROUP_ROWS, _PATH = 3, 3
 
 Fields = dict[int, Any]
 
@@ -48,7 +49,9 @@ def read_parquet(path: Path) -> pl.DataFrame:
         refused = _refusal(data)
         if refused is not None:
             raise DatasetError(f"{path} declares {refused}")
-        return _within_limit(pl.read_parquet(io.BytesIO(data)), path)
+        with silenced():
+            frame = pl.read_parquet(io.BytesIO(data))
+        return _within_limit(frame, path)
 
 
 def column_names(path: Path) -> list[str]:
@@ -71,16 +74,13 @@ def _within_limit(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
 def _refusal(data: bytes) -> str | None:
     """Why a file is not unpacked, by what its headers declare. Raises ValueError for damage."""
     footer = _footer(data)
-    rows, chunks = footer.get(_ROWS, 0), list(_chunks(footer))
+    rows = footer.get(_ROWS, 0)
     values = pages = unpacked = 0
-    for chunk in chunks:
-        inside = 0
+    for chunk in _chunks(footer):
         for declared, held in _pages(data, chunk):
-            pages += 1
+            pages, unpacked, values = pages + 1, unpacked + declared, values + held
             if pages > _MOST_PAGES:
                 raise ValueError(f"it has more than {_MOST_PAGES} pages")
-            unpacked, inside = unpacked + declared, inside + held
-        values += max(inside, chunk.get(_VALUES, 0))
     values = max(values, rows * len(footer[_SCHEMA]))
     refused = refusal(unpacked + _A_ROW * rows + _A_VALUE * values)
     return None if refused is None else f"{rows} rows, which {refused}"
@@ -105,11 +105,18 @@ def _footer(data: bytes) -> Fields:
 
 def _chunks(footer: Fields) -> Iterator[Fields]:
     """What the footer says of each column in each group of rows."""
-    for group in footer.get(_GROUPS) or ():
+    groups = footer.get(_GROUPS) or []
+    if sum(group.get(_GROUP_ROWS, 0) for group in groups) != footer.get(_ROWS, 0):
+        raise ValueError("its groups of rows do not add up")
+    for group in groups:
         for column in group.get(_CHUNKS) or ():
-            if not isinstance(column.get(_CHUNK), dict):
+            chunk = column.get(_CHUNK)
+            if not isinstance(chunk, dict):
                 raise ValueError("a column lies in another file")
-            yield column[_CHUNK]
+            flat = len(chunk.get(_PATH) or ()) == 1
+            if flat and chunk.get(_VALUES) != group.get(_GROUP_ROWS):
+                raise ValueError("a column has more or fewer values than there are rows")
+            yield chunk
 
 
 def _pages(data: bytes, chunk: Fields) -> Iterator[tuple[int, int]]:
@@ -119,15 +126,20 @@ def _pages(data: bytes, chunk: Fields) -> Iterator[tuple[int, int]]:
     end = place + chunk.get(_PACKED, 0)
     if not 0 <= place <= end <= len(data):
         raise ValueError("a column lies outside the file")
+    values = 0
     while place < end:
-        reader = _Reader(data, place, end)
+        reader = _Reader(data, place, len(data))
         head = reader.struct()
-        held = max((head[kind].get(1, 0) for kind in _PAGE_KINDS if kind in head), default=0)
+        kind = next((kind for kind in _PAGE_KINDS if kind in head), 0)
+        held = head[kind].get(1, 0) if kind else 0
         packed, unpacked = head.get(_PACKED_PAGE, -1), head.get(_UNPACKED_PAGE, -1)
         if min(packed, unpacked, held) < 0:
             raise ValueError("a page has no size")
         yield unpacked, held
+        values += held if kind != _OF_DICTIONARY else 0
         place = reader.place + packed
+    if values != chunk.get(_VALUES):
+        raise ValueError("a column is not made of the pages that it should be")
 
 
 class _Reader:

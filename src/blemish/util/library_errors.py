@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -23,6 +24,27 @@ def translated(made: Callable[[str], BlemishError]) -> Iterator[None]:
         raise
     except BaseException as error:
         raise made(reason_of(error)) from error
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """What a library itself prints to standard error inside is lost: a panic of Rust is told twice.
+
+    So is what other threads print meanwhile; for short calls only.
+    """
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no standard error
+        yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
 
 
 def reason_of(error: BaseException) -> str:
