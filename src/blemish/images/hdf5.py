@@ -34,6 +34,7 @@ from blemish.images.hdf5_file import (
     refuse_count,
     refuse_elsewhere,
     refuse_size,
+    refuse_unknown_filter,
     stack_of,
 )
 from blemish.util.files import leads_out, open_regular
@@ -174,15 +175,17 @@ def item_names(path: str | os.PathLike[str]) -> list[str]:
 
 def _plain_steps(path: str | os.PathLike[str], names: list[str]) -> list[str]:
     """The names of a group's items; ImageError for one that is more than a step on a path."""
-    odd = next((name for name in names if "/" in name or leads_out(name) or _is_odd(name)), None)
+    odd = next(filter(_is_odd, names), None)
     if odd is not None:
         shown = shortened(ascii(odd))
         raise ImageError(f"{path} holds an item named {shown}, which no file can be; rename it")
     return names
 
 
-def _is_odd(name: str) -> bool:
-    """Whether a name has control characters, or bytes that are no UTF-8."""
+def _is_odd(name: str | bytes) -> bool:
+    """Whether no file has this name; h5py gives what is no UTF-8 as bytes."""
+    if isinstance(name, bytes) or "/" in name or leads_out(name):
+        return True
     return not name.isprintable() and any(category(letter) in ("Cc", "Cs") for letter in name)
 
 
@@ -266,6 +269,7 @@ def _single(file: OpenFile, name: str) -> Stack:
     refuse_elsewhere(file, dataset)
     if has_pixels(dataset, 2):
         stack = Stack.of(dataset)
+        refuse_unknown_filter(f"{file.path}/{name}", stack)
         refuse_size(f"{file.path}/{name}", stack, stack.shape)
         return stack
     if has_pixels(dataset, 3):

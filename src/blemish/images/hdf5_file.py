@@ -7,7 +7,6 @@ uses what another has opened.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -131,18 +130,8 @@ def close_files() -> None:
 @contextmanager
 def naming_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     """Whatever goes wrong inside in the HDF5 library becomes an ImageError that names the path."""
-    with translated(lambda reason: ImageError(_damage(path, reason))):
+    with translated(lambda reason: ImageError(f"{path} is damaged ({reason}); {_COPY_AGAIN}")):
         yield
-
-
-def _damage(path: str | os.PathLike[str], reason: str) -> str:
-    found = re.search(r"[Rr]equired filter '?([^']*)'? is not (?:registered|available)", reason)
-    if found:
-        return (
-            f"{path} is packed with the filter {found[1]!r}, which is not installed; pack it with "
-            "gzip"
-        )
-    return f"{path} is damaged ({reason}); {_COPY_AGAIN}"
 
 
 def member(file: OpenFile, name: str) -> Any:
@@ -179,6 +168,7 @@ def stack_of(file: OpenFile, name: str) -> Stack:
             del dataset  # else HDF5 would keep its small cache
             dataset = _with_cache(file, name, cache)
         stack = Stack.of(dataset)
+        refuse_unknown_filter(f"{file.path}/{name}", stack)
         refuse_size(f"{file.path}/{name}", stack, stack.shape[1:])
         file.stacks[name] = stack
     return file.stacks[name]
@@ -201,6 +191,19 @@ def refuse_size(place: str, stack: Stack, shape: tuple[int, ...]) -> None:
     if refused is not None:
         declared = f"images of {shape[1]} x {shape[0]} pixels in chunks of {stack.chunks}"
         raise ImageError(f"{place} declares {declared}, each of which {refused}")
+
+
+def refuse_unknown_filter(place: str, stack: Stack) -> None:
+    """Raise ImageError for chunks that are packed with a filter which is not installed."""
+    if not stack.filters:
+        return
+    from h5py import h5z
+
+    if lacking := [number for number in stack.filters if not h5z.filter_avail(number)]:
+        raise ImageError(
+            f"{place} is packed with the filter {lacking[0]}, which is not installed; pack it with "
+            "gzip"
+        )
 
 
 def refuse_unwritten(file: OpenFile, stack: Stack) -> None:
