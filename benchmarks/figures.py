@@ -57,6 +57,16 @@ FIGURES = (
     Figure("cold process to first verdict, PaDiM", "first_verdict", "padim/seconds", 2, "s"),
     Figure("cold process to first verdict, default", "first_verdict", "duet/seconds", 2, "s"),
     Figure("torch, polars imported by it", "first_verdict", "heavy_imports", 0, digits=0),
+    Figure(
+        "a file that lies about its size, until it is refused", "hostile_files", "seconds", 0.5, "s"
+    ),
+    Figure("the same, memory above the process's own", "hostile_files", "mb", 200, "MB", digits=0),
+    Figure("those that were not refused", "hostile_files", "wrong", 0, digits=0),
+    Figure("damaged files that gave a traceback", "fuzz", "tracebacks", 0, digits=0),
+    Figure("those that took over 2 s", "fuzz", "slow", 0, digits=0),
+    Figure(
+        "damaged pictures read as sound, of formats with a checksum", "fuzz", "missed", 0, digits=0
+    ),
     *(
         Figure(
             f"inspect {source}, {detector}, picture {end}: times the bare backbone",

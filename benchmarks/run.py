@@ -35,6 +35,8 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "data_opening": ([], ["--categories", "3", "--parts", "20"]),
     "data_opening_isp": ([], ["--share", "0.001"]),
     "promise": ([], []),
+    "hostile_files": ([], ["--only", "png.png"]),
+    "fuzz": ([], ["--pictures", "200", "--models", "60", "--tables", "60"]),
     "pixel_metrics": ([], ["--maps", "10"]),
     "train_default": ([], []),
     "patchcore_coreset": ([], ["--shares", "0.01"]),

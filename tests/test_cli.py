@@ -290,3 +290,10 @@ def test_what_is_stopped_from_the_keyboard_says_how_to_go_on(
     monkeypatch.setattr(verb, "run", stop)
     run = cli(*argv)
     assert (run.code, run.err) == (130, [words])
+
+
+def test_a_table_without_rows_is_checked(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "none.csv").write_text("image\n", encoding="utf-8")
+    checked = cli("data", "check", tmp_path / "none.csv")
+    assert checked.code in (0, 2)
+    assert not any("Traceback" in line for line in checked.err)

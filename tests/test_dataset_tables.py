@@ -24,7 +24,7 @@ def table(folder: Path, text: str, *images: str) -> Path:
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_a_table_however_it_was_saved(tmp_path: Path, separator: str, mark: str, end: str) -> None:
     lines = [
         "Image,mask,category,split,label,defect,part,view,operator",

@@ -258,7 +258,7 @@ def test_trimming_drops_the_shelves_used_longest_ago(tmp_path: Path) -> None:
     for name, hours in (("old", 3), ("older", 5), ("new", 1), ("in use", 0)):
         fill(tmp_path / name, range(4))
         aged(tmp_path / name, hours)
-    one = cache.size(tmp_path / "old")
+    [one, *_] = {bytes_ for _, bytes_, _ in cache.shelves(tmp_path)}
     cache.trim(tmp_path, limit=4 * one)
     assert len(list(cache.shelves(tmp_path))) == 4
     cache.trim(tmp_path, limit=2 * one + 1)
@@ -274,7 +274,7 @@ def test_using_a_shelf_makes_it_the_newest(tmp_path: Path) -> None:
         fill(tmp_path / name, range(4))
         aged(tmp_path / name, hours)
     Shelf(tmp_path / "read", WIDTH)
-    cache.trim(tmp_path, limit=cache.size(tmp_path / "read"))
+    cache.trim(tmp_path, limit=next(cache.shelves(tmp_path))[1])
     assert [folder.name for folder, _, _ in cache.shelves(tmp_path)] == ["read"]
 
 
@@ -283,10 +283,24 @@ def test_clearing_deletes_shelves_and_nothing_else(tmp_path: Path) -> None:
     fill(tmp_path / "two", range(2))
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "mine.txt").write_text("not a shelf", encoding="utf-8")
-    before = cache.size(tmp_path)
-    freed = cache.clear(tmp_path)
-    assert freed == before - len("not a shelf")
-    assert [path.name for path in tmp_path.iterdir()] == ["notes"]
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "one")
+    (tmp_path / "two" / "a.index").symlink_to("a.index")  # which leads to itself
+    held = sum(
+        file.lstat().st_size for name in ("one", "two") for file in (tmp_path / name).iterdir()
+    )
+    assert cache.clear(tmp_path) == held
+    assert {path.name for path in tmp_path.iterdir()} == {"notes", "empty", "elsewhere"}
+
+
+def test_trimming_deletes_no_folder_of_the_user(tmp_path: Path) -> None:
+    fill(tmp_path / "shelf", range(4))
+    aged(tmp_path / "shelf", 2)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "mine.png").write_bytes(bytes(1000))
+    (tmp_path / "empty").mkdir()
+    cache.trim(tmp_path, limit=0)
+    assert {path.name for path in tmp_path.iterdir()} == {"photos", "empty"}
 
 
 # --- the stream of features

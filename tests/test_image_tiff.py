@@ -376,3 +376,16 @@ def test_libtiff_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str
         )
         refused(tmp_path / "image.tif", data, "damaged|cut off")
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("tag", [256, 257, 259, 277, 284])
+def test_several_values_where_a_tiff_has_one(
+    tag: int, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    data = bytearray(compressed_tiff(np.full((9, 13, 3), 60, np.uint8), "deflate"))
+    at = data.index(struct.pack("<H", tag), struct.unpack_from("<I", data, 4)[0])
+    data[at + 4] = 3  # how many there are
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(ImageError):
+        read_image(tmp_path / "a.tif")
+    assert not recwarn.list

@@ -122,3 +122,16 @@ def test_a_plan_takes_what_stands_for_a_value() -> None:
     plan = blemish.Plan(seed=np.int64(3), size=np.int32(64), hold_out=np.float64(0.5), cache="c")  # type: ignore[arg-type]
     assert (plan.seed, type(plan.seed), plan.hold_out, plan.cache) == (3, int, 0.5, Path("c"))
     assert blemish.Plan().promise == Promise()
+
+
+def test_arrays_and_shares_that_cannot_be_are_refused(model: Path) -> None:
+    inspector = blemish.Inspector.open(model)
+    for pixels in (None, 1, b"d", np.zeros(64, np.uint8), np.zeros((8, 8), np.float32)):
+        with pytest.raises(blemish.BlemishError):
+            inspector.look_at(pixels)  # type: ignore[arg-type]
+    huge = np.broadcast_to(np.uint8(3), (1 << 20, 1 << 20))
+    with pytest.raises(blemish.BlemishError, match="BLEMISH_FILE_LIMIT"):
+        inspector.look(huge)
+    for share in (None, 1, b"1%"):
+        with pytest.raises(blemish.BlemishError):
+            Promise.from_text(share, "95%")  # type: ignore[arg-type]

@@ -23,6 +23,7 @@ from blemish.images import (
     Crop,
     Picture,
     Recipe,
+    as_stored,
     centre_box,
     crops,
     picture_name,
@@ -36,7 +37,7 @@ from blemish.model.artifact import Artifact, open_artifact
 from blemish.model.card import Card, Latency
 from blemish.model.golden import replay
 from blemish.model.graph_contract import check_graph, check_outputs
-from blemish.util.names import path_of, text_of
+from blemish.util.names import path_of, text_of, type_of
 
 Feed = dict[str, npt.NDArray[Any]]
 Floats = npt.NDArray[np.float32]
@@ -262,6 +263,9 @@ class Inspector:
 
         Raises ImageError for other pixels, and where the model computes what is not finite.
         """
+        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+            raise ImageError(f"{named} must be an array of uint8, not {type_of(pixels)}")
+        pixels = as_stored(pixels)
         shape = (pixels.shape[0], pixels.shape[1])
         seen: list[Crop] = []
         maps: list[Floats] = []

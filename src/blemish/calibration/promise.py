@@ -183,6 +183,8 @@ def calibrate(part_scores: ArrayLike, promise: Promise, method: Method = "held-o
 
 def from_text(text: str) -> float:
     """Read "1%", "1 %" or "0.01" as a share in (0, 1); else raises CalibrationError."""
+    if not isinstance(text, str):
+        raise CalibrationError(f"{text!r} is no text of a share; write it like 1% or 0.01.")
     number = text.strip()
     try:
         share = float(number.removesuffix("%")) / (100 if number.endswith("%") else 1)

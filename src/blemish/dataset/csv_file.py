@@ -26,6 +26,8 @@ def read_delimited(path: Path) -> pl.DataFrame:
     """
     way_out = "save it as CSV in UTF-8."
     text = read_text(path, way_out, growth=_OF_CSV)
+    if "\n" not in text:  # as old spreadsheets end their lines
+        text = text.replace("\r", "\n")
     header = text.lstrip().partition("\n")[0]
     if not header.strip():
         raise DatasetError(f"{path} is empty; its first line must name the columns.")

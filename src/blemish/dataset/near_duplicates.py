@@ -51,6 +51,8 @@ def near_duplicates(
     grows with the number of images, not with its square: of very many that look alike, only those
     of similar contrast are compared, and `not_compared` is then above 0.
     """
+    if not len(dataset):
+        return NearDuplicates([], 0)
     first, second, crowded = _candidates(dataset, surveyed)
     joined = _Groups()
     images = dataset.table["image"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import shutil
 import struct
 import time
@@ -31,6 +32,8 @@ log = logging.getLogger("blemish")
 
 Half = npt.NDArray[np.float16]
 
+_SHARD = re.compile(r"\.(rows|index)")
+_EMPTY = re.compile(r"[0-9a-f]{32}")  # the name of a shelf that has no shard yet
 DEFAULT_LIMIT = 8 * 2**30  # bytes
 _ENTRY = struct.Struct("<32sIIQI")  # image key, crop, crops of the image, offset, checksum
 
@@ -172,16 +175,29 @@ def _checksum(key: bytes, crop: int, crops: int, row: Half) -> int:
     return zlib.crc32(row.data, zlib.crc32(_ENTRY.pack(key, crop, crops, 0, 0)))
 
 
-def size(folder: Path) -> int:
-    """Bytes that the cache takes."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
 def shelves(folder: Path) -> Iterator[tuple[Path, int, float]]:
-    """Each shelf's folder, its bytes, and when it was last used (seconds since 1970)."""
-    for shelf in sorted(path for path in folder.glob("*") if path.is_dir()):
-        used = max((index.stat().st_mtime for index in shelf.glob("*.index")), default=0.0)
-        yield shelf, size(shelf), used
+    """Each shelf's folder, its bytes, and when it was last used (seconds since 1970).
+
+    A user may keep other things in the cache's folder: a shelf is a folder, no link to one, with
+    nothing in it but shards.
+    """
+    for shelf in sorted(folder.glob("*")):
+        try:
+            if shelf.is_symlink() or not shelf.is_dir():
+                continue
+            files = {file: file.lstat() for file in shelf.iterdir()}
+        except OSError:  # not ours to read, or another run cleared it
+            continue
+        if all(_SHARD.fullmatch(file.suffix) for file in files) and _is_own(shelf, bool(files)):
+            used = max(
+                (files[file].st_mtime for file in files if file.suffix == ".index"), default=0.0
+            )
+            yield shelf, sum(status.st_size for status in files.values()), used
+
+
+def _is_own(shelf: Path, filled: bool) -> bool:
+    """An empty folder is a shelf where it has the name of one."""
+    return filled or _EMPTY.fullmatch(shelf.name) is not None
 
 
 def trim(folder: Path, limit: int = DEFAULT_LIMIT, *, keep: Path | None = None) -> None:
@@ -200,7 +216,6 @@ def clear(folder: Path) -> int:
     """Delete every shelf and say how many bytes that freed; nothing else in the folder goes."""
     freed = 0
     for shelf, bytes_, _ in list(shelves(folder)):
-        if any(shelf.glob("*.index")) or not any(shelf.iterdir()):
-            shutil.rmtree(shelf, ignore_errors=True)
-            freed += bytes_
+        shutil.rmtree(shelf, ignore_errors=True)
+        freed += bytes_
     return freed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from blemish.images.geometry import Recipe, fit, unfit
 from blemish.images.listing import image_files, image_names, mask_files
-from blemish.images.picture import Picture, picture_name, picture_pairs, read_picture
+from blemish.images.picture import Picture, as_stored, picture_name, picture_pairs, read_picture
 from blemish.images.reading import depth, read_image, read_mask
 from blemish.images.tiles import (
     Box,
@@ -31,6 +31,7 @@ __all__ = [
     "Recipe",
     "Window",
     "apply_window",
+    "as_stored",
     "centre_box",
     "crop_boxes",
     "crops",

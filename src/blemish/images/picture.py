@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from blemish.errors import ImageError
 from blemish.images.window import Window, read_eight_bit, to_eight_bit
+from blemish.util.file_limit import refusal
 from blemish.util.names import escaped, path_of, type_of, wrong_name
 
 Picture = str | os.PathLike[str] | NDArray[Any]
@@ -63,6 +64,8 @@ def as_stored(array: NDArray[Any]) -> NDArray[Any]:
         )
     if array.size == 0:
         raise ImageError(f"an array of the shape {list(array.shape)} has no pixels")
+    if refused := refusal(array.size * min(array.itemsize, 4)):
+        raise ImageError(f"an array of the shape {list(array.shape)} {refused}")
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.dtype == np.bool_:

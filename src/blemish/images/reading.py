@@ -124,6 +124,8 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, Format]]:
             ) from error
         except BaseException as error:  # damage surfaces in decoders as any type, panics among them
             reason = " ".join(str(error).split()) or type(error).__name__
+            if isinstance(error, KeyError):  # of which the text is the key alone
+                reason = f"an unknown value, {reason}"
             raise ImageError(
                 f"{path} is damaged or no standard {format_.NAME} file ({reason}); {_COPY_AGAIN}"
             ) from error

@@ -38,6 +38,9 @@ LOSSLESS = True
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16", "I;16B", "I", "F"})
 
 _YCBCR = 6
+_SAMPLES = 277
+_MOST_SAMPLES = 6  # that Pillow decodes; of more it prints an error
+_SINGLE = (256, 257, COMPRESSION, PHOTOMETRIC, 266, 274, _SAMPLES, 278, 284, 317, 322, 323)
 _NATIVE = {"F;32BF": "F;32NF", "I;32BS": "I;32NS", "I;16BS": "I;16NS"}
 
 
@@ -62,6 +65,7 @@ def picture(file: BinaryIO) -> Picture:
     found = directory(file)
     if found.width < 1 or found.height < 1 or not found.bits:
         raise ValueError(f"{found.width} x {found.height} pixels")
+    _refuse_lists(found)
     pixels, bits = found.width * found.height, sum(found.bits)
     capacity = MOST_INFLATED.get(found.first(COMPRESSION, RAW), 1) * size_of(file) * 8 // bits
     image = _image(file, found)
@@ -111,6 +115,15 @@ def _decoded(file: BinaryIO, image: _Tiff) -> NDArray[Any]:
     _expect_native_order(image)
     image.load()
     return pixels_of(image)
+
+
+def _refuse_lists(found: Directory) -> None:
+    """Raise ValueError for several values where a TIFF has one; Pillow would warn and take one."""
+    several = [tag for tag in _SINGLE if len(found.tags.get(tag, ())) > 1]
+    if several:
+        raise ValueError(f"its tag {several[0]} has more than one value")
+    if found.first(_SAMPLES, 1) > _MOST_SAMPLES:
+        raise ValueError(f"{found.first(_SAMPLES, 1)} values a pixel")
 
 
 def _image(file: BinaryIO, found: Directory) -> _Tiff:
