@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -183,7 +184,7 @@ def test_a_million_columns_are_refused(name: str, tmp_path: Path) -> None:
     if name == "a.csv":
         (tmp_path / name).write_text(",".join(names) + "\n", encoding="utf-8")
     else:
-        pl.DataFrame({column: [1] for column in names}).write_parquet(tmp_path / name)
+        pl.DataFrame({each: [1] for each in names}).write_parquet(tmp_path / name)
     with pytest.raises(DatasetError, match=f"more than {MOST_COLUMNS} columns"):
         open_dataset(tmp_path / name)
 
@@ -336,17 +337,15 @@ def stream(path: Path, **options: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize("bytes_", [10, 63, 65, 10_000])
+@pytest.mark.parametrize("more", [-20, -1, 1, 10_000])
 @pytest.mark.parametrize("chunk", [(1, 8, 8), (3, 8, 8), (1, 4, 8)])
 def test_a_chunk_of_fewer_or_more_bytes_is_no_image(
-    bytes_: int, chunk: tuple[int, ...], tmp_path: Path
+    more: int, chunk: tuple[int, ...], tmp_path: Path
 ) -> None:
-    import zlib
-
     file = stream(tmp_path / "a.h5", chunks=chunk, compression="gzip")
     with h5py.File(file, "r+") as content:
-        size = bytes_ * int(np.prod(chunk)) // 64
-        content["image"].id.write_direct_chunk((0, 0, 0), zlib.compress(bytes(size)))
+        data = bytes(int(np.prod(chunk)) + more)
+        content["image"].id.write_direct_chunk((0, 0, 0), zlib.compress(data))
     with pytest.raises(ImageError, match=r"a\.h5/image/000000 is damaged \(a chunk"):
         read_image(file / "image/000000")
 
@@ -414,7 +413,7 @@ def test_a_filter_that_is_not_installed_is_named(tmp_path: Path) -> None:
     head = data.index(b"deflate") - 8  # number, length of the name, flags, values
     assert data[head] == 1
     file.write_bytes(data[:head] + (32_015).to_bytes(2, "little") + data[head + 2 :])
-    with pytest.raises(ImageError, match=r"a filter|the filter"):
+    with pytest.raises(ImageError, match="packed with the filter 32015, which is not"):
         read_image(file / "image/000000")
 
 
@@ -426,7 +425,7 @@ def test_an_item_whose_name_no_file_can_have_is_refused(name: str, tmp_path: Pat
         key = f"image/{name}".encode("utf-8", "surrogateescape")
         kind = h5py.h5t.STD_U8LE
         h5py.h5d.create(file.id, key, kind, h5py.h5s.create_simple((4, 4)))
-    with pytest.raises(ImageError, match=r"holds an item named 'a\\[nxu].*; rename it"):
+    with pytest.raises(ImageError, match=r"holds an item named b?'a\\[nx].*; rename it"):
         open_dataset(tmp_path / "a.h5")
 
 
