@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,52 @@ ODD = (
     *(b"1e999", b"NaN", b"-1", b"9" * 5000, b"0", b"null", b"true", b'""', b"[]", b"{}"),
     *(b"[" * 3000, b"../../x", b"/etc/passwd", b"=", b".", b"\x1b[31m", "\u202e".encode()),
     *(b"x" * 5000, b"1" * 19, b"#", b"\r", b"\t", b"(" * 300, b"a.png", b"\xed\xa0\x80"),
+)
+
+
+def with_odd_values(data: bytes, rng: np.random.Generator) -> bytes:
+    """JSON, or lines of TOML, in which something has another value, is gone, or is new."""
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return _odd_lines(data, rng)
+    for _ in range(int(rng.integers(1, 3))):
+        odd = json.loads(VALUES[int(rng.integers(len(VALUES)))])
+        places = list(_places(value))
+        holder, key = places[int(rng.integers(len(places)))]
+        kind = rng.integers(4)
+        if kind == 0 and isinstance(holder, dict):
+            del holder[key]
+        elif kind == 1 and isinstance(holder, dict):
+            holder["odd"] = odd
+        else:
+            holder[key] = odd
+        if not isinstance(value, dict | list) or not value:
+            break
+    return json.dumps(value).encode()
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every dict and list inside, with each of its keys."""
+    for key in list(value) if isinstance(value, dict) else range(min(len(value), 50)):
+        yield value, key
+        if isinstance(value[key], dict | list):
+            yield from _places(value[key])
+
+
+def _odd_lines(data: bytes, rng: np.random.Generator) -> bytes:
+    lines = data.decode().split("\n")
+    settings = [number for number, line in enumerate(lines) if "=" in line]
+    number = settings[int(rng.integers(len(settings)))]
+    odd = VALUES[int(rng.integers(len(VALUES)))].replace('{"a": 1}', "{a = 1}")
+    key = str(rng.choice([lines[number].partition("=")[0], "odd"]))
+    lines[number] = str(rng.choice([f"{key} = {odd}", ""]))
+    return "\n".join(lines).encode()
+
+
+VALUES = (
+    *("true", "-1", "0", "1e308", '""', '"x"', "[]", "{}", "[[]]", '[1, "a"]', '{"a": 1}'),
+    *('"../x"', '["a", "a"]', "99999999999999999999", "-0.5", f'"{"x" * 3000}"', '"\\u0000"'),
 )
 
 

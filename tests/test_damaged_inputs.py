@@ -16,9 +16,11 @@ import h5py
 import numpy as np
 import polars as pl
 import pytest
-from damaged_inputs import IN_PLACE, INPUTS, bomb, damaged, refused
+from bench_results import leave, planted
+from damaged_inputs import IN_PLACE, INPUTS, bomb, damaged, refused, with_odd_values
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from running import Cli
 from trees import tree
 
 from blemish.benchmark.protocol import open_protocol
@@ -85,6 +87,46 @@ def test_a_damaged_file_is_refused_in_a_sentence_or_read(
     finally:
         path.write_bytes(data)
     assert said is None or "\n" not in said
+
+
+WITH_VALUES = (
+    *("a split", "COCO", "a result", "a protocol", "a recipe", "the simulator's note"),
+    *("work's note", "JSON"),
+)
+
+
+@pytest.mark.parametrize("name", WITH_VALUES)
+@settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_values_of_other_types_are_refused_in_a_sentence_or_read(
+    name: str, seed: int, sound: dict[str, Path]
+) -> None:
+    path = sound[name]
+    data = path.read_bytes()
+    path.write_bytes(with_odd_values(data, np.random.default_rng(seed)))
+    try:
+        said = refused(INPUTS[name], path)
+    finally:
+        path.write_bytes(data)
+    assert said is None or ("\n" not in said and len(said) < 2000)
+
+
+def test_a_table_of_results_with_odd_values_is_made_or_refused(cli: Cli, tmp_path: Path) -> None:
+    for seed in range(2):
+        leave(tmp_path, "padim", planted(2.0), seed=seed)
+        result = leave(tmp_path, "patchcore", planted(1.0), seed=seed)
+    path = tmp_path / f"{result.key}.json"
+    data = path.read_bytes()
+    for seed in range(40):
+        path.write_bytes(with_odd_values(data, np.random.default_rng(seed)))
+        run = cli("bench", "table", "dev", "--out", tmp_path)
+        assert run.code in (0, 2)
+        assert not any("Traceback" in line for line in run.err)
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.benchmark.seed_result import COUNTS, SeedResult
-from blemish.benchmark.store import ImageScores, Result
+from blemish.benchmark.seed_result import SeedResult
+from blemish.benchmark.store import COUNTS, ImageScores, Result
 from blemish.metrics.image import FPR_5, average_precision, recall_at_fpr
 from blemish.metrics.paired_test import (
     MetricFunction,
@@ -120,7 +120,8 @@ def decisions(group: str, result: Result, scores: ImageScores) -> NDArray[np.boo
     """
     figures = (result.figures or {}).get(group) or {}
     values, _ = sample(scores, "max")
-    if sum(figures.get(count, 0) for count in COUNTS) != len(values):
+    counted = sum(figures.get(count, 0) for count in COUNTS)
+    if counted != len(values) or "threshold" not in figures:
         return None
     threshold = figures["threshold"]
     return np.asarray(values > (-math.inf if threshold is None else threshold), np.bool_)

@@ -21,7 +21,9 @@ from blemish.dataset.splits import PROTOCOLS
 from blemish.detectors import DETECTORS
 from blemish.errors import BlemishError
 from blemish.published import published
+from blemish.util import typed_json
 from blemish.util.durations import in_words, seconds_of
+from blemish.util.library_errors import shortened
 from blemish.util.text_files import read_toml
 
 Entry = TypeVar("Entry")
@@ -231,12 +233,13 @@ def settings_by_fold(settings: Texts, folds: int | None) -> list[Texts]:
 
 
 def _parsed(name: str, content: dict[str, Any], file: str) -> Protocol:
-    common = tuple(content.get("categories", ()))
     for key, kind in (
         *(("data", DataSource), ("splits", SplitChoice)),
         *(("detectors", DetectorConfig), ("metrics", Metric)),
     ):
         if key in content:
+            if not isinstance(content[key], list):
+                raise BlemishError(f"{file}: {key} holds something that is no table")
             content[key] = tuple(_entry(kind, table, f"{file}: {key}") for table in content[key])
     protocol = _entry(Protocol, {**content, "name": name}, file)
     if not (protocol.data and protocol.detectors and protocol.metrics and protocol.seeds >= 1):
@@ -252,6 +255,7 @@ def _parsed(name: str, content: dict[str, Any], file: str) -> Protocol:
             raise BlemishError(f"{file}: {one.name} takes part in {strange}, which is no split")
     if any(split.folds is not None and split.folds < 2 for split in protocol.splits):
         raise BlemishError(f"{file}: folds must be 2 or more")
+    common = protocol.categories
     data = tuple(dataclasses.replace(d, categories=d.categories or common) for d in protocol.data)
     named = tuple(dataclasses.replace(d, label=d.label or _name(d)) for d in protocol.detectors)
     return dataclasses.replace(protocol, data=data, detectors=named)
@@ -267,14 +271,20 @@ def _entry(kind: type[Entry], table: Any, place: str) -> Entry:
         if name not in table and entry.default is default and entry.default_factory is default:
             missing.append(name)
     unknown = sorted(table.keys() - known.keys())
+    shown = [shortened(key) for key in unknown[:6]]
     if unknown or missing:
-        raise BlemishError(f"{place} has unknown entries {unknown} or lacks {missing}")
-    values = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
+        raise BlemishError(f"{place} has unknown entries {shown} or lacks {missing}")
+    values = dict(table)
     if "budget" in values:
         values["budget"] = seconds_of(str(values["budget"]), f"{place}: budget")
     if isinstance(settings := values.get("settings"), dict):
         values["settings"] = {key: _setting(value) for key, value in settings.items()}
-    return kind(**values)
+    read = [key for key, value in values.items() if isinstance(value, tuple)]
+    try:
+        typed_json.read(kind, {**values, **{key: [] for key in read}})
+    except ValueError as error:
+        raise BlemishError(f"{place}: {error}") from error
+    return kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
 
 
 def _name(one: DetectorConfig) -> str:

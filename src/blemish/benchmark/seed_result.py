@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from blemish.benchmark.store import Result
+from blemish.benchmark.store import COUNTS, Result
 from blemish.metrics.decision import Confusion, mcc_interval
 
-COUNTS = ("tn", "fp", "fn", "tp")
 SUMMED = ("image.n_good", "image.n_defective", "decision.incomplete", "decision.unreadable")
 
 Interval = tuple[float, float]

@@ -25,6 +25,8 @@ from blemish.util.text_files import read_json
 SCHEMA = 3
 _WITHOUT_FIT = 2  # results that have neither `fit` nor a budget
 ARRAYS = ("image", "part", "view", "label", "score", "localised")
+COUNTS = ("tn", "fp", "fn", "tp")
+_GROUPS = ("image", "pixel", "sample", "decision", "oracle_f1", "localised")
 _FIELDS = (
     *("key", "run", "status", "reason", "code", "figures", "cost", "machine", "finished"),
     "fit",
@@ -188,6 +190,19 @@ def _check_types(result: Result, content: dict[str, Any]) -> None:
     tables = isinstance(result.machine, dict) and (isinstance(result.figures, dict) or not done)
     if not (texts and tables):
         raise ValueError("a value is of another type")
+    for group in _GROUPS:
+        _check_group(group, (result.figures or {}).get(group) or {})
+
+
+def _check_group(name: str, figures: object) -> None:
+    """Raise ValueError where tables could not calculate with the figures of a group."""
+    if not isinstance(figures, dict):
+        raise ValueError(f"{name} is no table of figures")
+    kinds: dict[str, Any] = {"threshold": float | None} | dict.fromkeys(COUNTS, int)
+    for key, value in figures.items():
+        kind: Any = tuple[float, float] | None if key.endswith("_interval") else kinds.get(key)
+        if kind is not None:
+            typed_json.read(kind, value)
 
 
 def _carried(values: dict[str, Any]) -> CarryOver:

@@ -14,6 +14,7 @@ import blemish
 from blemish.errors import DatasetError
 from blemish.simulator.random_fields import Pixels
 from blemish.util.files import replacing
+from blemish.util.library_errors import shortened
 from blemish.util.text_files import read_json
 
 NOTE = "simulate.json"
@@ -68,4 +69,7 @@ def _difference(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> str:
     old, new = theirs["settings"], mine["settings"]
     old = old if isinstance(old, dict) else {}
     changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-    return ", ".join(f"{key} {old.get(key)} there, {new.get(key)} here" for key in changed)
+    return ", ".join(
+        f"{shortened(key)} {shortened(str(old.get(key)))} there, {new.get(key)} here"
+        for key in changed[:6]
+    )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blemish.benchmark.store import Result
+from blemish.benchmark.store import COUNTS, Result
 from blemish.metrics.bounds import clopper_pearson
 from blemish.metrics.decision import Confusion
 from blemish.metrics.sample import sample_scores
@@ -19,7 +19,6 @@ from blemish.metrics.sample import sample_scores
 Flags = npt.NDArray[np.bool_]
 Interval = tuple[float, float]
 
-COUNTS = ("tn", "fp", "fn", "tp")
 RESAMPLES = 2000
 
 
