@@ -60,7 +60,10 @@ def test_every_layer_has_the_shape_that_the_card_gives_it() -> None:
         assert x.dtype == np.float32
 
 
-def test_a_backbone_or_a_layer_that_is_not_there_is_refused_with_the_choices() -> None:
+def test_a_backbone_or_a_layer_that_is_not_there_is_refused_with_the_choices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BLEMISH_BACKBONES", str(tmp_path))
     assert backbone_names() == [BUNDLED]
     with pytest.raises(BlemishError, match=f"no backbone 'resnet'.*{BUNDLED}"):
         open_backbone("resnet")
