@@ -231,6 +231,13 @@ def test_a_million_columns_are_refused(name: str, tmp_path: Path) -> None:
         open_dataset(tmp_path / name)
 
 
+@pytest.mark.parametrize("text", ["x" * 3_000_000, f"image\n{'x' * 9_000_000}\n"])
+def test_a_line_without_end_is_no_row(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(DatasetError, match="its lines are longer than 1 MB"):
+        open_dataset(tmp_path / "a.csv")
+
+
 @pytest.mark.parametrize("reader", ["table", "JSON", "picture", "code"])
 def test_a_file_beyond_the_limit_is_not_read(
     reader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -16,6 +16,7 @@ SEPARATORS = (",", ";", "\t")
 MOST_COLUMNS = 10_000
 NAMES = ("image", "mask", "file", "plate")  # columns that hold names of files
 
+_LONGEST = 1 << 20  # characters of a line
 _OF_CSV = 20  # bytes of memory for a byte of CSV: an empty cell is one and takes 16
 
 
@@ -28,6 +29,8 @@ def read_delimited(path: Path) -> pl.DataFrame:
     text = read_text(path, way_out, growth=_OF_CSV)
     if "\n" not in text:  # as old spreadsheets end their lines
         text = text.replace("\r", "\n")
+    if len(text) > _LONGEST * (1 + text.count("\n")):
+        raise DatasetError(f"{path} is no table: its lines are longer than {_LONGEST >> 20} MB.")
     header = text.lstrip().partition("\n")[0]
     if not header.strip():
         raise DatasetError(f"{path} is empty; its first line must name the columns.")
