@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,29 +63,40 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
+FORTY = settings(
+    max_examples=40,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+def said_of(
+    name: str, path: Path, change: Callable[[bytes, np.random.Generator], bytes], seed: int
+) -> str | None:
+    """What is said of a changed file, which is as it was afterwards.
+
+    Anything but a BlemishError is raised.
+    """
+    data = path.read_bytes()
+    path.write_bytes(change(data, np.random.default_rng(seed)))
+    try:
+        return refused(INPUTS[name], path)
+    finally:
+        path.write_bytes(data)
+
+
 @pytest.mark.parametrize("name", sorted(INPUTS.keys() - {"maps"}))
 def test_a_sound_file_is_read(name: str, sound: dict[str, Path]) -> None:
     assert refused(INPUTS[name], sound[name]) is None
 
 
 @pytest.mark.parametrize("name", INPUTS)
-@settings(
-    max_examples=40,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@FORTY
 @given(seed=st.integers(0, 2**32 - 1))
 def test_a_damaged_file_is_refused_in_a_sentence_or_read(
     name: str, seed: int, sound: dict[str, Path]
 ) -> None:
-    path = sound[name]
-    data = path.read_bytes()
-    path.write_bytes(damaged(data, np.random.default_rng(seed)))
-    try:
-        said = refused(INPUTS[name], path)  # anything but a BlemishError is raised
-    finally:
-        path.write_bytes(data)
+    said = said_of(name, sound[name], damaged, seed)
     assert said is None or "\n" not in said
 
 
@@ -96,23 +107,12 @@ WITH_VALUES = (
 
 
 @pytest.mark.parametrize("name", WITH_VALUES)
-@settings(
-    max_examples=40,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@FORTY
 @given(seed=st.integers(0, 2**32 - 1))
 def test_values_of_other_types_are_refused_in_a_sentence_or_read(
     name: str, seed: int, sound: dict[str, Path]
 ) -> None:
-    path = sound[name]
-    data = path.read_bytes()
-    path.write_bytes(with_odd_values(data, np.random.default_rng(seed)))
-    try:
-        said = refused(INPUTS[name], path)
-    finally:
-        path.write_bytes(data)
+    said = said_of(name, sound[name], with_odd_values, seed)
     assert said is None or ("\n" not in said and len(said) < 2000)
 
 

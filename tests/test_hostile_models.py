@@ -33,7 +33,7 @@ Nodes = list[onnx.NodeProto]
 
 seeds = st.integers(0, 2**32)
 in_one_place = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

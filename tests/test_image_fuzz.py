@@ -62,7 +62,7 @@ def read_or_refuse(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", SOUND)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(changes=changes, cut=st.floats(0, 1), cut_off=st.booleans())
 def test_changed_bytes_are_a_picture_or_an_error(
     name: str, changes: list[tuple[float, bytes]], cut: float, cut_off: bool
@@ -75,7 +75,7 @@ def test_changed_bytes_are_a_picture_or_an_error(
 
 
 @pytest.mark.parametrize("format_", FORMATS, ids=lambda format_: format_.NAME)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(content=st.binary(max_size=300), mark=st.integers(0, 9))
 def test_any_bytes_after_a_mark_are_an_error(format_: object, content: bytes, mark: int) -> None:
     magic = format_.MAGIC  # type: ignore[attr-defined]

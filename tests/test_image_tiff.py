@@ -193,7 +193,7 @@ def test_damage_inside_the_strips(codec: str, tmp_path: Path) -> None:
             assert noticed >= least / 100 * (noticed + changed), (noise, zeros, noticed, changed)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_change_of_a_deflate_or_lzma_strip(data: st.DataObject) -> None:
     sound = SOUND[data.draw(st.sampled_from(sorted(SOUND)))]

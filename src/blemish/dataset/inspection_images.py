@@ -15,6 +15,7 @@ from blemish.dataset.paths import relative_paths
 from blemish.dataset.table import Dataset, conform
 from blemish.errors import BlemishError, DatasetError
 from blemish.images import hdf5, image_files
+from blemish.images.formats import WORDS
 from blemish.images.listing import left_out, left_out_sentence
 from blemish.util.names import escaped, is_name
 
@@ -91,7 +92,7 @@ def _images(path: Path) -> list[Path]:
     if not found:
         unread = left_out_sentence(left_out(path))
         more = "" if unread is None else f"; {unread}"
-        raise DatasetError(f"{path} holds no PNG, JPEG, BMP or TIFF image{more}")
+        raise DatasetError(f"{path} holds no {WORDS} image{more}")
     return found
 
 

@@ -25,14 +25,13 @@ import numpy.typing as npt
 
 from blemish.errors import ImageError
 from blemish.images import hdf5
-from blemish.util.file_limit import refusal
-from blemish.util.files import open_regular, read_regular
+from blemish.util.files import digest_regular, open_regular, read_regular
 
 log = logging.getLogger("blemish")
 
 Half = npt.NDArray[np.float16]
 
-_SHARD = re.compile(r"\.(rows|index)")
+_SHARDS = (".rows", ".index")
 _EMPTY = re.compile(r"[0-9a-f]{32}")  # the name of a shelf that has no shard yet
 DEFAULT_LIMIT = 8 * 2**30  # bytes
 _ENTRY = struct.Struct("<32sIIQI")  # image key, crop, crops of the image, offset, checksum
@@ -57,13 +56,9 @@ def image_key(path: Path) -> bytes:
         head = f"{pixels.dtype} {pixels.shape} ".encode()
         return hashlib.sha256(head + pixels.tobytes()).digest()
     try:
-        with open_regular(path) as file:
-            refused = refusal(os.fstat(file.fileno()).st_size)
-            if refused is None:
-                return hashlib.file_digest(file, "sha256").digest()
+        return digest_regular(path)
     except OSError as error:
         raise ImageError(f"{path} cannot be opened ({error.strerror}); check the path") from error
-    raise ImageError(f"{path} {refused}")
 
 
 def picture_name(path: Path) -> str:
@@ -188,16 +183,13 @@ def shelves(folder: Path) -> Iterator[tuple[Path, int, float]]:
             files = {file: file.lstat() for file in shelf.iterdir()}
         except OSError:  # not ours to read, or another run cleared it
             continue
-        if all(_SHARD.fullmatch(file.suffix) for file in files) and _is_own(shelf, bool(files)):
+        if not files and not _EMPTY.fullmatch(shelf.name):
+            continue
+        if all(file.suffix in _SHARDS for file in files):
             used = max(
                 (files[file].st_mtime for file in files if file.suffix == ".index"), default=0.0
             )
             yield shelf, sum(status.st_size for status in files.values()), used
-
-
-def _is_own(shelf: Path, filled: bool) -> bool:
-    """An empty folder is a shelf where it has the name of one."""
-    return filled or _EMPTY.fullmatch(shelf.name) is not None
 
 
 def trim(folder: Path, limit: int = DEFAULT_LIMIT, *, keep: Path | None = None) -> None:

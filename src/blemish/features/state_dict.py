@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blemish.errors import BlemishError
+from blemish.util.array_files import archive_refusal
 from blemish.util.file_limit import refusal
 from blemish.util.files import open_regular
 from blemish.util.library_errors import translated
@@ -122,11 +123,9 @@ def _without_prefix(state: Mapping[Any, Any]) -> StateDict:
 def _refusal(path: Path) -> str | None:
     """Why a file of torch.save is not unpacked."""
     with open_regular(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if zipfile.is_zipfile(file) and refusal(size) is None:
-            with zipfile.ZipFile(file) as archive:
-                size = sum(entry.file_size for entry in archive.infolist())
-    return refusal(size)
+        if zipfile.is_zipfile(file):
+            return archive_refusal(file)
+        return refusal(os.fstat(file.fileno()).st_size)
 
 
 def as_array(tensor: Any) -> npt.NDArray[Any]:

@@ -12,11 +12,9 @@ from functools import cache
 from pathlib import Path
 
 from blemish.errors import DatasetError, ImageError
-from blemish.images.formats import SUFFIXES
+from blemish.images.formats import SUFFIXES as SUFFIXES
 from blemish.util.files import lies_in
 from blemish.util.names import escaped, is_name, wrong_name
-
-__all__ = ["SUFFIXES", "image_files", "image_names", "mask_files", "refuse_leaving"]
 
 # Besides what the system's own table of file types calls an image.
 _OTHER_PICTURES = frozenset(

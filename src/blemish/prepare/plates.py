@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import glob
-import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +19,7 @@ from blemish.images.listing import SUFFIXES, image_files
 from blemish.prepare.patch_recipe import PatchRecipe
 from blemish.prepare.region_of_interest import Places, RegionOfInterest
 from blemish.util.array_files import map_array
-from blemish.util.file_limit import refusal
-from blemish.util.files import inside, open_regular, replacing
+from blemish.util.files import digest_regular, inside, replacing
 from blemish.util.names import wrong_name
 
 SPLITS = ("train", "test")
@@ -169,13 +166,9 @@ def _matching(recipe: PatchRecipe, pattern: str) -> Sequence[Path]:
 def file_sha256(path: Path) -> str:
     """The digest of a file's bytes. Raises DatasetError where it cannot be read."""
     try:
-        with open_regular(path) as file:
-            refused = refusal(os.fstat(file.fileno()).st_size)
-            if refused is None:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+        return digest_regular(path).hex()
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror}.") from error
-    raise DatasetError(f"{path} {refused}")
 
 
 def _refuse_twice(plates: Sequence[PlateFile], trait: str, what: str) -> None:

@@ -38,7 +38,7 @@ def read_arrays(
         translated(lambda reason: error(f"{path} is no {what}, or cut off ({reason}); {way_out}")),
         open_regular(path) as file,
     ):
-        refused = _refusal(file)
+        refused = archive_refusal(file)
         if refused is not None:
             raise error(f"{path} holds arrays that {refused}")
         return arrays_of(file, names)
@@ -65,8 +65,8 @@ def map_array(
         return found
 
 
-def _refusal(file: IO[bytes]) -> str | None:
-    """Why the members of a .npz file are not unpacked; zipfile reads no more than it declares."""
+def archive_refusal(file: IO[bytes]) -> str | None:
+    """Why the members of a zip are not unpacked; zipfile reads no more than they declare."""
     if (refused := refusal(os.fstat(file.fileno()).st_size)) is not None:
         return refused
     with zipfile.ZipFile(file) as archive:

@@ -48,13 +48,29 @@ def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
     return os.fdopen(descriptor, "rb")
 
 
-def read_regular(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a file. Raises OSError as `open_regular`, and for one beyond the file limit."""
-    with open_regular(path) as file:
-        refused = refusal(os.fstat(file.fileno()).st_size)
-        if refused is not None:
-            raise OSError(errno.EFBIG, f"it {refused}")
+def open_within_limit(path: str | os.PathLike[str], growth: int = 1) -> BufferedReader:
+    """As `open_regular`, and OSError for a file of which use takes more than the file limit.
+
+    `growth` is how many bytes of memory that is for each of its own.
+    """
+    file = open_regular(path)
+    refused = refusal(growth * os.fstat(file.fileno()).st_size)
+    if refused is not None:
+        file.close()
+        raise OSError(errno.EFBIG, f"it {refused}")
+    return file
+
+
+def read_regular(path: str | os.PathLike[str], growth: int = 1) -> bytes:
+    """The bytes of a file. Raises OSError as `open_within_limit`."""
+    with open_within_limit(path, growth) as file:
         return file.read()
+
+
+def digest_regular(path: str | os.PathLike[str]) -> bytes:
+    """The sha256 of a file. Raises OSError as `open_within_limit`."""
+    with open_within_limit(path) as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def leads_out(name: str) -> bool:

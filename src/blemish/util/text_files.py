@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from blemish.errors import BlemishError, DatasetError
-from blemish.util.file_limit import refusal
-from blemish.util.files import open_regular
+from blemish.util.files import open_regular, read_regular
 from blemish.util.library_errors import reason_of
 
 _OF_JSON = 24  # bytes of memory for a byte of JSON: an empty list is 2 bytes and takes 56
@@ -85,13 +83,9 @@ def read_toml(
 
 def _bytes(path: Path, way_out: str, error: type[BlemishError], growth: int) -> bytes:
     try:
-        with open_regular(path) as file:
-            refused = refusal(growth * os.fstat(file.fileno()).st_size)
-            if refused is None:
-                return file.read()
+        return read_regular(path, growth)
     except OSError as failure:
         raise error(f"{path} cannot be read: {reason_of(failure)}; {way_out}") from failure
-    raise error(f"{path} {refused}")
 
 
 def _is_text(value: Any) -> bool:

@@ -21,9 +21,18 @@ from blemish.images.formats._tiff_directory import (
     BITS,
     COLOUR_MAP,
     COMPRESSION,
+    FILL_ORDER,
+    HEIGHT,
     MOST_PAGES,
     PHOTOMETRIC,
+    PLANAR,
+    PREDICTOR,
     RAW,
+    ROWS_PER_STRIP,
+    SAMPLES,
+    TILE_HEIGHT,
+    TILE_WIDTH,
+    WIDTH,
     Directory,
     directory,
     pages,
@@ -38,9 +47,11 @@ LOSSLESS = True
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16", "I;16B", "I", "F"})
 
 _YCBCR = 6
-_SAMPLES = 277
 _MOST_SAMPLES = 6  # that Pillow decodes; of more it prints an error
-_SINGLE = (256, 257, COMPRESSION, PHOTOMETRIC, 266, 274, _SAMPLES, 278, 284, 317, 322, 323)
+_SINGLE = (
+    *(WIDTH, HEIGHT, COMPRESSION, PHOTOMETRIC, FILL_ORDER, SAMPLES, ROWS_PER_STRIP, PLANAR),
+    *(PREDICTOR, TILE_WIDTH, TILE_HEIGHT),
+)
 _NATIVE = {"F;32BF": "F;32NF", "I;32BS": "I;32NS", "I;16BS": "I;16NS"}
 
 
@@ -122,8 +133,8 @@ def _refuse_lists(found: Directory) -> None:
     several = [tag for tag in _SINGLE if len(found.tags.get(tag, ())) > 1]
     if several:
         raise ValueError(f"its tag {several[0]} has more than one value")
-    if found.first(_SAMPLES, 1) > _MOST_SAMPLES:
-        raise ValueError(f"{found.first(_SAMPLES, 1)} values a pixel")
+    if (samples := found.first(SAMPLES, 1)) > _MOST_SAMPLES:
+        raise ValueError(f"{samples} values a pixel")
 
 
 def _image(file: BinaryIO, found: Directory) -> _Tiff:
