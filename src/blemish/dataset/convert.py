@@ -6,8 +6,11 @@ import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from blemish.dataset.file_names import folder_names, free_name
 from blemish.dataset.image_copies import CopyMethod, ShowCount, copy_images, draw_mask
@@ -19,7 +22,11 @@ from blemish.dataset.parts import FILE_NAME
 from blemish.dataset.paths import is_image_file, listing
 from blemish.dataset.table import COLUMNS, Dataset
 from blemish.errors import DatasetError
+from blemish.images import read_mask
+from blemish.util.csv_text import csv_bytes
 from blemish.util.files import filling, inside, replacing
+
+MASKS_FILE = "masks.csv"
 
 
 @dataclass(frozen=True)
@@ -39,23 +46,36 @@ class ConversionSummary:
     masks_left_out: int = 0
 
 
+class DrawnMasks(Protocol):
+    """Masks that are no files, by the names that the table has for them."""
+
+    def read_mask(self, image: str, mask: str) -> NDArray[np.bool_]:
+        """The mask of an image, bool [H, W]."""
+
+    def origins(self) -> pl.DataFrame:
+        """How each came to be: the column mask, and others."""
+
+
 def to_mvtec(
     data: Dataset,
     folder: Path,
     placing: CopyMethod = "link or copy",
     *,
+    drawn: DrawnMasks | None = None,
     progress: ShowCount | None = None,
 ) -> ConversionSummary:
     """Write a data set in the layout of MVTec AD into a new folder, whole or not at all.
 
     Several categories get a folder each, with its `parts.csv` where parts or views are known. Masks
-    become 0 and 255; names that clash get a number. Links are hard ones, never symbolic. Raises
-    DatasetError for images without a label and for a folder that holds something.
+    become 0 and 255; names that clash get a number. Links are hard ones, never symbolic. Masks that
+    are `drawn` are listed in `masks.csv`. Raises DatasetError for images without a label and for a
+    folder that holds something.
     """
-    _refuse_unlabelled(data)
+    refuse_unlabelled(data)
     refuse_target(data, folder)
     with filling(folder) as new:
-        return replace(fill_mvtec(data, new, placing, progress=progress), path=folder)
+        written = fill_mvtec(data, new, placing, drawn=drawn, progress=progress)
+    return replace(written, path=folder)
 
 
 def fill_mvtec(
@@ -63,17 +83,17 @@ def fill_mvtec(
     folder: Path,
     placing: CopyMethod = "link or copy",
     *,
+    drawn: DrawnMasks | None = None,
     progress: ShowCount | None = None,
 ) -> ConversionSummary:
     """`to_mvtec` into a folder that is there, and that the caller fills further."""
-    _refuse_unlabelled(data)
-    table = _planned(data)
-    masks = table.drop_nulls("new_mask").select("image", "mask", "new_mask")
+    refuse_unlabelled(data)
+    table = planned(data)
+    masks = table.drop_nulls("new_mask").select("image", "mask", "new_mask", new_image="new")
     placed = copy_images(data.root, table.select("image", "new"), folder, placing, progress)
-    for image, mask, target in masks.iter_rows():
-        draw_mask(data.root / mask, image_size(data.root / image), inside(folder, target))
-    _write_parts(table, folder)
-    _copy_terms(data, folder)
+    _draw_masks(data, masks, folder, drawn)
+    write_parts(table, folder)
+    copy_terms(data, folder)
     left_out = len(data) - data.table["mask"].null_count() - masks.height
     return ConversionSummary(
         folder, len(data), **placed, masks=masks.height, masks_left_out=left_out
@@ -91,17 +111,19 @@ def to_table(
     file: Path,
     placing: CopyMethod | None = None,
     *,
+    drawn: DrawnMasks | None = None,
     progress: ShowCount | None = None,
 ) -> ConversionSummary:
     """Write a data set as a .csv or .parquet table, with paths relative to its folder.
 
     Without `placing` the images stay, so that the folder must be the data set's root or one above;
-    with it they are put beside the table, in a folder that is new. Raises DatasetError else.
+    with it they are put beside the table, in a folder that is new; so they are where masks are
+    `drawn`. Raises DatasetError else.
     """
     if file.exists():
         raise DatasetError(f"{file} exists; name another file, or remove it.")
-    if placing is not None:
-        return _table_beside_images(data, file, placing, progress)
+    if placing is not None or drawn is not None:
+        return _table_beside_images(data, file, placing or "link or copy", drawn, progress)
     home = Path(os.path.abspath(file.parent))  # noqa: PTH100 (a link keeps its own name)
     _refuse_unreachable(data, home, file)
     before = data.root.relative_to(home).as_posix()
@@ -112,28 +134,52 @@ def to_table(
 
 
 def _table_beside_images(
-    data: Dataset, file: Path, placing: CopyMethod, progress: ShowCount | None
+    data: Dataset,
+    file: Path,
+    placing: CopyMethod,
+    drawn: DrawnMasks | None,
+    progress: ShowCount | None,
 ) -> ConversionSummary:
     refuse_target(data, file.parent)
     new = {f"new_{column}": _as_files(data.table[column]) for column in ("image", "mask")}
     table = data.table.with_columns(**new)
     images = table.select("image", "new_image").unique(maintain_order=True)
     masks = table.drop_nulls("mask").unique("mask", maintain_order=True)
-    whole = pl.col("mask") == pl.col("new_mask")
-    drawn = masks.filter(~whole).select("image", "mask", "new_mask")
+    whole = pl.col("mask") == pl.col("new_mask") if drawn is None else pl.lit(value=False)
+    others = masks.filter(~whole).select("image", "mask", "new_mask", "new_image")
     with filling(file.parent) as folder:
         placed = copy_images(data.root, images, folder, placing, progress)
         copy_images(data.root, masks.filter(whole).select("mask", "new_mask"), folder, placing)
-        for image, mask, target in drawn.iter_rows():
-            draw_mask(data.root / mask, image_size(data.root / image), inside(folder, target))
-        _copy_terms(data, folder)
+        _draw_masks(data, others, folder, drawn)
+        copy_terms(data, folder)
         named = _unnamed_parts(table).with_columns(image="new_image", mask="new_mask")
         _write_table(named, folder / file.name)
     return ConversionSummary(file, len(data), **placed, masks=masks.height)
 
 
-def _planned(data: Dataset) -> pl.DataFrame:
-    """The table, by image, with the columns home (the category's folder), new and new_mask."""
+def mask_of(data: Dataset, image: str, mask: str, drawn: DrawnMasks | None) -> NDArray[np.bool_]:
+    """The mask of an image, drawn or read from its file; bool [H, W]."""
+    if drawn is not None:
+        return drawn.read_mask(image, mask)
+    return read_mask(data.root / mask, image_size(data.root / image))
+
+
+def _draw_masks(data: Dataset, masks: pl.DataFrame, folder: Path, drawn: DrawnMasks | None) -> None:
+    """Write every mask (image, mask, new_mask, new_image), and what is known of drawn ones."""
+    for image, mask, target, _ in masks.iter_rows():
+        draw_mask(mask_of(data, image, mask, drawn), inside(folder, target))
+    if drawn is None or not masks.height:
+        return
+    notes = masks.join(drawn.origins(), on="mask", how="left", maintain_order="left")
+    notes = notes.drop("image", "mask").rename({"new_mask": "mask", "new_image": "image"})
+    (folder / MASKS_FILE).write_bytes(csv_bytes(notes.columns, notes.iter_rows()))
+
+
+def planned(data: Dataset, *, apart: bool = False) -> pl.DataFrame:
+    """The table, by image, with the columns home (the category's folder), new and new_mask.
+
+    With `apart` no two images have the same name, in whichever folders.
+    """
     table = data.table.sort("image")
     kinds = folder_names(table["defect"].drop_nulls().unique().to_list(), GOOD)
     homes = {data.categories[0]: ""}
@@ -148,7 +194,7 @@ def _planned(data: Dataset) -> pl.DataFrame:
         kind = GOOD[0] if label == "good" else kinds.get(defect, "defect")
         folder = f"{homes[category]}{split}/{kind}"
         stem, suffix = _stem_and_suffix(image)
-        stem = free_name(stem, used.setdefault(folder, {}))
+        stem = free_name(stem, used.setdefault("" if apart else folder, {}))
         new.append(f"{folder}/{stem}{suffix}")
         masked = mask is not None and split == "test" and label == "defective"
         new_mask.append(f"{homes[category]}{MASKS}/{kind}/{stem}_mask.png" if masked else None)
@@ -175,7 +221,7 @@ def _as_files(paths: pl.Series) -> pl.Series:
     return pl.Series(paths.name, named, dtype=pl.String)
 
 
-def _write_parts(table: pl.DataFrame, folder: Path) -> None:
+def write_parts(table: pl.DataFrame, folder: Path) -> None:
     """`parts.csv` in the folder of each category that knows parts or views."""
     own = pl.col("part") == pl.col("image")
     known = table.filter((~own | pl.col("view").is_not_null()).any().over("home"))
@@ -201,7 +247,7 @@ def _write_table(table: pl.DataFrame, file: Path) -> None:
             opened.write(table.write_csv().encode("utf-8"))
 
 
-def _copy_terms(data: Dataset, folder: Path) -> None:
+def copy_terms(data: Dataset, folder: Path) -> None:
     """The licence goes where the images go."""
     files = licence_files(data.root)
     for file in files:
@@ -210,7 +256,8 @@ def _copy_terms(data: Dataset, folder: Path) -> None:
         (folder / "license.txt").write_text(data.terms + "\n", encoding="utf-8")
 
 
-def _refuse_unlabelled(data: Dataset) -> None:
+def refuse_unlabelled(data: Dataset) -> None:
+    """DatasetError for images without a label."""
     unknown = data.table.filter(pl.col("label").is_null())["image"].to_list()
     if unknown:
         raise DatasetError(

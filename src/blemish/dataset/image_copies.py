@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from blemish.dataset.paths import is_image_file
 from blemish.errors import DatasetError
-from blemish.images import read_image, read_mask
+from blemish.images import read_image
 from blemish.util.files import inside, leads_out, open_regular
 
 CopyMethod = Literal["link or copy", "link", "copy"]
@@ -80,10 +80,10 @@ def link_or_copy(source: Path, target: Path, placing: CopyMethod) -> str:
     return "copied"
 
 
-def draw_mask(mask: Path, shape: tuple[int, int], target: Path) -> None:
-    """Write a mask [H, W] as a PNG file of 0 and 255; ImageError where it is not of that shape."""
+def draw_mask(mask: NDArray[np.bool_], target: Path) -> None:
+    """Write a mask bool [H, W] as a PNG file of 0 and 255."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_png(target, read_mask(mask, shape).astype(np.uint8) * 255)
+    write_png(target, mask.astype(np.uint8) * np.uint8(255))
 
 
 def write_png(target: Path, pixels: NDArray[Any]) -> None:
