@@ -17,6 +17,7 @@ from typing import Any
 
 import bench_results
 import h5py
+import labelling
 import layout_trees
 import numpy as np
 import polars as pl
@@ -28,6 +29,7 @@ from blemish.benchmark.maps import read_maps
 from blemish.benchmark.protocol import open_protocol
 from blemish.benchmark.store import read_results
 from blemish.dataset import open_dataset
+from blemish.dataset.annotated_set import read_annotated
 from blemish.dataset.csv_file import read_delimited
 from blemish.dataset.layouts import find_layout
 from blemish.dataset.licence import read_terms
@@ -341,6 +343,17 @@ def _read_layout(name: str, depth: int) -> Read:
     return read
 
 
+def _read_annotations(format_: str) -> Read:
+    def read(path: Path) -> None:
+        root = next(folder for folder in path.parents if folder.name == "labelled")
+        found = read_annotated(root, format_)
+        found.ensure_sound()
+        for image, mask in found.data.table.drop_nulls("mask").select("image", "mask").iter_rows():
+            found.read_mask(image, mask)
+
+    return read
+
+
 INPUTS: dict[str, Input] = {
     "a table": Input(_table, open_dataset),
     "Parquet": Input(_parquet, open_dataset),
@@ -357,6 +370,24 @@ INPUTS: dict[str, Input] = {
     "COCO": Input(
         lambda f: _annotations(f, layout_trees.ssgd, "annotations/lb201/train1.json"),
         _read_layout("ssgd", 2),
+    ),
+    "labelme": Input(labelling.labelme_set, _read_annotations("labelme")),
+    "objects of COCO": Input(labelling.coco_set, _read_annotations("coco")),
+    "objects of YOLO": Input(
+        lambda f: labelling.yolo_set(f) / "labels/b.txt", _read_annotations("yolo")
+    ),
+    "kinds of YOLO": Input(
+        lambda f: labelling.yolo_set(f) / "data.yaml", _read_annotations("yolo")
+    ),
+    "CVAT": Input(labelling.cvat_set, _read_annotations("cvat")),
+    "boxes of Pascal VOC": Input(
+        lambda f: labelling.voc_set(f) / "Annotations/b.xml", _read_annotations("voc")
+    ),
+    "a mask of Pascal VOC": Input(
+        lambda f: labelling.voc_set(f) / "SegmentationClass/a.png", _read_annotations("voc")
+    ),
+    "colours of Pascal VOC": Input(
+        lambda f: labelling.voc_set(f) / "labelmap.txt", _read_annotations("voc")
     ),
     "boxes": Input(
         lambda f: next(_annotations(f, layout_trees.deep_pcb, "").rglob("group*/*_not/*.txt")),

@@ -101,3 +101,60 @@ def voc_object(kind: str, left: Any, top: Any, right: Any, bottom: Any) -> str:
     box = f"<xmin>{left}</xmin><ymin>{top}</ymin><xmax>{right}</xmax><ymax>{bottom}</ymax>"
     rest = "<pose>Unspecified</pose><truncated>1</truncated><difficult>1</difficult>"
     return f"<object><name>{kind}</name>{rest}<bndbox>{box}</bndbox></object>"
+
+
+# A small set of each format, with every shape that it knows.
+
+
+def labelme_set(folder: Path) -> Path:
+    root = pictures(folder / "labelled", "a.png", "b.png")
+    shapes = [
+        labelme_shape("dent", SQUARE),
+        labelme_shape("dent", [[1, 1], [4, 3]], "rectangle"),
+        labelme_shape("hair", [[15, 10], [15, 14]], "circle"),
+        labelme_shape("hair", [[7, 3], [9, 5]], "mask", mask=png(np.ones((3, 3), np.uint8))),
+        labelme_shape("hair", [[1, 1], [9, 9]], "linestrip"),
+    ]
+    written(root / "b.json", labelme("b.png"))
+    return written(root / "a.json", labelme("a.png", *shapes))
+
+
+def coco_set(folder: Path) -> Path:
+    root = pictures(folder / "labelled", "images/a.png", "images/b.png")
+    objects = [
+        coco_object([[n for corner in SQUARE for n in corner]]),
+        coco_object([], 0, 7, bbox=[4, 6, 6, 6]),
+        coco_object({"counts": [10, 5, 585], "size": list(SIZE)}, 0, iscrowd=1),
+        coco_object({"counts": "f26>000000000Z<", "size": list(SIZE)}),
+    ]
+    return written(root / "all.json", coco(["images/a.png", "images/b.png"], *objects))
+
+
+def yolo_set(folder: Path) -> Path:
+    root = pictures(folder / "labelled", "images/a.png", "images/b.png")
+    written(root / "data.yaml", "names:\n  0: dent\n  1: hair\n")
+    written(root / "labels/a.txt", "1 0.5 0.5 0.2 0.2\n")
+    written(root / "labels/b.txt", "0 0.5 0.5 0.2 0.2\n1 0.1 0.1 0.4 0.1 0.4 0.4\n")
+    return root
+
+
+def cvat_set(folder: Path) -> Path:
+    root = pictures(folder / "labelled", "a.png", "b.png")
+    shapes = [
+        '<polygon label="dent" points="4,6;10,6;10,12"/>',
+        '<box label="dent" xtl="4" ytl="6" xbr="10" ybr="12" rotation="30"/>',
+        '<ellipse label="scratch" cx="15" cy="10" rx="6" ry="3"/>',
+        '<mask label="scratch" rle="1, 2, 1" left="3" top="3" width="2" height="2"/>',
+        '<polyline label="scratch" points="4,6;10,6"/>',
+    ]
+    content = cvat(cvat_image("a.png", *shapes), cvat_image("b.png"))
+    return written(root / "annotations.xml", content)
+
+
+def voc_set(folder: Path) -> Path:
+    root = pictures(folder / "labelled", "JPEGImages/a.png", "JPEGImages/b.png")
+    written(root / "labelmap.txt", "background:0,0,0::\ndent:1,1,1::\n")
+    written(root / "Annotations/a.xml", voc("a.png", voc_object("dent", 5, 7, 10, 12)))
+    written(root / "Annotations/b.xml", voc("b.png", voc_object("dent", 5, 7, 10, 12)))
+    save(root / "SegmentationClass/a.png", square().astype(np.uint8))
+    return root

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from blemish.dataset.shapes import draw
 from blemish.dataset.table import Dataset, conform
 from blemish.errors import DatasetError
 from blemish.util.library_errors import shortened
+from blemish.util.names import path_of
 
 Unlabelled = Literal["refuse", "good", "skip"]
 
@@ -71,7 +73,9 @@ class AnnotatedSet:
             raise DatasetError(f"{self.data.root}: {errors[0].message}{more}")
 
 
-def read_annotated(path: Path, format_: str, unlabelled: Unlabelled = "refuse") -> AnnotatedSet:
+def read_annotated(
+    path: str | os.PathLike[str], format_: str, unlabelled: Unlabelled = "refuse"
+) -> AnnotatedSet:
     """The pictures in a folder, or beside a file, with their annotations in that format.
 
     The kind of a picture is that of its objects, joined by commas where they are of several. A
@@ -80,13 +84,14 @@ def read_annotated(path: Path, format_: str, unlabelled: Unlabelled = "refuse") 
     or left out, as `unlabelled` says. What is wrong is among the findings. Raises DatasetError for
     a folder without pictures or without annotations of the format.
     """
-    if not path.exists():
-        raise DatasetError(f"{path} does not exist; check the path.")
     reader = open_format(format_)
-    folder = Folder.at(path)
+    place = Path(os.path.abspath(path_of(path, "the data set", DatasetError)))  # noqa: PTH100
+    if not place.exists():
+        raise DatasetError(f"{place} does not exist; check the path.")
+    folder = Folder.at(place)
     pictures = [name for name in folder.images if not _is_mask(name, reader)]
     if not pictures:
-        raise DatasetError(f"{path} holds no pictures; put them beside their annotations.")
+        raise DatasetError(f"{folder.root} holds no pictures; put them beside their annotations.")
     items = list(reader.read(folder))
     found = [item for item in items if isinstance(item, Finding)]
     annotations = [item for item in items if isinstance(item, Annotation)]
@@ -104,7 +109,8 @@ def read_annotated(path: Path, format_: str, unlabelled: Unlabelled = "refuse") 
             drawings[picture] = drawing
     data, shapes = _dataset(folder.root, pictures, drawings, unlabelled)
     found += _unlabelled_pictures(pictures, by_picture, drawings, unlabelled)
-    found += _folder_words(data)
+    listed = {kind for annotation in by_picture.values() for kind in annotation.kinds}
+    found += _folder_words(data, listed)
     found += _boxes(shapes)
     return AnnotatedSet(data, shapes, by_severity(found))
 
@@ -236,10 +242,11 @@ def _unlabelled_pictures(
         yield Finding("note", message, missing[0], "unlabelled pictures")
 
 
-def _folder_words(data: Dataset) -> Iterator[Finding]:
-    """Pictures whose folder says something else than their objects."""
+def _folder_words(data: Dataset, listed: set[str]) -> Iterator[Finding]:
+    """Pictures whose folder says something else than their objects; `listed` are kinds."""
     bad = {word for word in DEFECTIVE_WORDS if word.isalpha() and word != "true"}
-    bad |= {kind.casefold() for kind in data.table["defect"].drop_nulls().unique()}
+    listed = listed.union(data.table["defect"].drop_nulls().unique())
+    bad |= {kind.casefold() for kind in listed} - _GOOD_KINDS
     for picture, label in data.table.select("image", "label").iter_rows():
         steps = {step.casefold(): step for step in picture.split("/")[:-1]}
         if label == "good" and (called := sorted(bad & steps.keys())):

@@ -114,7 +114,7 @@ def _files(base: Path, root: str | os.PathLike[str] | None) -> Iterator[str]:
             if _is_link(entry):
                 refuse_leaving(entry.path, limit)
                 through = (*links, _without_circle(entry.path, links))
-            if entry.is_dir():
+            if _is_folder(entry):
                 waiting.append((name + "/", through))
             else:
                 yield name
@@ -160,6 +160,13 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
         raise DatasetError(
             f"{folder} cannot be listed ({error.strerror}); check its rights"
         ) from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: whoever opens it is told
+        return False
 
 
 def _is_link(entry: os.DirEntry[str]) -> bool:

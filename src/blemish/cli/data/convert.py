@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 from itertools import groupby
 from pathlib import Path
@@ -95,8 +96,9 @@ def _opened(options: argparse.Namespace) -> Dataset:
     """The data set, as its layout has it; annotations that lie there are told."""
     from blemish.dataset.annotations import Folder, formats_seen
 
-    place = options.data
-    seen = formats_seen(Folder.at(place)) if place.is_dir() else {}
+    place, seen = options.data, {}
+    with contextlib.suppress(DatasetError, OSError):  # which opening the data set tells
+        seen = formats_seen(Folder.at(place)) if place.is_dir() else {}
     told = " and of ".join(f"{name} ({file})" for name, file in seen.items())
     way_out = f"they are read with --from {' or --from '.join(seen)}"
     try:
@@ -125,7 +127,7 @@ def _annotated(options: argparse.Namespace) -> AnnotatedSet:
                 f"--{name} is for a data set that has labels; leave it out beside --from."
             )
     shared.tell_left_out([options.data])
-    found = read_annotated(options.data.absolute(), options.source, options.unlabelled)
+    found = read_annotated(options.data, options.source, options.unlabelled)
     _tell(found.findings)
     found.ensure_sound()
     data = with_parts(found.data, options.parts, options.part_pattern)

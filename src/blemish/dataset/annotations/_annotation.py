@@ -14,7 +14,8 @@ class Annotation:
     `file` is that of the annotation, relative to the data set's root. `picture` is the name as it
     is written there; `stem` that of a file whose picture has the same name but for its suffix, and
     counts where there is no picture of the name. `size` is the height and width that the file
-    declares. With `in_shares` coordinates are shares of the picture's width and height.
+    declares, `kinds` are those that it lists, used or not. With `in_shares` coordinates are shares
+    of the picture's width and height.
     """
 
     file: str
@@ -22,6 +23,7 @@ class Annotation:
     picture: str | None = None
     stem: str | None = None
     size: tuple[int, int] | None = None
+    kinds: frozenset[str] = frozenset()
     in_shares: bool = False
 
 

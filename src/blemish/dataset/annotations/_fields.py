@@ -28,6 +28,8 @@ def attempt(file: str, read: Callable[[], Annotation]) -> Annotation | Finding:
         return read()
     except Unfit as unfit:
         return Finding("error", f"{file} {unfit}", file, "annotations")
+    except DatasetError as error:  # the file itself cannot be read
+        return Finding("error", str(error), file, "annotations")
 
 
 def read_xml(path: Path) -> Element:

@@ -99,7 +99,7 @@ def _annotation(
         raise Unfit(f"has an image without file_name; {_WAY_OUT}")
     size = size_of(image.get("width"), image.get("height"))
     shapes = tuple(_shape(item, kinds, size, shortened(name)) for item in items)
-    return Annotation(file, shapes, name, None, size)
+    return Annotation(file, shapes, name, size=size, kinds=frozenset(kinds.values()))
 
 
 def _shape(

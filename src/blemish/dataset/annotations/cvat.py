@@ -63,7 +63,7 @@ def _annotation(image: Element, kinds: set[str], file: str) -> Annotation:
         raise Unfit("has an image without a name; export it again.")
     shapes = [shape for item in image if (shape := _shape(item, kinds, name)) is not None]
     size = size_of(image.get("width"), image.get("height"))
-    return Annotation(file, tuple(shapes), name, None, size)
+    return Annotation(file, tuple(shapes), name, size=size, kinds=frozenset(kinds))
 
 
 def _shape(item: Element, kinds: set[str], image: str) -> Shape | None:

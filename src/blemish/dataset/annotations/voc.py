@@ -30,7 +30,7 @@ from blemish.dataset.shapes import Outline, Shape, box
 from blemish.errors import DatasetError, ImageError
 from blemish.images.reading import read_header
 from blemish.util.files import open_regular
-from blemish.util.library_errors import translated
+from blemish.util.library_errors import shortened, translated
 from blemish.util.text_files import read_text
 
 EXPECTS = "an XML file for each picture, or SegmentationClass with a PNG for each"
@@ -66,8 +66,8 @@ def read(folder: Folder) -> Iterator[Annotation | Finding]:
     masks = {_stem(name): name for name in folder.images if MASK_FOLDERS[0] in name.split("/")}
     try:
         colours = _colours(folder) if masks else {}
-    except Unfit as unfit:
-        yield Finding("error", str(unfit), None, "annotations")
+    except DatasetError as error:
+        yield Finding("error", str(error), None, "annotations")
         return
     boxed: dict[str, set[str]] = {}
     for file, root in elements.items():
@@ -171,16 +171,25 @@ def _indices(folder: Folder, name: str) -> tuple[NDArray[np.int64], dict[int, Co
 
 
 def _colours(folder: Folder) -> dict[Colour, str]:
-    """The kind of each colour in labelmap.txt, in lines `kind:red,green,blue:parts:actions`."""
+    """The kind of each colour in labelmap.txt; none where there is no such file."""
     found: dict[Colour, str] = {}
     for file in folder.others:
-        if file.rpartition("/")[2].lower() != "labelmap.txt":
-            continue
-        for line in read_text(folder.root / file, _WAY_OUT).splitlines():
-            words = line.split(":")
-            if line.startswith("#") or len(words) < 2 or not line.strip():
-                continue
-            colour = [number(value, f"line for {words[0]}") for value in words[1].split(",")]
-            if len(colour) == 3:
-                found[int(colour[0]), int(colour[1]), int(colour[2])] = words[0].strip()
+        if file.rpartition("/")[2].lower() == "labelmap.txt":
+            lines = read_text(folder.root / file, _WAY_OUT).splitlines()
+            named = [_colour(line, file) for line in lines if line.strip() and line[0] != "#"]
+            if not named:
+                raise DatasetError(f"{file} names no colour; {_WAY_OUT}")
+            found.update(named)
     return found
+
+
+def _colour(line: str, file: str) -> tuple[Colour, str]:
+    """A line `kind:red,green,blue:parts:actions`."""
+    kind, _, rest = line.partition(":")
+    levels = [word.strip() for word in rest.partition(":")[0].split(",")]
+    if len(levels) != 3 or not all(level.isdecimal() and len(level) < 4 for level in levels):
+        raise DatasetError(
+            f"{file} has no kind and colour in its line {shortened(line)}; write kind:R,G,B."
+        )
+    red, green, blue = map(int, levels)
+    return (red, green, blue), kind.strip()

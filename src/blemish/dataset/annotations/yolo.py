@@ -90,7 +90,8 @@ def _annotation(folder: Folder, file: str, kinds: list[str]) -> Annotation:
     text = read_text(folder.root / file, _WAY_OUT)
     lines = [(n, line.split()) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
     shapes = tuple(_shape(words, f"line {n}", kinds) for n, words in lines)
-    return Annotation(file, shapes, stem=_pictures_stem(file), in_shares=True)
+    stem = _pictures_stem(file)
+    return Annotation(file, shapes, stem=stem, kinds=frozenset(kinds), in_shares=True)
 
 
 def _shape(words: list[str], where: str, kinds: list[str]) -> Shape:
