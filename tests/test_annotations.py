@@ -260,6 +260,26 @@ def test_voc_masks_are_told_by_index_and_colour(tmp_path: Path, coloured: bool) 
     assert not said(found, "boxes")
 
 
+def test_voc_without_names_of_colours_numbers_them(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "part", "JPEGImages/a.png", "JPEGImages/b.png")
+    (root / "SegmentationClass").mkdir()
+    for name in "ab":
+        levels = square().astype(np.uint8) * np.uint8(3)
+        Image.fromarray(levels).save(root / f"SegmentationClass/{name}.png")
+    written(root / "Annotations/b.xml", voc("b.png", voc_object("dent", 5, 7, 10, 12)))
+    found = read_annotated(root, "voc")
+    found.ensure_sound()
+    assert [kind for *_, kind in kinds_of(found).values()] == ["class_3", "dent"]
+
+
+def test_voc_polygons_count_before_their_box(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "part", "a.png")
+    corners = "".join(f"<x{n}>{x}</x{n}><y{n}>{y}</y{n}>" for n, (x, y) in enumerate(SQUARE, 1))
+    item = f"<object><name>dent</name><polygon>{corners}</polygon></object>"
+    written(root / "a.xml", voc("a.png", item))
+    assert (mask_of(root, "voc") == square()).all()
+
+
 # What becomes of the pictures
 
 
@@ -382,6 +402,7 @@ def test_pictures_without_an_annotation_are_asked_for(tmp_path: Path, cli: Cli) 
     root = pictures(tmp_path / "part", "a.png", "b.png", "c.png")
     written(root / "a.json", labelme("a.png", labelme_shape("dent", SQUARE)))
     verb = ("data", "convert", root, "--to", "mvtec", "--from", "labelme", "-o")
+    cli(*verb[:5], "-o", tmp_path / "1", "--unlabelled", "good").refusal("--from")
     cli(*verb, tmp_path / "1").refusal("2 of 3 pictures", "b.png, c.png", "--unlabelled good")
     assert not (tmp_path / "1").exists()
     assert cli(*verb, tmp_path / "2", "--unlabelled", "good").code == 0
@@ -403,7 +424,7 @@ def test_annotations_without_any_object_say_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["../img/a.png", "C:\\Users\\me\\a.png", "/data/export/a.png", "..\\img\\a.png", "A.PNG"],
+    ["../img/a.png", "D:\\export\\me\\a.png", "/data/export/a.png", "..\\img\\a.png", "A.PNG"],
 )
 def test_a_picture_is_found_in_the_data_set_alone(tmp_path: Path, name: str) -> None:
     pictures(tmp_path, "a.png")
@@ -491,6 +512,16 @@ def test_what_lies_beyond_the_border_is_cut_off_and_told(tmp_path: Path) -> None
     assert "outside" in outside
     assert "b.png has an object (dent) in b.json that reaches 4 pixels beyond" in cut
     assert (masks_of(found)["b.png"] == rectangle(0, 2, 6, 5)).all()
+
+
+def test_a_polygon_inside_of_another_is_no_hole_and_told(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "part", "a.png")
+    flat = [n for corner in SQUARE for n in corner]
+    rings = [flat, [6, 8, 8, 8, 8, 10, 6, 10]]
+    written(root / "all.json", coco(["a.png"], coco_object(rings), coco_object([flat[:6]])))
+    found = read_annotated(root, "coco")
+    assert len(said(found, "polygons inside of another")) == 1
+    assert (masks_of(found)["a.png"] == square()).all()
 
 
 def test_two_formats_at_once_are_told(tmp_path: Path) -> None:
@@ -656,6 +687,7 @@ BAD_CVAT = {
     "CVAT for video": cvat('<track id="0" label="dent"/>'),
     "is no XML": "<annotations><image",
     "is no plain XML (DTDForbidden)": BOMB,
+    "unknown encoding": '<?xml version="1.0" encoding="none"?><annotations/>',
 }
 
 

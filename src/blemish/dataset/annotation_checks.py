@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,22 @@ from PIL import Image
 from blemish.dataset.annotations import Annotation
 from blemish.dataset.check import Finding
 from blemish.dataset.image_header import image_size
-from blemish.dataset.shapes import MOST_CROSSINGS, Outline, Shape, bounds, crossings
+from blemish.dataset.shapes import (
+    MOST_CROSSINGS,
+    Outline,
+    Points,
+    Shape,
+    bounds,
+    crossings,
+    draw,
+)
 from blemish.errors import ImageError
 from blemish.util.files import open_regular
 
 _ORIENTATION = 0x0112
 _UPRIGHT = 1
 _ON_ITS_SIDE = range(5, 9)
+_FEW_RINGS = 50
 _SILENT = 1.0  # pixels beyond the border: tools round
 
 
@@ -47,6 +57,17 @@ def fitted(
         shapes = tuple(_in_pixels(shape, size) for shape in shapes)
     drawing = Drawing(shapes, size, annotation.file)
     faults = [found for shape in shapes if (found := _border_fault(shape, drawing, picture))]
+    faults += [
+        Finding(
+            "warning",
+            f"{picture} has an object ({shape.kind}) with a polygon inside of another, which fills "
+            "it too; if it is a hole, export the object as a mask.",
+            picture,
+            "polygons inside of another",
+        )
+        for shape in shapes
+        if isinstance(shape.area, Outline) and _is_nested(shape.area.rings, size)
+    ]
     without = sorted({shape.kind for shape in shapes if shape.area is None})
     if without:
         faults.append(
@@ -103,6 +124,21 @@ def _border_fault(shape: Shape, drawing: Drawing, picture: str) -> Finding | Non
         return None
     message = f"{said} that reaches {beyond:.0f} pixels beyond the border, where it is cut off."
     return Finding("warning", message, picture, "beyond the border")
+
+
+def _is_nested(rings: tuple[Points, ...], size: tuple[int, int]) -> bool:
+    """Whether one of the rings, of a few, lies in another and so adds no pixel to it."""
+    if not 1 < len(rings) <= _FEW_RINGS:
+        return False
+    areas = [Outline((ring,)) for ring in rings]
+    sides = [bounds(area) for area in areas]
+    for inner, outer in permutations(range(len(rings)), 2):
+        (left, top, right, bottom), around = sides[inner], sides[outer]
+        if left > around[0] and top > around[1] and right < around[2] and bottom < around[3]:
+            less, more = (draw([Shape("", areas[which])], size) for which in (inner, outer))
+            if less.any() and not (less & ~more).any():
+                return True
+    return False
 
 
 def _in_pixels(shape: Shape, size: tuple[int, int]) -> Shape:

@@ -54,7 +54,7 @@ def to_coco(
     kinds = sorted(table.filter(bad)["defect"].fill_null(_NO_KIND).unique())
     numbers = {kind: number for number, kind in enumerate(kinds, 1)}
     images: list[dict[str, Any]] = []
-    objects: list[dict[str, Any]] = []
+    objects: list[str] = []  # as text, which takes a tenth of the memory
     masks = 0
     for number, (image, new, label, kind, mask) in enumerate(
         table.select("image", "new", "label", "defect", "mask").iter_rows(), 1
@@ -67,14 +67,16 @@ def to_coco(
         for item in _objects(mask_of(data, image, mask, drawn)):
             category = numbers[_NO_KIND if kind is None else kind]
             ids = {"id": len(objects) + 1, "image_id": number, "category_id": category}
-            objects.append(ids | item)
+            objects.append(json.dumps(ids | item))
     categories = [
         {"id": number, "name": kind, "supercategory": ""} for kind, number in numbers.items()
     ]
-    text = json.dumps({"images": images, "categories": categories, "annotations": objects})
+    head = json.dumps({"images": images, "categories": categories})[:-1]
+    lines = ",\n".join(objects)
+    text = f'{head}, "annotations": [\n{lines}\n]}}\n'
     with filling(folder) as new_folder:
         placed = copy_images(data.root, table.select("image", "new"), new_folder, placing, progress)
-        (new_folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
+        (new_folder / FILE_NAME).write_text(text, encoding="utf-8")
         write_parts(table, new_folder)
         copy_terms(data, new_folder)
     left_out = len(data) - data.table["mask"].null_count() - masks

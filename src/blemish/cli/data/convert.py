@@ -46,7 +46,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--unlabelled",
         choices=("refuse", "good", "skip"),
-        default="refuse",
         help="with --from: what a picture without an annotation is (default: refuse)",
     )
     placing = parser.add_mutually_exclusive_group()
@@ -66,6 +65,8 @@ def run(options: argparse.Namespace) -> int:
     from blemish.dataset.image_copies import CopyMethod
     from blemish.detectors.base import Progress
 
+    if options.unlabelled is not None and options.source is None:
+        raise DatasetError("--unlabelled is for annotations; name their format with --from.")
     drawn = None if options.source is None else _annotated(options)
     data = _opened(options) if drawn is None else drawn.data
     line = shared.ProgressLine(options)
@@ -88,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
         figures["findings"] = [asdict(finding) for finding in drawn.findings]
     shared.write_json(figures, options.json)
     if options.json != "-":
-        print("\n".join(summary(written)))
+        print("\n".join(summary(written, coco=options.to == "coco")))
     return 0
 
 
@@ -127,7 +128,7 @@ def _annotated(options: argparse.Namespace) -> AnnotatedSet:
                 f"--{name} is for a data set that has labels; leave it out beside --from."
             )
     shared.tell_left_out([options.data])
-    found = read_annotated(options.data, options.source, options.unlabelled)
+    found = read_annotated(options.data, options.source, options.unlabelled or "refuse")
     _tell(found.findings)
     found.ensure_sound()
     data = with_parts(found.data, options.parts, options.part_pattern)
@@ -167,7 +168,7 @@ def _tell_without_mask(data: Dataset) -> None:
         )
 
 
-def summary(written: ConversionSummary) -> list[str]:
+def summary(written: ConversionSummary, *, coco: bool = False) -> list[str]:
     """What was written, as a few lines for a person."""
     lines = [f"{written.path}: {written.images} images, {written.masks} masks"]
     if written.linked:
@@ -180,8 +181,9 @@ def summary(written: ConversionSummary) -> list[str]:
     if written.decoded:
         lines.append(f"{written.decoded} images were written anew as PNG")
     if written.masks_left_out:
+        which = "images" if coco else "test images"
         lines.append(
-            f"{written.masks_left_out} masks were left out: the layout has masks of defective test "
-            "images only (a table keeps all)"
+            f"{written.masks_left_out} masks were left out: the layout has masks of defective "
+            f"{which} only (a table keeps all)"
         )
     return lines

@@ -43,7 +43,7 @@ def read_xml(path: Path) -> Element:
         root: Element = ElementTree.fromstring(data, forbid_dtd=True)
     except ElementTree.ParseError as error:
         raise DatasetError(f"{path} is no XML ({reason_of(error)}); {way_out}") from error
-    except ValueError as error:  # entities, which may be a bomb, or an encoding of no text
+    except (ValueError, LookupError) as error:  # entities, which may be a bomb, or an encoding
         reason = type(error).__name__ if "Forbidden" in type(error).__name__ else reason_of(error)
         raise DatasetError(f"{path} is no plain XML ({reason}); {way_out}") from error
     return root
