@@ -69,10 +69,10 @@ def damaged(data: bytes, rng: np.random.Generator) -> bytes:
         return bytes(rng.integers(0, 256, 9, np.uint8))
     held = bytearray(data)
     for _ in range(int(rng.integers(1, 4))):
-        at = int(rng.integers(len(held)))
+        at = int(rng.integers(max(len(held), 1)))
         size = int(min(len(held) - at, rng.choice([1, 1, 2, 8, 64, 512])))
         kind = rng.integers(9)
-        if kind == 0:
+        if kind == 0 and held:
             held[at] ^= 1 << int(rng.integers(8))
         elif kind == 1:
             held[at : at + size] = bytes(size)
