@@ -19,6 +19,8 @@ from blemish.images import image_names
 from blemish.images.listing import left_out, left_out_sentence
 
 PLAIN = "folder"
+BY_LABEL = "label_folders"
+FALLBACKS = (BY_LABEL, PLAIN)  # what no other layout recognises
 LAYOUTS = Kind(
     __name__,
     "layout",
@@ -29,7 +31,11 @@ LAYOUTS = Kind(
 
 
 class Layout(Protocol):
-    """What a module in this folder offers."""
+    """What a module in this folder offers.
+
+    It may have `KNOWN`, patterns of the images that it leaves out on purpose, relative to the root
+    (see `stray_pictures`).
+    """
 
     EXPECTS: str
 
@@ -61,19 +67,19 @@ def find_layout(path: Path, name: str | None = None) -> Layout:
     """The layout called `name`, or the only one of this package that recognises `path`.
 
     One from outside is used where it is named, never by itself. A layout wins over those that it
-    specialises; a plain folder is what no other layout recognises. DatasetError when none or
-    several do.
+    specialises; folders with labels, and then a plain folder, are what no other layout recognises.
+    DatasetError when none or several do.
     """
     if not path.exists():
         raise DatasetError(f"{path} does not exist; check the path.")
     known = layouts()
     if name is not None:
         return known[name] if name in known else open_layout(name)
-    found = [n for n, layout in known.items() if n != PLAIN and layout.recognises(path)]
+    found = [n for n, layout in known.items() if n not in FALLBACKS and layout.recognises(path)]
     general = {other for n in found for other in getattr(known[n], "SPECIALISES", ())}
     found = [n for n in found if n not in general]
-    if not found and known[PLAIN].recognises(path):
-        return known[PLAIN]
+    if not found:
+        found = [n for n in FALLBACKS if n in known and known[n].recognises(path)][:1]
     if len(found) > 1:
         raise DatasetError(
             f"{path} can be read as {' and as '.join(found)}; say which with --layout."

@@ -23,6 +23,7 @@ from blemish.errors import DatasetError
 EXPECTS = "a .csv or .parquet file with the column image"
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
+KNOWN = ("**",)  # a table says which images count
 
 
 def recognises(path: Path) -> bool:
