@@ -108,7 +108,7 @@ def contents(folder: str | os.PathLike[str]) -> FolderContents:
     with contextlib.suppress(DatasetError):
         for name in _files(base, Path(base.absolute().anchor), system, like_pictures):
             if name.lower().endswith(SUFFIXES):
-                images.append(name)
+                images.append(escaped(name))
                 continue
             before, dot, suffix = name.rpartition(".")
             if dot and before[-1:] not in ("", "/"):
@@ -117,7 +117,7 @@ def contents(folder: str | os.PathLike[str]) -> FolderContents:
     skipped: Counter[str] = Counter()
     for name, path in system:
         skipped[name] += _pictures_in(path)
-    return FolderContents(images, left_out, +skipped, like_pictures)
+    return FolderContents(images, left_out, +skipped, list(map(escaped, like_pictures)))
 
 
 def left_out(folder: str | os.PathLike[str]) -> Mapping[str, int]:

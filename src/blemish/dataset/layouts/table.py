@@ -8,6 +8,7 @@ import polars as pl
 
 from blemish.dataset.csv_file import as_text, read_delimited
 from blemish.dataset.file_lookup import find_files
+from blemish.dataset.folder_labels import refuse_called_defective
 from blemish.dataset.label_words import (
     DEFECTIVE_WORDS,
     GOOD_WORDS,
@@ -36,8 +37,8 @@ def read(path: Path) -> Dataset:
 
     An image with a kind of defect is defective. Without `label`, every other image is good unless
     it is in the test. Without `split`, good images train and the rest is the test.
-    Raises DatasetError for files that do not exist or lie outside the table's folder, and for
-    words that are no label or split.
+    Raises DatasetError for files that do not exist or lie outside the table's folder, for words
+    that are no label or split, and for images without a label whose folders are called defective.
     """
     if not recognises(path):
         raise DatasetError(f"{path} is not a table; name {EXPECTS}.")
@@ -80,8 +81,9 @@ def with_label(table: pl.DataFrame, given: list[str], path: Path) -> pl.DataFram
             "correct the label or empty the defect."
         )
     label = pl.when(defect).then(pl.lit("defective")).otherwise("label")
-    if "label" not in given:
+    if "label" not in given:  # nobody said that these images are good
         tested = (split_of("split") == "test").fill_null(False)
+        refuse_called_defective(path, table.filter(~defect & ~tested)["image"])
         label = pl.when(~defect & ~tested).then(pl.lit("good")).otherwise(label)
     return table.drop("word").with_columns(label=label)
 
