@@ -23,7 +23,6 @@ from blemish.util.library_errors import shortened
 
 HERE = "."  # the pictures that lie in no folder
 LAYOUT = "label_folders"
-PLAIN_GOOD = ("good", "ok")  # the names of good pictures in the layout of MVTec AD
 BY_FOLDERS = ("mvtec", "btad", "vad", "isp_ad")  # layouts whose folders have the kinds' names
 NO_PICTURES = frozenset([*SPLIT_WORDS, "label", "labels", "annotations", "heatmaps"])
 SHOWN = 10
@@ -328,10 +327,10 @@ def _matches(name: str, known: Sequence[str], root: Path) -> list[str]:
         return named
     start = f"{root.as_posix()}/".casefold()
     whole = Path(os.path.abspath(name)).as_posix().casefold()  # noqa: PTH100 - links as they are
-    return [one for one in known if whole == start + one.casefold()] if one_may_be(name) else []
+    return [one for one in known if whole == start + one.casefold()] if _is_path(name) else []
 
 
-def one_may_be(name: str) -> bool:
+def _is_path(name: str) -> bool:
     """True for a path, unlike a name."""
     return "/" in name or "\\" in name
 

@@ -70,7 +70,10 @@ def sentence(data: Dataset) -> str:
 
 
 def _words(data: Dataset, one: FolderCount, taken: str) -> list[str]:
-    """What a folder is taken for, and its split where the data set has any."""
-    if taken:
+    """What a folder is taken for, and its split where the data set has any.
+
+    Of images to inspect nothing is taken for anything.
+    """
+    if taken or data.layout == "images":
         return []
     return [one.label or "not labelled", *([one.split] if data.has_split else [])]

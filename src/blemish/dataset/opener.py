@@ -63,9 +63,8 @@ def _read(root: Path, name: str | None, answers: Answers) -> Dataset:
     source = None if name is None else LAYOUTS.source(name)
     known = layouts()
     if any(layout is known.get(fallback) for fallback in FALLBACKS):
-        dataset = known[PLAIN].read(root)
-        if name != PLAIN or answers:
-            dataset = labelled(dataset, answers)
+        named = name is not None and not answers  # then the layout says what the folders mean
+        dataset = layout.read(root) if named else labelled(known[PLAIN].read(root), answers)
     else:
         dataset = layout.read(root)
         if source is not None and source.outside:

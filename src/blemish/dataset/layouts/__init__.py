@@ -15,7 +15,6 @@ from blemish.dataset.label_words import name_some
 from blemish.dataset.table import Dataset
 from blemish.discovery import Kind
 from blemish.errors import DatasetError
-from blemish.images import image_names
 from blemish.images.listing import left_out, left_out_sentence
 
 PLAIN = "folder"
@@ -96,14 +95,7 @@ def _why_none(path: Path, known: dict[str, Layout]) -> str:
         return f"{path} is empty; put images of good parts into it, or name another folder."
     kinds = Counter(p.suffix.lower() or "nameless" for p in path.rglob("*") if p.is_file())
     held = name_some([f"{count} {kind} files" for kind, count in kinds.most_common()])
-    if not image_names(path, any_name=True):
-        way_out = "name one of these files" if {".h5", ".hdf5"} & set(kinds) else "name a folder"
-        unread = left_out_sentence(left_out(path))
-        more = "" if unread is None else f" ({unread})"
-        return f"{path} holds no images, only {held or 'folders'}; {way_out} with images{more}."
-    folders = name_some(sorted(p.name for p in path.iterdir() if p.is_dir()), 6)
-    return (
-        f"{path} holds {held} in {folders}, which is no layout that is known "
-        f"({', '.join(known)}). Sort the images into train/good and test/<defect>, list them in a "
-        f"table, or, if every image shows a good part, say --layout {PLAIN}."
-    )
+    way_out = "name one of these files" if {".h5", ".hdf5"} & set(kinds) else "name a folder"
+    unread = left_out_sentence(left_out(path))
+    more = "" if unread is None else f" ({unread})"
+    return f"{path} holds no images, only {held or 'folders'}; {way_out} with images{more}."

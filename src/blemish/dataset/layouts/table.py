@@ -58,9 +58,10 @@ def read(path: Path) -> Dataset:
         if column in frame.columns:
             files = find_files(path, frame[column], path.parent, folders=column == "mask")
             frame = frame.with_columns(files)
-    frame = with_split(with_label(conform(frame), frame.columns, path), frame.columns, path)
-    table = frame.with_columns(pl.col("category").fill_null(path.stem))
-    return Dataset(path.parent, path.stem, "table", qualify_parts(table))
+    table = with_split(with_label(conform(frame), frame.columns, path), frame.columns, path)
+    table = table.with_columns(pl.col("category").fill_null(path.stem))
+    told = "split" in frame.columns or not {"label", "defect"} & set(frame.columns)
+    return Dataset(path.parent, path.stem, "table", qualify_parts(table), has_split=told)
 
 
 def with_label(table: pl.DataFrame, given: list[str], path: Path) -> pl.DataFrame:
@@ -72,6 +73,7 @@ def with_label(table: pl.DataFrame, given: list[str], path: Path) -> pl.DataFram
             f"{path} has labels that are not known: {name_some(odd)}; write {GOOD_WORDS[0]} or "
             f"{DEFECTIVE_WORDS[0]}, and the kind of defect into the column 'defect'."
         )
+    table = table.with_columns(silent=pl.col("defect").is_null())
     table = table.with_columns(defect=pl.when(is_good("defect").not_()).then("defect"))
     defect = pl.col("defect").is_not_null()
     torn = table.filter((pl.col("label") == "good") & defect)["image"].to_list()
@@ -83,9 +85,9 @@ def with_label(table: pl.DataFrame, given: list[str], path: Path) -> pl.DataFram
     label = pl.when(defect).then(pl.lit("defective")).otherwise("label")
     if "label" not in given:  # nobody said that these images are good
         tested = (split_of("split") == "test").fill_null(False)
-        refuse_called_defective(path, table.filter(~defect & ~tested)["image"])
+        refuse_called_defective(path, table.filter("silent", ~tested)["image"])
         label = pl.when(~defect & ~tested).then(pl.lit("good")).otherwise(label)
-    return table.drop("word").with_columns(label=label)
+    return table.drop("word", "silent").with_columns(label=label)
 
 
 def with_split(table: pl.DataFrame, given: list[str], path: Path) -> pl.DataFrame:
