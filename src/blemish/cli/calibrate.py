@@ -28,11 +28,6 @@ def run(options: argparse.Namespace) -> int:
     progress = shared.ProgressLine(options)
     data = shared.open_data(options, options.good)
     good = data.good()
-    if others := len(data) - len(good):
-        print(
-            f"{len(good)} good pictures set the threshold; {others} others do not count",
-            file=sys.stderr,
-        )
     trained = recalibrate(
         options.model,
         good,
@@ -41,6 +36,11 @@ def run(options: argparse.Namespace) -> int:
         progress=progress,
     )
     progress.end()
+    if others := len(data) - len(good):
+        print(
+            f"{len(good)} good pictures set the threshold; {others} others do not count",
+            file=sys.stderr,
+        )
     shared.write_json(write(trained.card.calibration), options.json)
     if options.json != "-":
         print(f"{trained.path}: " + "\n".join(shared.promises(trained)))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from blemish.dataset.file_names import folder_names, free_name
+from blemish.dataset.file_names import folder_names, free_name, kind_folders
 from blemish.dataset.image_copies import CopyMethod, ShowCount, copy_images, draw_mask
 from blemish.dataset.image_header import image_size
 from blemish.dataset.label_words import SPLIT_WORDS, name_some
@@ -135,7 +135,7 @@ def _table_beside_images(
 def _planned(data: Dataset) -> pl.DataFrame:
     """The table, by image, with the columns home (the category's folder), new and new_mask."""
     table = data.table.sort("image")
-    kinds = folder_names(table["defect"].drop_nulls().unique().to_list(), GOOD)
+    kinds = kind_folders(table["defect"].drop_nulls().unique().to_list())
     homes = {data.categories[0]: ""}
     if len(data.categories) > 1:
         named = folder_names(data.categories, (*SPLIT_WORDS, MASKS))

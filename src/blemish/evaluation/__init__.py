@@ -122,17 +122,7 @@ def evaluate(
     """
     ensure_sound(data, training=False, allow_unreadable=True)
     whole, data = data, _untouched(inspector.known, data)
-    rows = [row for row in data.split("test").rows() if row.label is not None]
-    if not rows and len(data) < len(whole):
-        raise DatasetError(
-            f"the model knows all parts of {data.root}: it learnt from them, or they set its "
-            "threshold; evaluate it on others"
-        )
-    if not rows:
-        raise DatasetError(
-            f"{data.root} has no labelled test images; put them into test/good and test/<defect>"
-        )
-    rows.sort(key=lambda row: row.category)
+    rows = _test_rows(data, len(whole) - len(data))
     several = rows[0].category != rows[-1].category
     if not several:
         inspector = _judge(inspector, rows[0].category)
@@ -194,6 +184,21 @@ def _untouched(card: Card, data: Dataset) -> Dataset:
     known = list(known_parts(card, data))
     rows = data.where(~pl.col("part").is_in(known))
     return rows.with_table(rows.table.with_columns(split=pl.lit("test")))
+
+
+def _test_rows(data: Dataset, known: int) -> list[Row]:
+    """The labelled rows of the test, by category; `known` images were left out before."""
+    rows = [row for row in data.split("test").rows() if row.label is not None]
+    if not rows and known:
+        raise DatasetError(
+            f"the model knows all parts of {data.root}: it learnt from them, or they set its "
+            "threshold; evaluate it on others"
+        )
+    if not rows:
+        raise DatasetError(
+            f"{data.root} has no labelled test images; put them into test/good and test/<defect>"
+        )
+    return sorted(rows, key=lambda row: row.category)
 
 
 def _judge(inspector: Inspector, category: str) -> Inspector:
