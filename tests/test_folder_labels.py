@@ -165,13 +165,22 @@ def test_a_layout_that_says_itself_is_doubted_only_inside(tmp_path: Path) -> Non
     assert len(open_dataset(root, defect=["maybe bad"]).defective()) == 1
 
 
-def test_a_kind_of_defect_that_is_called_good_is_doubted(tmp_path: Path) -> None:
-    root = tree(tmp_path / "set", "train/good/1.png", "test/good2/2.png", "test/dent/3.png")
-    with pytest.raises(DatasetError, match=r"test/good2 \(1: its name says good\).*--good test/go"):
-        open_dataset(root)
-    assert labels(open_dataset(root, good=["good2"]))["test/good2/2.png"] == ("good", "test", None)
-    kept = labels(open_dataset(root, defect=["good2"]))
+def test_folders_of_a_split_may_be_called_good_in_other_words(tmp_path: Path) -> None:
+    names = ["train/gut/1.png", "test/good2/2.png", "test/IO/3.png", "test/n.i.O./4.png"]
+    data = open_dataset(tree(tmp_path / "set", *names))
+    assert data.layout == "mvtec"
+    found = labels(data)
+    assert [found[name][0] for name in names] == ["good", "good", "good", "defective"]
+    kept = labels(open_dataset(data.root, defect=["good2"]))
     assert kept["test/good2/2.png"] == ("defective", "test", "good2")
+
+
+def test_folders_that_are_called_0_and_1_may_be_labels(tmp_path: Path) -> None:
+    root = tree(tmp_path / "set", "0/1.png", "1/2.png")
+    with pytest.raises(DatasetError, match=r"0 \(1: 0 and 1 may be labels\), 1 \(1: 0 and 1 may"):
+        open_dataset(root)
+    assert len(open_dataset(root, good=["0"], defect=["1"]).defective()) == 1
+    assert len(open_dataset(tree(root, "2/3.png")).good()) == 3
 
 
 def test_a_table_without_labels_is_not_all_good(tmp_path: Path) -> None:

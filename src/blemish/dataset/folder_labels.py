@@ -7,6 +7,7 @@ Only folders count whose layout does not say what they hold. `--good NAME` and `
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,13 +29,16 @@ NO_PICTURES = frozenset([*SPLIT_WORDS, "label", "labels", "annotations", "heatma
 SHOWN = 10
 
 Label = Literal["good", "defective"]
-_WHY: dict[NameMeaning | Literal["masks", "no pictures"] | None, str] = {
+What = NameMeaning | Literal["masks", "no pictures", "numbers"] | None
+_PLAIN = re.compile(r"[\w./-]+")
+_WHY: dict[What, str] = {
     "defective": "its name says defective",
     "doubtful": "its name is in doubt",
     "kind": "its name is that of a fault",
     "good": "its name says good",
     "masks": "its name says masks",
     "no pictures": "its name is that of a split or of labels",
+    "numbers": "0 and 1 may be labels",
     None: "beside a folder that is called good",
 }
 
@@ -55,7 +59,7 @@ class Answers:
 class Told:
     """What is known of one folder, and the folder at or above it, `place`, whose name tells it."""
 
-    what: NameMeaning | Literal["masks", "no pictures"] | None
+    what: What
     place: str
     answered: bool = False
 
@@ -71,7 +75,7 @@ def labelled(data: Dataset, answers: Answers) -> Dataset:
     counts = _counts(data.table)
     answered = places(answers, list(counts), data.root)
     told = {folder: _told(folder, answered) for folder in counts}
-    if doubts := _doubts(told):
+    if doubts := [*_doubts(told), *_numbers(told)]:
         raise DatasetError(refusal(data.root, doubts, counts))
     masks = {folder for folder, one in told.items() if one.what == "masks"}
     said = {folder: one for folder, one in told.items() if folder not in masks}
@@ -94,9 +98,9 @@ def labelled(data: Dataset, answers: Answers) -> Dataset:
 def checked(data: Dataset, answers: Answers) -> Dataset:
     """A data set of a layout that says itself what its pictures show.
 
-    Of the layouts `BY_FOLDERS` the folders inside of the good ones may be in doubt, and kinds of
-    defect that are called good; an answer settles that, and overrules the layout. Raises
-    DatasetError for such folders without an answer, and for an answer where folders say nothing.
+    Of the layouts `BY_FOLDERS` the folders inside of the good ones may be in doubt; an answer
+    settles that, and overrules the layout. Raises DatasetError for such folders without an answer,
+    and for an answer where folders say nothing.
     """
     if data.layout not in BY_FOLDERS:
         if answers:
@@ -193,7 +197,7 @@ def refusal(root: Path, doubts: Iterable[Told], counts: Mapping[str, int]) -> st
 
 def quoted(name: str) -> str:
     """A name as it is written on a command line."""
-    return name if name.replace("/", "").replace("_", "").isalnum() else f'"{name}"'
+    return name if _PLAIN.fullmatch(name) else f'"{name}"'
 
 
 def _listed(doubts: Iterable[Told], counts: Mapping[str, int]) -> str:
@@ -279,6 +283,13 @@ def _doubts(told: Mapping[str, Told]) -> list[Told]:
     ]
 
 
+def _numbers(told: Mapping[str, Told]) -> list[Told]:
+    """The folders 0 and 1 where there is no other: as labels, they are good and defective."""
+    if {one.place for one in told.values()} != {"0", "1"}:
+        return []
+    return [replace(one, what="numbers") for one in told.values() if one.what is None]
+
+
 def _inner_doubt(folder: str, label: str | None) -> Told | None:
     """The doubt on a folder of a layout that says itself which folders are good."""
     steps = folder.split("/")
@@ -287,8 +298,7 @@ def _inner_doubt(folder: str, label: str | None) -> Told | None:
         return None
     kind = kinds[-1]
     if label != "good":
-        meaning = meaning_of(steps[kind])
-        return Told("good", "/".join(steps[: kind + 1])) if meaning == "good" else None
+        return None
     for end in range(kind + 2, len(steps) + 1):
         meaning = meaning_of(steps[end - 1])
         if meaning in ("defective", "doubtful", "kind"):
