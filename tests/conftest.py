@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from plates import save_set
-from running import Cli, Run
+from running import Cli, Run, run_of
 
 from blemish.cli import main
 
@@ -42,7 +42,7 @@ def cli(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) ->
                 code = stop.code if isinstance(stop.code, int) else 2
         captured = capsys.readouterr()
         logged = [f"{record.levelname}: {record.getMessage()}" for record in caplog.records]
-        return Run(code, captured.out, logged + captured.err.splitlines())
+        return run_of(code, captured.out, logged + captured.err.splitlines())
 
     return run
 

@@ -138,10 +138,17 @@ def ssgd(root: Path) -> Path:
     return root
 
 
+def label_folders(root: Path) -> Path:
+    """Good and defective parts by the names of their folders, one defect with a mask."""
+    return tree(
+        root, "IO/1.png", "IO/2.png", "NIO/dent/3.png", "NIO/4.png", "masks/NIO/dent/3_mask.png"
+    )
+
+
 TREES: dict[str, Callable[[Path], Path]] = {
     write.__name__: write
     for write in (
         *(btad, vad, kolektor_sdd, kolektor_sdd2),
-        *(dagm, magnetic_tile, deep_pcb, ssgd),
+        *(dagm, magnetic_tile, deep_pcb, ssgd, label_folders),
     )
 }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import blemish
@@ -16,11 +17,15 @@ Cli = Callable[..., "Run"]
 
 @dataclass(frozen=True)
 class Run:
-    """What a command left: its exit code, standard output, and the lines on standard error."""
+    """What a command left: its exit code, standard output, and the lines on standard error.
+
+    `folders` is the line that names the folders of the data set; it is not among the others.
+    """
 
     code: int
     out: str
     err: list[str]
+    folders: list[str] = field(default_factory=list)
 
     def refusal(self, *words: object) -> str:
         """The one sentence of a refusal, which names all of `words`."""
@@ -31,6 +36,15 @@ class Run:
         for word in words:
             assert str(word) in sentence, sentence
         return sentence
+
+
+FOLDERS = re.compile(r"\d+ pictures?(,| in |: none)")
+
+
+def run_of(code: int, out: str, lines: Sequence[str]) -> Run:
+    """What a command left, the line on folders apart."""
+    told = [line for line in lines if FOLDERS.match(line)]
+    return Run(code, out, [line for line in lines if line not in told], told)
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -58,4 +72,4 @@ def finished(argv: Sequence[object], *, code: str | None = None, **more: str) ->
     """`started`, and waited for."""
     process = started(argv, code=code, **more)
     out, err = process.communicate(timeout=300)
-    return Run(process.returncode, out, err.splitlines())
+    return run_of(process.returncode, out, err.splitlines())

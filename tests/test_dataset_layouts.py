@@ -132,10 +132,12 @@ def test_a_plain_folder_is_all_good_and_trains(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("other", ["NG/1.png", "scratch/1.png", "1.png"])
+@pytest.mark.parametrize("other", ["deep/NG/1.png", "scratch/1.png", "1.png"])
 def test_a_folder_that_is_not_all_good_is_never_read_as_good(tmp_path: Path, other: str) -> None:
     root = tree(tmp_path, "ok/1.png", other)
-    with pytest.raises(DatasetError, match=r"no layout that is known.*--layout folder"):
+    with pytest.raises(
+        DatasetError, match=r"not certain that all pictures are good.*--layout folder"
+    ):
         open_dataset(root)
     assert len(open_dataset(root, layout="folder")) == 2
 

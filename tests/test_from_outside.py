@@ -114,7 +114,7 @@ def test_a_file_called_good_makes_no_good_images(cli: Cli, parts: Path, tmp_path
     file = save_documented(tmp_path, "scratch.py").rename(tmp_path / "good.py")
     run = cli("synth", "apply", parts, "-o", tmp_path / "out", "--generator", file)
     assert run.code == 0, run.err
-    assert open_dataset(tmp_path / "out").counts()["defects"] == {"good_2": 3}
+    assert open_dataset(tmp_path / "out").counts()["defects"] == {"defect_good": 3}
 
 
 def test_a_preview_is_called_after_the_file(cli: Cli, parts: Path, tmp_path: Path) -> None:

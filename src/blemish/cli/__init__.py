@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 import blemish
+from blemish.cli._shared import NAME_OPTIONS
 from blemish.cli._terminal import plain_streams
 from blemish.discovery import module_names
 from blemish.errors import BlemishError
@@ -65,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: list[str]) -> int:
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    options = parser().parse_args(_with_json_file(argv))
+    options = parser().parse_args(_with_each_name(_with_json_file(argv)))
     try:
         _refuse_wrong_names(options)
         _refuse_wrong_seed(options)
@@ -122,3 +123,28 @@ def _with_json_file(argv: list[str]) -> list[str]:
     after = argv.index("--json") + 1
     named = after < len(argv) and (argv[after] == "-" or argv[after].endswith(".json"))
     return argv if named else [*argv[:after], "-", *argv[after:]]
+
+
+def _with_each_name(argv: list[str]) -> list[str]:
+    """`--good A B` means `--good A --good B`: of the words after A as many as no verb has room for.
+
+    With DATA behind them, the first ones are names and the last is DATA.
+    """
+    if not any(word.partition("=")[0] in NAME_OPTIONS for word in argv):
+        return argv
+    _, surplus = parser().parse_known_args(argv)
+    if not surplus or any(word.startswith("-") for word in surplus):
+        return argv
+    apart: list[str] = []
+    room, option, taken = len(surplus), "", True
+    for word in argv:
+        if word.startswith("-"):
+            option, equals, _ = word.partition("=")
+            taken = bool(equals)  # the name that every option has
+        elif option in NAME_OPTIONS and taken and room:
+            apart.append(option)
+            room -= 1
+        else:
+            taken = True
+        apart.append(word)
+    return apart

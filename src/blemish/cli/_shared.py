@@ -16,17 +16,20 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from blemish.errors import BlemishError
 from blemish.util.durations import seconds_of
+from blemish.util.names import printable
 
 if TYPE_CHECKING:
     from blemish.calibration.promise import Promise
     from blemish.dataset import Dataset
     from blemish.features.backbone import Backbone
+    from blemish.images.listing import FolderContents
     from blemish.training import Trained
     from blemish.util.progress import Progress
 
 log = logging.getLogger("blemish")
 
 MAX_FPR, CONFIDENCE = "1%", "95%"
+NAME_OPTIONS = ("--good", "--defect")  # each takes one name or several
 
 _NO_ASCII = re.compile(r"[^\x00-\x7e]")
 
@@ -39,6 +42,15 @@ def add_data(parser: argparse.ArgumentParser, name: str = "DATA") -> None:
     parser.add_argument(
         "--split", metavar="FILE", type=Path, help="use this file of `blemish data split`"
     )
+    for option, what in (NAME_OPTIONS[0], "are good"), (NAME_OPTIONS[1], "show defects"):
+        parser.add_argument(
+            option,
+            dest=f"{option[2:]}_folders",
+            metavar="NAME",
+            action="append",
+            default=[],
+            help=f"folders below {name} whose pictures {what}, by name or path",
+        )
     add_parts(parser)
 
 
@@ -68,12 +80,13 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def open_data(
     options: argparse.Namespace, path: Path | None = None, *, any_name: bool = False
 ) -> Dataset:
-    """The data set that the options name; what is left out is told.
+    """The data set that the options name; its folders, and what is left out of it, are told.
 
     Raises DatasetError for a picture that is not read for its name, unless `any_name`.
     """
     from blemish.dataset import open_dataset
     from blemish.dataset.check import ensure_named
+    from blemish.dataset.folder_meaning import sentence
 
     place = options.data if path is None else path
     data = open_dataset(
@@ -83,25 +96,60 @@ def open_data(
         parts=options.parts,
         part_pattern=options.part_pattern,
         split=getattr(options, "split", None),
+        good=getattr(options, "good_folders", ()),
+        defect=getattr(options, "defect_folders", ()),
     )
-    tell_left_out([place])
+    # Even where --quiet: it is no progress, but what all figures to come rest on.
+    print(printable(sentence(data)), file=sys.stderr, flush=True)
+    _tell_unused(data)
     if not any_name:
         ensure_named(data)
     return data
 
 
+def _tell_unused(data: Dataset) -> None:
+    """Say on standard error which pictures at the place that was opened are in no row."""
+    from blemish.dataset.stray_pictures import (
+        like_pictures_sentence,
+        place_of,
+        stray_pictures,
+        stray_sentence,
+    )
+    from blemish.images.listing import contents
+
+    if data.origin is None or not data.origin.place.is_dir():
+        return
+    opened = data.origin.place
+    found = contents(opened)
+    _tell_left_out([found])
+    inside = found if place_of(data) == opened else None
+    if stray := stray_pictures(data, inside):
+        log.warning("%s", stray_sentence(data, stray))
+    if found.like_pictures:
+        log.warning("%s", like_pictures_sentence(found.like_pictures))
+
+
 def tell_left_out(places: Iterable[Path]) -> None:
-    """Say on standard error how many pictures in these folders are not read, by their suffixes."""
-    from blemish.images.listing import left_out, left_out_sentence
+    """Say on standard error how many pictures in these folders are not read, and why."""
+    from blemish.images.listing import contents
 
     # `isdir`, which is false for a name that is too long, and no error.
     folders = [one.absolute() for one in dict.fromkeys(places) if os.path.isdir(one)]  # noqa: PTH112
     outer = [one for one in folders if not any(other in one.parents for other in folders)]
-    counts: Counter[str] = Counter()
-    for folder in outer:
-        counts.update(left_out(folder))
-    if (sentence := left_out_sentence(counts)) is not None:
-        log.warning("%s", sentence)
+    _tell_left_out([contents(folder) for folder in outer])
+
+
+def _tell_left_out(found: Iterable[FolderContents]) -> None:
+    from blemish.images.listing import left_out_sentence, skipped_sentence
+
+    suffixes: Counter[str] = Counter()
+    skipped: Counter[str] = Counter()
+    for one in found:
+        suffixes.update(one.left_out)
+        skipped.update(one.skipped)
+    for sentence in (left_out_sentence(suffixes), skipped_sentence(skipped)):
+        if sentence is not None:
+            log.warning("%s", sentence)
 
 
 def add_settings(parser: argparse.ArgumentParser, what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from blemish.cli import _shared as shared
@@ -25,14 +26,21 @@ def run(options: argparse.Namespace) -> int:
     from blemish.util.typed_json import write
 
     progress = shared.ProgressLine(options)
+    data = shared.open_data(options, options.good)
+    good = data.good()
     trained = recalibrate(
         options.model,
-        shared.open_data(options, options.good).good(),
+        good,
         shared.promise(options),
         options.out or options.model,
         progress=progress,
     )
     progress.end()
+    if others := len(data) - len(good):
+        print(
+            f"{len(good)} good pictures set the threshold; {others} others do not count",
+            file=sys.stderr,
+        )
     shared.write_json(write(trained.card.calibration), options.json)
     if options.json != "-":
         print(f"{trained.path}: " + "\n".join(shared.promises(trained)))

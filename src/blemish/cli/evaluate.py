@@ -55,6 +55,11 @@ def summary(figures: dict[str, Any]) -> list[str]:
             f"{pixel['hidden']} images have their marked defects outside of the centre crop: "
             "AUROC and AUPRO of the pixels do not count those"
         )
+    if left_out := figures.get("known", {}).get("images"):
+        lines.append(
+            f"{left_out} images of {figures['known']['parts']} parts are left out: the model learnt"
+            " from them, or they set its threshold"
+        )
     if figures["sample"]:
         lines.append(_parts(figures["sample"]))
     lines.append(f"at threshold {decision['threshold']:.4g}: {_decided(decision)}")

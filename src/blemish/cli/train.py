@@ -11,6 +11,7 @@ from blemish.cli import _shared as shared
 from blemish.errors import BlemishError
 
 if TYPE_CHECKING:
+    from blemish.dataset import Dataset
     from blemish.training import Plan, Start, Trained
 
 log = logging.getLogger("blemish")
@@ -89,8 +90,10 @@ def run(options: argparse.Namespace) -> int:
     begin = _warm_start if options.model or options.defects else _fresh_start
     start, plan = begin(options)
     progress = shared.ProgressLine(options)
+    data = shared.open_data(options)
+    _tell_of_unused_defects(data, plan)
     trained = train(
-        shared.open_data(options),
+        data,
         options.out,
         plan,
         start=start,
@@ -112,6 +115,20 @@ def run(options: argparse.Namespace) -> int:
     if options.json != "-":
         print("\n".join(_said(trained, options, start.already)))
     return int(options.strict and trained.provisional)
+
+
+def _tell_of_unused_defects(data: Dataset, plan: Plan) -> None:
+    """Where nothing says which defects train, none does: say how a detector gets them."""
+    from blemish.detectors import learns_from_defects
+
+    if not data.has_split and len(data.defective()) and learns_from_defects(plan.detector):
+        log.warning(
+            "%s can learn from defects too, and learns from none of these: divide them with "
+            "`blemish data split %s --protocol supervised -o split.json`, and add "
+            "--split split.json",
+            plan.detector,
+            data.root,
+        )
 
 
 def _fresh_start(options: argparse.Namespace) -> tuple[Start, Plan]:

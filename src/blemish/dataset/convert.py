@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from blemish.dataset.file_names import folder_names, free_name
+from blemish.dataset.file_names import folder_names, free_name, kind_folders
 from blemish.dataset.image_copies import CopyMethod, ShowCount, copy_images, draw_mask
 from blemish.dataset.image_header import image_size
 from blemish.dataset.label_words import SPLIT_WORDS, name_some
@@ -181,7 +181,7 @@ def planned(data: Dataset, *, apart: bool = False) -> pl.DataFrame:
     With `apart` no two images have the same name, in whichever folders.
     """
     table = data.table.sort("image")
-    kinds = folder_names(table["defect"].drop_nulls().unique().to_list(), GOOD)
+    kinds = kind_folders(table["defect"].drop_nulls().unique().to_list())
     homes = {data.categories[0]: ""}
     if len(data.categories) > 1:
         named = folder_names(data.categories, (*SPLIT_WORDS, MASKS))

@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 import polars as pl
 
 from blemish.dataset.check import ensure_sound
+from blemish.dataset.folder_words import meaning_of
 from blemish.dataset.label_words import SPLIT_WORDS, name_some
-from blemish.dataset.layouts import PLAIN, layouts
-from blemish.dataset.layouts.folder import GOOD
+from blemish.dataset.layouts import FALLBACKS, layouts
 from blemish.dataset.opener import open_dataset
 from blemish.dataset.parts import FILE_NAME, with_parts
 from blemish.dataset.table import SYNTHETIC, Dataset, conform
@@ -55,7 +55,9 @@ def open_defects(
 
 
 def _has_layout(root: Path) -> bool:
-    return any(name != PLAIN and layout.recognises(root) for name, layout in layouts().items())
+    return any(
+        name not in FALLBACKS and layout.recognises(root) for name, layout in layouts().items()
+    )
 
 
 def _plain(root: Path) -> Dataset:
@@ -81,13 +83,14 @@ def _plain(root: Path) -> Dataset:
         {"image": images, "mask": of_image, "defect": kinds},
         schema={"image": pl.String, "mask": pl.String, "defect": pl.String},
     )
-    good = pl.col("defect").str.to_lowercase().is_in(GOOD)
+    called_good = {kind for kind in kinds if kind is not None and meaning_of(kind) == "good"}
+    good = pl.col("defect").is_in(list(called_good))
     table = frame.with_columns(
         category=pl.lit(root.name),
         split=pl.lit("train"),
         label=pl.when(good.fill_null(False)).then(pl.lit("good")).otherwise(pl.lit("defective")),
     )
-    return Dataset(root, root.name, PLAIN, conform(table))
+    return Dataset(root, root.name, "folder", conform(table))
 
 
 def _stem(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
+from blemish.dataset.folder_words import meaning_of
 from blemish.util.files import harmless
 
 
@@ -15,6 +16,13 @@ def folder_names(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, s
     """
     used = {_fold(name): 1 for name in taken}
     return {name: free_name(harmless(name), used) for name in sorted(names)}
+
+
+def kind_folders(kinds: Iterable[str]) -> dict[str, str]:
+    """A folder for each kind of defect; none of them is called good."""
+    named = {kind: f"defect_{kind}" if meaning_of(kind) == "good" else kind for kind in kinds}
+    folders = folder_names(named.values())
+    return {kind: folders[name] for kind, name in named.items()}
 
 
 def free_name(name: str, used: dict[str, int]) -> str:

@@ -6,12 +6,25 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from blemish.dataset.folder_words import meaning_of
 from blemish.util.library_errors import shortened
 
 GOOD_WORDS = ("good", "ok", "normal", "0", "0.0", "false")
 DEFECTIVE_WORDS = (
     *("defective", "ng", "nok", "bad", "defect", "anomaly", "anomalous"),
     *("1", "1.0", "true"),
+)
+NO_DEFECT_WORDS = (
+    "none",
+    "no",
+    "-",
+    "n/a",
+    "keine",
+    "keiner",
+    "aucun",
+    "ninguno",
+    "nessuno",
+    "nenhum",
 )
 SPLIT_WORDS = {
     "train": "train",
@@ -23,15 +36,41 @@ SPLIT_WORDS = {
 
 
 def is_good(column: str) -> pl.Expr:
-    """True where the column holds a word for good."""
-    return pl.col(column).str.to_lowercase().is_in(GOOD_WORDS)
+    """True where the column, of labels or of kinds of defect, holds a word for good or for none."""
+    return pl.col(column).map_batches(_are_good, return_dtype=pl.Boolean)
 
 
 def label_of(column: str) -> pl.Expr:
     """The label that a word stands for: "good", "defective", or null for any other word."""
-    defective = pl.col(column).str.to_lowercase().is_in(DEFECTIVE_WORDS)
-    good = pl.when(is_good(column)).then(pl.lit("good"))
-    return good.when(defective).then(pl.lit("defective"))
+    return pl.col(column).map_batches(_labels, return_dtype=pl.String)
+
+
+def _are_good(words: pl.Series) -> pl.Series:
+    known = {
+        word: _label(word) == "good" or word.strip().lower() in NO_DEFECT_WORDS
+        for word in _distinct(words)
+    }
+    return words.replace_strict(known, default=None, return_dtype=pl.Boolean)
+
+
+def _labels(words: pl.Series) -> pl.Series:
+    known = {word: _label(word) for word in _distinct(words)}
+    return words.replace_strict(known, default=None, return_dtype=pl.String)
+
+
+def _distinct(words: pl.Series) -> list[str]:
+    return words.drop_nulls().unique().to_list()
+
+
+def _label(word: str) -> str | None:
+    """The label that a word of a table stands for: listed here, or as the name of a folder."""
+    plain = word.strip().lower()
+    if plain in GOOD_WORDS:
+        return "good"
+    if plain in DEFECTIVE_WORDS:
+        return "defective"
+    meaning = meaning_of(word)
+    return meaning if meaning in ("good", "defective") else None
 
 
 def split_of(column: str) -> pl.Expr:

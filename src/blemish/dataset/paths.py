@@ -9,7 +9,7 @@ from pathlib import Path
 
 from blemish.errors import ImageError
 from blemish.images import hdf5
-from blemish.images.listing import SUFFIXES, refuse_leaving
+from blemish.images.listing import SUFFIXES, is_system_folder, refuse_leaving
 from blemish.util.names import escaped
 
 
@@ -103,11 +103,11 @@ def listing(root: Path, names: Iterable[str], *, folders: bool = False) -> list[
 
 
 def sub_folders(path: Path) -> list[Path]:
-    """The folders in a folder, sorted, without hidden ones; none where there is no folder."""
+    """The folders in a folder, sorted, without hidden ones and those of the system."""
     if not path.is_dir():
         return []
     with os.scandir(path) as entries:  # a folder may hold 100,000 images: no stat for each
-        found = [e.path for e in entries if e.is_dir() and not e.name.startswith(".")]
+        found = [e.path for e in entries if e.is_dir() and not is_system_folder(e.name)]
     return [Path(folder) for folder in sorted(found)]
 
 

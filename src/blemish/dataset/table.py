@@ -40,12 +40,27 @@ class Row:
 
 
 @dataclass(frozen=True, eq=False)
+class Origin:
+    """Where a data set was read: the folder or file that was opened, and what was read there.
+
+    `files` has the columns image and mask of every row, before any row was left out; `known` are
+    patterns of other images that the layout leaves out on purpose.
+    """
+
+    place: Path
+    files: pl.DataFrame
+    known: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Images of one or more categories, as read from `root` in a known layout.
 
     `table` has the columns `COLUMNS`, all strings. `image` and `mask` are relative to `root` with
     forward slashes; `part` is never null: an image without part information is its own part.
     `terms` is the first line of the licence found beside the images, or what the layout knows.
+    `has_split` is False where labels are known and nothing says what trains and what tests: the
+    splits are then a proposal. `origin` is None for a table that was not read from disk.
     """
 
     root: Path
@@ -53,6 +68,8 @@ class Dataset:
     layout: str
     table: pl.DataFrame
     terms: str | None = None
+    has_split: bool = True
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         """Refuse a table of other columns: TypeError."""

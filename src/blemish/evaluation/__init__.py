@@ -30,6 +30,7 @@ from blemish.metrics.image import Roc, roc
 from blemish.metrics.localised import UNMARKED, peak_on_mask
 from blemish.metrics.pixel import PixelScores
 from blemish.model.card import Card
+from blemish.model.known_parts import known_parts
 from blemish.util.names import wrong_name
 
 Pixels = npt.NDArray[np.uint8]
@@ -115,14 +116,13 @@ def evaluate(
     rate, unless another of its images rejects it. An image whose mask cannot be read counts as one
     without, and the mask is told. Raises DatasetError without labelled test images, and for a mask
     of another size.
+
+    Where nothing says which images are the test, those of all parts are that the model does not
+    know (see `known_parts`); the figures tell the others, as `known`.
     """
     ensure_sound(data, training=False, allow_unreadable=True)
-    rows = [row for row in data.split("test").rows() if row.label is not None]
-    if not rows:
-        raise DatasetError(
-            f"{data.root} has no labelled test images; put them into test/good and test/<defect>"
-        )
-    rows.sort(key=lambda row: row.category)
+    whole, data = data, _untouched(inspector.known, data)
+    rows = _test_rows(data, len(whole) - len(data))
     several = rows[0].category != rows[-1].category
     if not several:
         inspector = _judge(inspector, rows[0].category)
@@ -160,16 +160,45 @@ def evaluate(
         figures["unreadable"] = [lost.to_json() for lost in scored.unreadable]
     if lost_masks:
         figures["unreadable_masks"] = [lost.to_json() for lost in lost_masks]
+    if not data.has_split:
+        figures["known"] = {
+            "images": len(whole) - len(data),
+            "parts": len(whole.parts) - len(data.parts),
+        }
     figures |= {
         "seconds": time.monotonic() - started,
         "images_per_second": len(scored.images) / max(inspecting, 1e-9),
-        "data": {"name": data.name, "fingerprint": data.fingerprint(), **data.counts()},
+        "data": {"name": data.name, "fingerprint": whole.fingerprint(), **whole.counts()},
         "model": inspector.name,
     }
     return Evaluation(
         *(scored.images, parts, figures, inspector.known, inspector),
         *(tuple(scored.unreadable), tuple(lost_masks)),
     )
+
+
+def _untouched(card: Card, data: Dataset) -> Dataset:
+    """The rows that a model may be tested on, in the split "test", where nothing else says so."""
+    if data.has_split:
+        return data
+    known = list(known_parts(card, data))
+    rows = data.where(~pl.col("part").is_in(known))
+    return rows.with_table(rows.table.with_columns(split=pl.lit("test")))
+
+
+def _test_rows(data: Dataset, known: int) -> list[Row]:
+    """The labelled rows of the test, by category; `known` images were left out before."""
+    rows = [row for row in data.split("test").rows() if row.label is not None]
+    if not rows and known:
+        raise DatasetError(
+            f"the model knows all parts of {data.root}: it learnt from them, or they set its "
+            "threshold; evaluate it on others"
+        )
+    if not rows:
+        raise DatasetError(
+            f"{data.root} has no labelled test images; put them into test/good and test/<defect>"
+        )
+    return sorted(rows, key=lambda row: row.category)
 
 
 def _judge(inspector: Inspector, category: str) -> Inspector:

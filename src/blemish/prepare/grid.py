@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from blemish.dataset.file_names import folder_names
+from blemish.dataset.file_names import kind_folders
 from blemish.dataset.layouts.mvtec import GOOD, MASKS
 from blemish.dataset.parts import FILE_NAME
 from blemish.errors import ArtifactError, DatasetError
@@ -75,7 +75,7 @@ def prepare_grid(
     plates = [plate for split in files.values() for plate in split]
     work = work_folder(out, inputs_of("grid", recipe, plates))
     content, finished = work / "content", work / "finished"
-    kinds = folder_names(known.kinds(recipe.grid.by), GOOD)
+    kinds = kind_folders(known.kinds(recipe.grid.by))
     try:
         for done, plate in enumerate(plates, 1):
             note = inside(finished, f"{plate.name}.json")

@@ -37,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
     from blemish.dataset.pixel_checks import audit
     from blemish.dataset.published_counts import published_counts
     from blemish.dataset.shortcuts import by_category
+    from blemish.dataset.stray_pictures import stray_findings
     from blemish.dataset.survey import survey
 
     data = shared.open_data(options, any_name=True)
@@ -50,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
         progress.end()
         rate = len(data) / (time.perf_counter() - start)
         found, cues = seen.findings, by_category(seen.shortcuts)
+    found = by_severity([*found, *stray_findings(data)])
     if getattr(options, "split", None) is None:  # a split of one's own leaves images out
         found = by_severity([*found, *of_kind("published counts", published_counts(data))])
     figures = {

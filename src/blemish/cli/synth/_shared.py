@@ -66,9 +66,8 @@ def generator_of(
 
 def folder_name(options: argparse.Namespace) -> str:
     """What files and folders of the generator's defects are called."""
-    from blemish.dataset.file_names import folder_names
-    from blemish.dataset.layouts.mvtec import GOOD
+    from blemish.dataset.file_names import kind_folders
     from blemish.synthesis import GENERATORS
 
     stem = GENERATORS.source(options.generator).stem
-    return folder_names([stem], GOOD)[stem]
+    return kind_folders([stem])[stem]

@@ -15,10 +15,11 @@ from blemish.dataset.label_words import name_some
 from blemish.dataset.table import Dataset
 from blemish.discovery import Kind
 from blemish.errors import DatasetError
-from blemish.images import image_names
 from blemish.images.listing import left_out, left_out_sentence
 
 PLAIN = "folder"
+BY_LABEL = "label_folders"
+FALLBACKS = (BY_LABEL, PLAIN)  # what no other layout recognises
 LAYOUTS = Kind(
     __name__,
     "layout",
@@ -29,7 +30,11 @@ LAYOUTS = Kind(
 
 
 class Layout(Protocol):
-    """What a module in this folder offers."""
+    """What a module in this folder offers.
+
+    It may have `KNOWN`, patterns of the images that it leaves out on purpose, relative to the root
+    (see `stray_pictures`).
+    """
 
     EXPECTS: str
 
@@ -61,19 +66,19 @@ def find_layout(path: Path, name: str | None = None) -> Layout:
     """The layout called `name`, or the only one of this package that recognises `path`.
 
     One from outside is used where it is named, never by itself. A layout wins over those that it
-    specialises; a plain folder is what no other layout recognises. DatasetError when none or
-    several do.
+    specialises; folders with labels, and then a plain folder, are what no other layout recognises.
+    DatasetError when none or several do.
     """
     if not path.exists():
         raise DatasetError(f"{path} does not exist; check the path.")
     known = layouts()
     if name is not None:
         return known[name] if name in known else open_layout(name)
-    found = [n for n, layout in known.items() if n != PLAIN and layout.recognises(path)]
+    found = [n for n, layout in known.items() if n not in FALLBACKS and layout.recognises(path)]
     general = {other for n in found for other in getattr(known[n], "SPECIALISES", ())}
     found = [n for n in found if n not in general]
-    if not found and known[PLAIN].recognises(path):
-        return known[PLAIN]
+    if not found:
+        found = [n for n in FALLBACKS if n in known and known[n].recognises(path)][:1]
     if len(found) > 1:
         raise DatasetError(
             f"{path} can be read as {' and as '.join(found)}; say which with --layout."
@@ -90,14 +95,7 @@ def _why_none(path: Path, known: dict[str, Layout]) -> str:
         return f"{path} is empty; put images of good parts into it, or name another folder."
     kinds = Counter(p.suffix.lower() or "nameless" for p in path.rglob("*") if p.is_file())
     held = name_some([f"{count} {kind} files" for kind, count in kinds.most_common()])
-    if not image_names(path, any_name=True):
-        way_out = "name one of these files" if {".h5", ".hdf5"} & set(kinds) else "name a folder"
-        unread = left_out_sentence(left_out(path))
-        more = "" if unread is None else f" ({unread})"
-        return f"{path} holds no images, only {held or 'folders'}; {way_out} with images{more}."
-    folders = name_some(sorted(p.name for p in path.iterdir() if p.is_dir()), 6)
-    return (
-        f"{path} holds {held} in {folders}, which is no layout that is known "
-        f"({', '.join(known)}). Sort the images into train/good and test/<defect>, list them in a "
-        f"table, or, if every image shows a good part, say --layout {PLAIN}."
-    )
+    way_out = "name one of these files" if {".h5", ".hdf5"} & set(kinds) else "name a folder"
+    unread = left_out_sentence(left_out(path))
+    more = "" if unread is None else f" ({unread})"
+    return f"{path} holds no images, only {held or 'folders'}; {way_out} with images{more}."

@@ -21,6 +21,7 @@ EXPECTS = "labels.csv with lines like 'images/cell0001.png 1.0 mono'"
 
 TRAIN_LIST = Path(__file__).with_name("elpv_train.txt")
 TERMS = "CC BY-NC-SA 4.0, for non-commercial use only"
+KNOWN = ("images/*.png",)  # cells of which nobody is sure
 _LINE = (
     r"^(?<image>images/[^/\s]+\.png)\s+"
     r"(?<probability>[01](?:\.[0-9]{1,20})?)\s+(?<category>\w+)\s*$"

@@ -34,13 +34,15 @@ def read(path: Path) -> Dataset:
     if not recognises(path):
         raise DatasetError(f"{path} is no stream; name {EXPECTS}.")
     frame = read_stream(path)
+    split = _split_in(path.stem)
+    told = split is not None or "split" in frame.columns or "label" not in frame.columns
     if "split" not in frame.columns:
-        frame = frame.with_columns(split=pl.lit(_split_in(path.stem)))
+        frame = frame.with_columns(split=pl.lit(split or "train"))
     table = with_label(conform(frame), frame.columns, path)
     table = with_split(table, frame.columns, path)
     table = table.with_columns(pl.col("category").fill_null(path.stem))
-    return Dataset(path.parent, path.stem, "hdf5", qualify_parts(table))
+    return Dataset(path.parent, path.stem, "hdf5", qualify_parts(table), has_split=told)
 
 
-def _split_in(name: str) -> str:
-    return next((SPLIT_WORDS[word] for word in words(name) if word in SPLIT_WORDS), "train")
+def _split_in(name: str) -> str | None:
+    return next((SPLIT_WORDS[word] for word in words(name) if word in SPLIT_WORDS), None)

@@ -22,7 +22,7 @@ from blemish.dataset.table import Dataset, conform, qualify_parts
 from blemish.errors import BlemishError, DatasetError
 from blemish.images.hdf5 import SUFFIXES as STREAM_SUFFIXES
 from blemish.images.hdf5_file import open_file
-from blemish.images.listing import SUFFIXES, refuse_leaving
+from blemish.images.listing import SUFFIXES, is_system_folder, refuse_leaving
 from blemish.util.names import escaped
 
 EXPECTS = "folders LSM-1, LSM-2, ASM with the layout mvtec, or a .h5 file with syn_stream"
@@ -183,14 +183,14 @@ def _holds_patches(path: Path) -> bool:
 
 
 def _look(path: Path) -> _Seen:
-    """One look into a folder; hidden files and folders do not count."""
+    """One look into a folder; hidden files and folders of the system do not count."""
     if not path.is_dir():
         return _Seen([], [], False)
     folders, streams, has_images = [], [], False
     with os.scandir(path) as entries:
         for entry in entries:
             suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - text, for speed
-            if entry.name.startswith("."):
+            if is_system_folder(entry.name):
                 continue
             if entry.is_dir():
                 folders.append(Path(entry.path))

@@ -25,6 +25,7 @@ EXPECTS = "folders kos01, kos02 and so on, with Part0.jpg and its mask Part0_lab
 TERMS = "CC BY-NC-SA 4.0, for non-commercial use only"
 TEST_SHARE = 1 / 3
 SEED = 0
+KNOWN = ("kos*/Part*_label.*",)  # a good image has an empty mask
 _NAME = (
     r"^(?<part>kos\d+)/(?<view>Part\d+)"
     r"(?:\.(?i:jpg|jpeg|png|bmp)|(?<marks>_label)\.(?i:bmp|png))$"

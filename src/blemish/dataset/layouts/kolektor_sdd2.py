@@ -24,6 +24,7 @@ TERMS = "CC BY-NC-SA 4.0, for non-commercial use only"
 SPLITS = ("train", "test")
 # The archive holds "10301 (copy).png" and "10301_GT (copy).png" beside the files they copy.
 COPY = " (copy)."
+KNOWN = ("*/*_GT.*", "train/* (copy).*", "test/* (copy).*")  # masks of good images; copies
 _NAME = r"^(?<split>train|test)/(?<number>\d+)(?<marks>_GT)?\.(?i:png)$"
 
 

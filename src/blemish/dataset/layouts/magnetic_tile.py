@@ -27,6 +27,7 @@ FOLDERS = ("MT_Free", "MT_Blowhole", "MT_Break", "MT_Crack", "MT_Fray", "MT_Unev
 GOOD = "free"
 TRAIN_SHARE = 0.7
 PAUSE = 200  # frames between one tile and the next
+KNOWN = ("MT_*/Imgs/*.png",)  # masks in which nothing is marked
 _NAME = (
     r"^MT_(?<kind>\w+)/Imgs/(?<view>exp\d+)_num_(?<frame>\d+)"
     r"\.(?:(?i:jpg|jpeg)|(?<marks>(?i:png)))$"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
+from blemish.dataset.folder_words import meaning_of
 from blemish.dataset.label_words import SPLIT_WORDS, name_some, split_of
 from blemish.dataset.paths import steps_to, sub_folders
 from blemish.dataset.table import Dataset, conform
@@ -18,7 +19,8 @@ from blemish.images import image_names
 from blemish.util.names import escaped
 
 EXPECTS = (
-    "train/good, validation/good, test/<defect> and ground_truth/<defect> (ok for good), "
+    "train/good, validation/good, test/<defect> and ground_truth/<defect> (ok, gut or the like for "
+    "good), "
     "or a folder of such folders"
 )
 
@@ -56,7 +58,12 @@ def _is_category(path: Path) -> bool:
     if "test" in tops and MASKS in tops:
         return True
     splits = [folder for top, folder in tops.items() if top in SPLIT_WORDS]
-    return any(kind.name.lower() in GOOD for split in splits for kind in sub_folders(split))
+    return any(_is_good(kind.name) for split in splits for kind in sub_folders(split))
+
+
+def _is_good(kind: str) -> bool:
+    """True for the name of a folder of good images: good or ok, or what else says so."""
+    return meaning_of(kind) == "good"
 
 
 def _read_category(root: Path, folder: Path) -> pl.DataFrame:
@@ -68,7 +75,7 @@ def _read_category(root: Path, folder: Path) -> pl.DataFrame:
     files = files.with_columns(top=top, steps=steps).unnest("steps")
     images = files.with_columns(split=split_of("top")).drop_nulls("split")
     _refuse_stray(images, folder)
-    good = pl.col("kind").str.to_lowercase().is_in(GOOD)
+    good = pl.col("kind").is_in([k for k in images["kind"].unique() if _is_good(k)])
     images = images.with_columns(
         category=pl.lit(escaped(folder.name)),
         label=pl.when(good).then(pl.lit("good")).otherwise(pl.lit("defective")),

@@ -29,6 +29,7 @@ EXPECTS = (
 )
 
 TERMS = "CC BY-NC-SA 4.0, for non-commercial use only"
+KNOWN = ("**",)  # the JSON files of a protocol say which images count
 KINDS = {
     "AK": "pit",
     "BX": "deformation",

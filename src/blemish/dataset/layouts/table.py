@@ -8,6 +8,7 @@ import polars as pl
 
 from blemish.dataset.csv_file import as_text, read_delimited
 from blemish.dataset.file_lookup import find_files
+from blemish.dataset.folder_labels import refuse_called_defective
 from blemish.dataset.label_words import (
     DEFECTIVE_WORDS,
     GOOD_WORDS,
@@ -23,6 +24,7 @@ from blemish.errors import DatasetError
 EXPECTS = "a .csv or .parquet file with the column image"
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
+KNOWN = ("**",)  # a table says which images count
 
 
 def recognises(path: Path) -> bool:
@@ -35,8 +37,8 @@ def read(path: Path) -> Dataset:
 
     An image with a kind of defect is defective. Without `label`, every other image is good unless
     it is in the test. Without `split`, good images train and the rest is the test.
-    Raises DatasetError for files that do not exist or lie outside the table's folder, and for
-    words that are no label or split.
+    Raises DatasetError for files that do not exist or lie outside the table's folder, for words
+    that are no label or split, and for images without a label whose folders are called defective.
     """
     if not recognises(path):
         raise DatasetError(f"{path} is not a table; name {EXPECTS}.")
@@ -56,9 +58,10 @@ def read(path: Path) -> Dataset:
         if column in frame.columns:
             files = find_files(path, frame[column], path.parent, folders=column == "mask")
             frame = frame.with_columns(files)
-    frame = with_split(with_label(conform(frame), frame.columns, path), frame.columns, path)
-    table = frame.with_columns(pl.col("category").fill_null(path.stem))
-    return Dataset(path.parent, path.stem, "table", qualify_parts(table))
+    table = with_split(with_label(conform(frame), frame.columns, path), frame.columns, path)
+    table = table.with_columns(pl.col("category").fill_null(path.stem))
+    told = "split" in frame.columns or not {"label", "defect"} & set(frame.columns)
+    return Dataset(path.parent, path.stem, "table", qualify_parts(table), has_split=told)
 
 
 def with_label(table: pl.DataFrame, given: list[str], path: Path) -> pl.DataFrame:
@@ -70,6 +73,7 @@ def with_label(table: pl.DataFrame, given: list[str], path: Path) -> pl.DataFram
             f"{path} has labels that are not known: {name_some(odd)}; write {GOOD_WORDS[0]} or "
             f"{DEFECTIVE_WORDS[0]}, and the kind of defect into the column 'defect'."
         )
+    table = table.with_columns(silent=pl.col("defect").is_null())
     table = table.with_columns(defect=pl.when(is_good("defect").not_()).then("defect"))
     defect = pl.col("defect").is_not_null()
     torn = table.filter((pl.col("label") == "good") & defect)["image"].to_list()
@@ -79,10 +83,11 @@ def with_label(table: pl.DataFrame, given: list[str], path: Path) -> pl.DataFram
             "correct the label or empty the defect."
         )
     label = pl.when(defect).then(pl.lit("defective")).otherwise("label")
-    if "label" not in given:
+    if "label" not in given:  # nobody said that these images are good
         tested = (split_of("split") == "test").fill_null(False)
+        refuse_called_defective(path, table.filter("silent", ~tested)["image"])
         label = pl.when(~defect & ~tested).then(pl.lit("good")).otherwise(label)
-    return table.drop("word").with_columns(label=label)
+    return table.drop("word", "silent").with_columns(label=label)
 
 
 def with_split(table: pl.DataFrame, given: list[str], path: Path) -> pl.DataFrame:

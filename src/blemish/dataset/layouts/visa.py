@@ -36,9 +36,9 @@ def recognises(path: Path) -> bool:
 def read(path: Path) -> Dataset:
     """The categories in `path`, or the one that `path` is, in the published split.
 
-    Without that split's file nobody knows it: all normal images train, and the test holds the
-    anomalies alone, so that nothing can be evaluated on it before it is split anew. The kind of an
-    anomaly is what `image_anno.csv` calls it, several kinds in one text; "anomaly" without it.
+    Without that split's file nobody knows it: all normal images can train, and the anomalies are
+    the test. The kind of an anomaly is what `image_anno.csv` calls it, several kinds in one text;
+    "anomaly" without it.
     Raises DatasetError for files that do not exist or lie outside, unknown words, stray files, and
     an `image_anno.csv` that contradicts the rest.
     """
@@ -52,7 +52,9 @@ def read(path: Path) -> Dataset:
     else:
         table = pl.concat([_unsplit(path, folder) for folder in folders])
     kinds = [_kinds(path, folder / KINDS) for folder in folders if (folder / KINDS).is_file()]
-    return Dataset(path, path.name, "visa", conform(_with_kinds(table, kinds)), TERMS)
+    told = (path / SPLIT).is_file()
+    table = conform(_with_kinds(table, kinds))
+    return Dataset(path, path.name, "visa", table, TERMS, has_split=told)
 
 
 def _category_folders(path: Path) -> list[Path]:
