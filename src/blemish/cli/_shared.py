@@ -19,7 +19,7 @@ from blemish.util.durations import seconds_of
 
 if TYPE_CHECKING:
     from blemish.calibration.promise import Promise
-    from blemish.dataset import Dataset
+    from blemish.dataset import Dataset, Finding
     from blemish.features.backbone import Backbone
     from blemish.training import Trained
     from blemish.util.progress import Progress
@@ -102,6 +102,12 @@ def tell_left_out(places: Iterable[Path]) -> None:
         counts.update(left_out(folder))
     if (sentence := left_out_sentence(counts)) is not None:
         log.warning("%s", sentence)
+
+
+def tell_findings(findings: Iterable[Finding]) -> None:
+    """Say on standard error what a verb found while it worked, as warnings."""
+    for finding in findings:
+        log.warning("%s", finding.message)
 
 
 def add_settings(parser: argparse.ArgumentParser, what: str) -> None:
