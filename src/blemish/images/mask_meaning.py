@@ -25,7 +25,8 @@ FEW_LEVELS = 16
 MOST_INDEX = 32
 _NEAR = 31  # below the largest value: what compression made of it
 _LARGEST = (255, 65535)
-_SAMPLE, _MANY = 4096, 2 * MOST_INDEX  # of floats: more different ones are no indices
+MANY = 1 + MOST_INDEX + _NEAR + 1  # values, of which more cannot be ambiguous
+_SAMPLE, _COUNTED = 16384, 4
 _HALF = {"uint8": 127, "uint16": 32767, "float32": 0.5}
 _WAY_OUT = "save it as grey, its defects as 255 and all else as 0"
 
@@ -36,17 +37,25 @@ Mask = NDArray[np.bool_]
 class MaskReading:
     """A mask: `marked` bool [H, W], True where the defect is.
 
-    `greys` counts the pixels that are neither 0 nor the largest value; `soft` tells that of more
-    than a few values those above half the range were taken.
+    `values` [H, W] are those that it was told by, None for several masks as one; `soft` says that
+    they are more than a few, of which those above half the range were taken.
     """
 
     marked: Mask
-    greys: int = 0
+    values: NDArray[Any] | None = None
     soft: bool = False
 
     def __or__(self, other: MaskReading) -> MaskReading:
-        """Two masks of one image as one, of which `greys` is not told."""
+        """Two masks of one image as one."""
         return MaskReading(self.marked | other.marked, soft=self.soft or other.soft)
+
+    @property
+    def greys(self) -> int:
+        """How many of the values are neither 0 nor the largest."""
+        if self.values is None:
+            return 0
+        largest = self.values == (self.values.max() or 1)
+        return int(np.count_nonzero(self.values) - np.count_nonzero(largest))
 
     @property
     def share(self) -> float:
@@ -64,24 +73,35 @@ def meaning_of(pixels: MaskPixels, *, lossless: bool) -> MaskReading:
     """What a mask marks. Raises NotRead for one of which that cannot be told."""
     values = pixels.values if pixels.values.ndim == 2 else _largest_channel(pixels.values)
     if not lossless:
-        return MaskReading(_above_half(values), _greys(values))
-    levels = levels_of(values)
-    if refused := _ambiguity(levels):
-        raise NotRead(refused)
-    soft = len(levels) > FEW_LEVELS and not pixels.indexed
-    marked = _above_half(values) if soft else values != 0
-    if soft and not marked.any():
-        marked, soft = values != 0, False
+        return MaskReading(_above_half(values), values)
+    marked, soft = values == (values.max() or 1), False
+    if np.count_nonzero(marked) != np.count_nonzero(values):  # of nearly all masks the two agree
+        levels = levels_of(values)
+        if refused := _ambiguity(levels):
+            raise NotRead(refused)
+        soft = len(levels) > FEW_LEVELS and not pixels.indexed
+        marked = _above_half(values) if soft else values != 0
+        if soft and not marked.any():
+            marked, soft = values != 0, False
     if pixels.alpha is not None:
         _refuse_drawn_in_alpha(pixels, marked)
-    return MaskReading(marked, _greys(values) if np.count_nonzero(levels) > 1 else 0, soft)
+    return MaskReading(marked, values, soft)
 
 
 def levels_of(values: NDArray[Any]) -> NDArray[Any]:
-    """The different values of an array [H, W], ascending; of very many floats only some."""
+    """The different values of an array [H, W], ascending; of more than `MANY` some are enough.
+
+    A look at some of the pixels tells most masks, and costs a tenth of a histogram.
+    """
+    some = np.unique(values.ravel()[:: max(1, values.size // _SAMPLE)])
+    if len(some) > MANY:
+        return some
+    if len(some) <= _COUNTED:
+        known = sum(np.count_nonzero(values == level) for level in some)
+        if known == values.size:
+            return some
     if values.dtype == np.float32:
-        some = np.unique(values.ravel()[:: max(1, values.size // _SAMPLE)])
-        return some if len(some) > _MANY else np.unique(values)
+        return np.unique(values)
     bins = 1 << (8 * values.itemsize)
     counts = cv2.calcHist([values], [0], None, [bins], [0, bins])
     return np.flatnonzero(np.asarray(counts))
@@ -94,10 +114,6 @@ def _largest_channel(values: NDArray[Any]) -> NDArray[Any]:
 
 def _above_half(values: NDArray[Any]) -> Mask:
     return np.asarray(values > _HALF[values.dtype.name])
-
-
-def _greys(values: NDArray[Any]) -> int:
-    return int(np.count_nonzero(values) - np.count_nonzero(values == (values.max() or 1)))
 
 
 def _ambiguity(levels: NDArray[Any]) -> str | None:

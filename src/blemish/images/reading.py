@@ -72,7 +72,7 @@ def look_at_mask(path: str | os.PathLike[str], shape: tuple[int, int] | None = N
     path = Path(path)
     if path.is_dir():
         first, *others = mask_files(path)
-        union = replace(look_at_mask(first, shape), greys=0)
+        union = replace(look_at_mask(first, shape), values=None)
         for other in others:
             union |= look_at_mask(other, union.marked.shape[:2])
         return union
