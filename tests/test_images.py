@@ -302,13 +302,13 @@ def test_masks_of_every_kind_say_where_the_defect_is(tmp_path: Path) -> None:
     def row(*values: Any, dtype: Any = np.uint8) -> np.ndarray:
         return np.array([values], dtype)
 
-    assert marked(encoded(row(0, 127, 128), "PNG")) == [2]
+    assert marked(encoded(row(0, 127, 128), "PNG")) == [1, 2]
     assert marked(encoded(row(0, 1, 2), "PNG")) == [1, 2]  # class indices
     assert marked(encoded(row(0, 0, 0), "PNG")) == []
     assert marked(encoded(row(False, True, True, dtype=bool), "PNG")) == [1, 2]
-    assert marked(encoded(row((0, 0, 0), (255, 0, 0), (40, 40, 40)), "PNG")) == [1]
-    assert marked(tiff(row(0, 32767, 32768, dtype=np.uint16))) == [2]
-    assert marked(tiff(row(0.0, 0.5, 1.0, dtype=np.float32))) == [2]
+    assert marked(encoded(row((0, 0, 0), (255, 0, 0), (40, 40, 40)), "PNG")) == [1, 2]
+    assert marked(tiff(row(0, 32767, 32768, dtype=np.uint16))) == [1, 2]
+    assert marked(tiff(row(0.0, 0.5, 1.0, dtype=np.float32))) == [1, 2]
     assert marked(encoded(row(0, 3, 3), "JPEG")) == []  # noise of the compression
 
 

@@ -46,6 +46,7 @@ def test_what_one_image_and_its_mask_tell(tmp_path: Path) -> None:
         "mask_error": None,
         "mask_greys": 0,
         "foreground": pytest.approx(401 / 2400),
+        "mask_border": 0.0,
         "regions": 2,
         "region_shares": pytest.approx([1 / 2400, 400 / 2400]),
         "region_aspects": pytest.approx([1.0, 4.0]),

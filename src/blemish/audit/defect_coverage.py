@@ -9,6 +9,7 @@ the defect.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -40,11 +41,14 @@ from blemish.audit.nearest_neighbours import (
 )
 from blemish.audit.patch_features import mask_cells
 from blemish.dataset import Dataset
+from blemish.dataset.mask_findings import findings_of
 from blemish.dataset.scaled_images import ScaledImage, ScaledImages
 from blemish.errors import DatasetError
 from blemish.images import Recipe, find_window
 from blemish.synthesis import Generator
 from blemish.util.progress import Progress, ShowProgress
+
+log = logging.getLogger("blemish")
 
 DRAWN = 400  # synthetic defects
 FEWEST = 20  # synthetic defects that tell how far they are from each other
@@ -125,6 +129,8 @@ def compare_defects(
     masks = [Patch(p.pixels, d.mask) for p, d in zip(plain, drawn, strict=True)]
     usual = np.stack([_vector(whitening, c, p) for c, p in zip(of_plain, masks, strict=True)])
     real = data.real()
+    for finding in findings_of(real):
+        log.warning("%s", finding.message)
     shown: list[Patch] = []
     vectors: list[Floats] = []
     for row, picture in enumerate(_all(real, recipe)):

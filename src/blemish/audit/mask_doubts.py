@@ -7,6 +7,7 @@ when its patches rank above the others of their image by both.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import cv2
@@ -23,9 +24,12 @@ from blemish.audit.patch_features import (
     read_mask_cells,
 )
 from blemish.dataset import Dataset
+from blemish.dataset.mask_findings import MaskFindings
 from blemish.features.feature_stream import FeatureStream
 from blemish.metrics.image import auroc
 from blemish.util.progress import Progress, ShowProgress
+
+log = logging.getLogger("blemish")
 
 LEAST_MASKS = 6  # fewer teach no head
 DOUBTFUL = 0.8  # fit below which a mask is listed
@@ -64,7 +68,10 @@ def judge_masks(
     progress: ShowProgress | None = None,
 ) -> list[MaskDoubt]:
     """Every mask with its fit, worst first; none where there are too few masks to learn."""
-    cells = [read_mask_cells(data, row, features.recipe) for row in range(len(data))]
+    odd = MaskFindings()
+    cells = [read_mask_cells(data, row, features.recipe, odd) for row in range(len(data))]
+    for finding in odd.findings():
+        log.warning("%s", finding.message)
     masked = [c is not None and bool(c.any()) for c in cells]
     numbers = np.unique(groups)
     if sum(masked) < LEAST_MASKS or any(not np.any(masked & (groups != g)) for g in numbers):

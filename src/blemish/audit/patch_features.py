@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from blemish.dataset import Dataset
+from blemish.dataset.mask_findings import MaskFindings
 from blemish.features.feature_stream import FeatureStream
-from blemish.images import Recipe, read_eight_bit, read_mask, unfit
+from blemish.images import Recipe, look_at_mask, read_eight_bit, unfit
 from blemish.util.progress import Progress, ShowProgress
 
 Floats = npt.NDArray[np.float32]
@@ -49,8 +50,11 @@ def mask_cells(mask: Mask, side: int) -> Mask:
     return np.asarray(marked if marked.any() or not mask.any() else share == share.max(), bool)
 
 
-def read_mask_cells(data: Dataset, row: int, recipe: Recipe) -> Mask | None:
-    """The marked cells of an image's mask; all False where it is good, None where it is unknown."""
+def read_mask_cells(data: Dataset, row: int, recipe: Recipe, odd: MaskFindings) -> Mask | None:
+    """The marked cells of an image's mask; all False where it is good, None where it is unknown.
+
+    What is odd about the mask joins `odd`.
+    """
     side = recipe.height // STRIDE
     if data.table["label"][row] == "good":
         return np.zeros((side, side), bool)
@@ -58,7 +62,9 @@ def read_mask_cells(data: Dataset, row: int, recipe: Recipe) -> Mask | None:
     if path is None:
         return None
     shape = read_eight_bit(data.images[row], recipe.window).shape
-    return mask_cells(read_mask(path, (shape[0], shape[1])), side)
+    reading = look_at_mask(path, (shape[0], shape[1]))
+    odd.add(data.table["mask"][row], reading)
+    return mask_cells(reading.marked, side)
 
 
 @dataclass(eq=False)

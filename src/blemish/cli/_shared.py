@@ -20,7 +20,7 @@ from blemish.util.names import printable
 
 if TYPE_CHECKING:
     from blemish.calibration.promise import Promise
-    from blemish.dataset import Dataset
+    from blemish.dataset import Dataset, Finding
     from blemish.features.backbone import Backbone
     from blemish.images.listing import FolderContents
     from blemish.training import Trained
@@ -150,6 +150,12 @@ def _tell_left_out(found: Iterable[FolderContents]) -> None:
     for sentence in (left_out_sentence(suffixes), skipped_sentence(skipped)):
         if sentence is not None:
             log.warning("%s", sentence)
+
+
+def tell_findings(findings: Iterable[Finding]) -> None:
+    """Say on standard error what a verb found while it worked, as warnings."""
+    for finding in findings:
+        log.warning("%s", finding.message)
 
 
 def add_settings(parser: argparse.ArgumentParser, what: str) -> None:

@@ -29,6 +29,7 @@ def run(options: argparse.Namespace) -> int:
         Inspector.open(options.model), shared.open_data(options, any_name=True), progress=progress
     )
     progress.end()
+    shared.tell_findings(evaluation.findings)
     shared.write_json(evaluation.figures, options.json)
     if options.json != "-":
         print("\n".join(summary(evaluation.figures)))

@@ -12,7 +12,7 @@ import polars as pl
 
 from blemish.dataset.label_words import name_some
 from blemish.errors import DatasetError, ImageError
-from blemish.images import read_image
+from blemish.images import look_at_mask
 from blemish.util.files import read_regular
 
 
@@ -56,7 +56,7 @@ def refuse_maskless(folder: Path, table: pl.DataFrame) -> None:
 
 
 def masks_with_foreground(root: Path, masks: Iterable[str]) -> list[str]:
-    """The masks in which some pixel is not 0; ImageError as `read_image` raises it.
+    """The masks that mark something; ImageError as `look_at_mask` raises it.
 
     Files of equal bytes are decoded once: many masks of good images are alike.
     """
@@ -64,7 +64,9 @@ def masks_with_foreground(root: Path, masks: Iterable[str]) -> list[str]:
     contents = [_digest(root / mask) for mask in masks]
     distinct = dict(zip(contents, masks, strict=True))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        any_pixel = pool.map(lambda mask: bool(read_image(root / mask).any()), distinct.values())
+        any_pixel = pool.map(
+            lambda mask: bool(look_at_mask(root / mask).marked.any()), distinct.values()
+        )
         has_mark = dict(zip(distinct, any_pixel, strict=True))
     return [mask for mask, content in zip(masks, contents, strict=True) if has_mark[content]]
 

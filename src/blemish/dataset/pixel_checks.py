@@ -13,13 +13,13 @@ import polars as pl
 from blemish.dataset import shortcuts
 from blemish.dataset.check import HEADERS, Finding, by_severity, findings, of_kind
 from blemish.dataset.label_words import name_some
+from blemish.dataset.mask_findings import WHOLE, is_inverted
 from blemish.dataset.near_duplicates import near_duplicates
 from blemish.dataset.table import Dataset
 from blemish.util.progress import ShowProgress
 
 USUAL = 0.8  # share of a category's images that makes a size or a number of channels usual
 FACTOR = 4  # where no size is usual, an area so many times the median is odd
-WHOLE = 0.95  # share of the image above which a mask marks nearly everything
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def audit(
     looks = dataset.table.hstack(surveyed)
     checks: list[Callable[[pl.DataFrame], Iterator[Finding]]] = [
         *(_unreadable, _blank_images, _mixed_depth, _mixed_channels, _unusual_sizes),
-        *(_empty_masks, _masks_of_everything, _grey_masks),
+        *(_empty_masks, _masks_of_everything, _inverted_masks, _grey_masks),
     ]
     unread = set(looks.filter(pl.col("error").is_not_null())["image"])
     unread |= set(looks.filter(pl.col("mask_error").is_not_null())["image"])
@@ -147,6 +147,18 @@ def _masks_of_everything(looks: pl.DataFrame) -> Iterator[Finding]:
             f"the mask {mask} marks {100 * share:.1f} % of its image; is it inverted?",
             mask,
         )
+
+
+def _inverted_masks(looks: pl.DataFrame) -> Iterator[Finding]:
+    shares = looks.drop_nulls("mask_border").select("mask", "foreground", "mask_border")
+    for mask, share, border in shares.iter_rows():
+        if is_inverted(share, border):
+            yield Finding(
+                "warning",
+                f"the mask {mask} marks {100 * share:.1f} % of its image and "
+                f"{100 * border:.0f} % of its border; is it inverted?",
+                mask,
+            )
 
 
 def _grey_masks(looks: pl.DataFrame) -> Iterator[Finding]:

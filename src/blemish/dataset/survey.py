@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from blemish.dataset.mask_regions import regions_of
 from blemish.dataset.table import Dataset
 from blemish.errors import ImageError
-from blemish.images import read_image, read_mask
-from blemish.images.reading import above_half
+from blemish.images import look_at_mask, read_image
 from blemish.util.progress import Progress, ShowProgress
 from blemish.util.threads import default_threads, in_order
 
@@ -42,6 +41,7 @@ SURVEY = pl.Schema(
         "mask_error": pl.String(),
         "mask_greys": pl.Int64(),
         "foreground": pl.Float64(),
+        "mask_border": pl.Float64(),
         "regions": pl.Int64(),
         "region_shares": pl.List(pl.Float64()),
         "region_aspects": pl.List(pl.Float64()),
@@ -65,8 +65,9 @@ def survey(
     `brightness` is the mean and `contrast` the standard deviation of the grey values as stored,
     `sharpness` the variance of their Laplacian, exactly 0 for an image of one grey; `*_outside` are
     the same without the pixels that the mask marks. `hash` and `thumbnail` are those of
-    `fingerprint`. `foreground` is the share of the image that the mask marks, `mask_greys` counts
-    mask pixels that are neither 0 nor the largest value.
+    `fingerprint`. `foreground` is the share of the image that the mask marks, `mask_border` that of
+    its outermost rows and columns, `mask_greys` counts mask pixels that are neither 0 nor the
+    largest value.
     """
 
     def look(row: tuple[str, str | None]) -> Look:
@@ -105,13 +106,15 @@ def look_at(image: Path, mask: Path | None) -> Look:
     if mask is None:
         return look | _grey_values(pixels, None)
     try:
-        marked, greys = _marked(mask, pixels.shape[:2])
+        reading = look_at_mask(mask, pixels.shape[:2])
     except ImageError as error:
         return look | {"mask_error": str(error)} | _grey_values(pixels, None)
+    marked = reading.marked
     regions = regions_of(marked)
     return look | {
-        "mask_greys": greys,
-        "foreground": np.count_nonzero(marked) / marked.size,
+        "mask_greys": reading.greys,
+        "foreground": reading.share,
+        "mask_border": reading.border,
         "regions": regions.count,
         "region_shares": regions.shares,
         "region_aspects": regions.aspects,
@@ -150,19 +153,6 @@ def _bytes(image: Path) -> int | None:
         return image.stat().st_size
     except OSError:
         return None
-
-
-def _marked(path: Path, shape: tuple[int, int]) -> tuple[NDArray[np.bool_], int]:
-    """The mask as `read_mask` reads it, and how many pixels are neither 0 nor the largest value."""
-    if path.is_dir():
-        return read_mask(path, shape), 0
-    values = read_image(path)
-    if values.ndim == 3:
-        values = values.max(axis=2)
-    marked = above_half(values)
-    if values.shape != shape or not marked.any():
-        marked = read_mask(path, shape)  # another size, or what takes a second look
-    return marked, int(np.count_nonzero(values) - np.count_nonzero(values == (values.max() or 1)))
 
 
 def _grey_values(pixels: NDArray[Any], marked: NDArray[np.bool_] | None) -> Look:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from blemish.dataset import Dataset, Row, ensure_sound
+from blemish.dataset import Dataset, Finding, Row, ensure_sound
+from blemish.dataset.mask_findings import MaskFindings
 from blemish.detectors.base import Progress, ShowProgress
 from blemish.errors import DatasetError, ImageError
 from blemish.evaluation.figures import figures_of, mean_figures
@@ -24,7 +26,7 @@ from blemish.evaluation.results import (
     UnreadableMask,
     decide_parts,
 )
-from blemish.images import read_mask, read_rgb
+from blemish.images import look_at_mask, read_mask, read_rgb
 from blemish.inspector import Inspector, Look
 from blemish.metrics.image import Roc, roc
 from blemish.metrics.localised import UNMARKED, peak_on_mask
@@ -43,6 +45,7 @@ class Evaluation:
     """The results of a model on a test set; `figures` is what `evaluate --json` writes.
 
     `images` are those that could be read; `parts` are without those that are unreadable.
+    `findings` are what is odd about the masks.
     """
 
     images: list[ImageResult]
@@ -52,6 +55,7 @@ class Evaluation:
     inspector: Inspector
     unreadable: Sequence[UnreadableImage] = ()
     unreadable_masks: Sequence[UnreadableMask] = ()
+    findings: Sequence[Finding] = ()
 
     def refuse_unreadable(self) -> None:
         """Raise ImageError, with the first reason, where an image or a mask could not be read."""
@@ -114,8 +118,8 @@ def evaluate(
 
     An image that cannot be read is told, and in no figure; its part is "unreadable", and in no
     rate, unless another of its images rejects it. An image whose mask cannot be read counts as one
-    without, and the mask is told. Raises DatasetError without labelled test images, and for a mask
-    of another size.
+    without, and the mask is told. Masks that are odd, such as inverted ones, are findings. Raises
+    DatasetError without labelled test images, and for a mask of another size.
 
     Where nothing says which images are the test, those of all parts are that the model does not
     know (see `known_parts`); the figures tell the others, as `known`.
@@ -129,6 +133,7 @@ def evaluate(
     categories: dict[str, dict[str, Any]] = {}
     started, inspecting = time.monotonic(), 0.0
     lost_masks: list[UnreadableMask] = []
+    odd_masks = MaskFindings()
     with PixelScores() as pixels:
         scored = ResultAccumulator(pixels, _with_masks(rows))
         looks = _looks(inspector, rows, progress)
@@ -144,7 +149,9 @@ def evaluate(
                         for pile in piles:
                             pile.unreadable.append(_unreadable(row, str(look)))
                         continue
-                    row, mask = _masked(row, look.shape, scored.with_masks, lost_masks)
+                    mask = None
+                    if scored.with_masks:
+                        row, mask = _masked(row, look.shape, data.root, lost_masks, odd_masks)
                     result = _result(row, look, mask)
                     for pile in piles:
                         pile.add(result, look, mask)
@@ -158,6 +165,8 @@ def evaluate(
         figures |= {"categories": categories, "mean": mean_figures(categories)}
     if scored.unreadable:
         figures["unreadable"] = [lost.to_json() for lost in scored.unreadable]
+    if findings := odd_masks.findings():
+        figures["findings"] = [asdict(finding) for finding in findings]
     if lost_masks:
         figures["unreadable_masks"] = [lost.to_json() for lost in lost_masks]
     if not data.has_split:
@@ -173,7 +182,7 @@ def evaluate(
     }
     return Evaluation(
         *(scored.images, parts, figures, inspector.known, inspector),
-        *(tuple(scored.unreadable), tuple(lost_masks)),
+        *(tuple(scored.unreadable), tuple(lost_masks), tuple(findings)),
     )
 
 
@@ -246,21 +255,23 @@ def _unreadable(row: Row, reason: str) -> UnreadableImage:
 
 
 def _masked(
-    row: Row, shape: tuple[int, int], with_masks: bool, lost: list[UnreadableMask]
+    row: Row,
+    shape: tuple[int, int],
+    root: Path,
+    lost: list[UnreadableMask],
+    odd: MaskFindings,
 ) -> tuple[Row, Mask | None]:
-    """A row with its mask; without one where it cannot be read, which joins `lost`."""
-    if not with_masks:
-        return row, None
+    """A row with its mask; without one where it cannot be read, which joins `lost`.
+
+    None for a defect without a mask: its pixels are not known, and are no background.
+    """
+    if row.mask is None:
+        return row, np.zeros(shape, bool) if row.label == "good" else None
     try:
-        return row, _mask(row, shape)
+        reading = look_at_mask(row.mask, shape)
     except ImageError as error:
-        path = row.mask or row.image
-        lost.append(UnreadableMask(path, row.image, wrong_name(path) or str(error)))
+        lost.append(UnreadableMask(row.mask, row.image, wrong_name(row.mask) or str(error)))
         return replace(row, mask=None), None
-
-
-def _mask(row: Row, shape: tuple[int, int]) -> Mask | None:
-    """None for a defect without a mask: its pixels are not known, and are no background."""
-    if row.mask is not None:
-        return read_mask(row.mask, shape)
-    return np.zeros(shape, bool) if row.label == "good" else None
+    name = row.mask.relative_to(root) if row.mask.is_relative_to(root) else row.mask
+    odd.add(name.as_posix(), reading)
+    return row, reading.marked

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from blemish.images.geometry import Recipe, fit, unfit
 from blemish.images.listing import image_files, image_names, mask_files
+from blemish.images.mask_meaning import MaskReading
 from blemish.images.picture import Picture, as_stored, picture_name, picture_pairs, read_picture
-from blemish.images.reading import depth, read_image, read_mask
+from blemish.images.reading import depth, look_at_mask, read_image, read_mask
 from blemish.images.tiles import (
     Box,
     Crop,
@@ -27,6 +28,7 @@ from blemish.images.window import (
 __all__ = [
     "Box",
     "Crop",
+    "MaskReading",
     "Picture",
     "Recipe",
     "Window",
@@ -40,6 +42,7 @@ __all__ = [
     "fit",
     "image_files",
     "image_names",
+    "look_at_mask",
     "mask_files",
     "picture_name",
     "picture_pairs",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 
 from blemish.errors import BlemishError, ImageError
 from blemish.images import hdf5
-from blemish.images.formats import WORDS, Format, Header, NotRead, of_start
+from blemish.images.formats import WORDS, Format, Header, MaskPixels, NotRead, of_start
 from blemish.images.listing import mask_files
+from blemish.images.mask_meaning import MaskReading, meaning_of
 from blemish.util.file_limit import refusal
 from blemish.util.files import open_regular
 
@@ -56,41 +58,43 @@ def depth(path: str | os.PathLike[str]) -> str:
 
 
 def read_mask(path: str | os.PathLike[str], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Read a mask as bool [H, W], True where the defect is.
+    """Read a mask as bool [H, W], True where the defect is, by the rule of `mask_meaning`.
 
-    Foreground lies above half the range (127 of 255, 32767 of 65535, 0.5 in float). A lossless mask
-    with no pixel above that holds class indices, as VisA's do, and counts what is not 0; in a JPEG,
-    small values are compression noise and stay background. Of colours the largest channel counts.
     A folder stands for the union of the masks in it, as in MVTec LOCO.
-    Raises ImageError when a mask is not of `shape`, for a folder without one, or as `read_image`
-    does.
+    Raises ImageError when a mask is not of `shape`, for a folder without one, for one of which it
+    cannot be told where the defect is, or as `read_image` does.
     """
+    return look_at_mask(path, shape).marked
+
+
+def look_at_mask(path: str | os.PathLike[str], shape: tuple[int, int] | None = None) -> MaskReading:
+    """A mask as `read_mask` reads it, with what it was read from; None is for any size."""
     path = Path(path)
     if path.is_dir():
-        union = np.zeros(shape, bool)
-        for file in mask_files(path):
-            union |= read_mask(file, shape)
+        first, *others = mask_files(path)
+        union = replace(look_at_mask(first, shape), values=None)
+        for other in others:
+            union |= look_at_mask(other, union.marked.shape[:2])
         return union
-    lossless = hdf5.file_and_name(path) is not None
-    if not lossless:
-        with _opened(path) as (_, format_):
-            lossless = format_.LOSSLESS
-    values = read_image(path)
-    if values.ndim == 3:
-        values = values.max(axis=2)
-    if values.shape != tuple(shape):
+    if hdf5.file_and_name(path):
+        lossless, pixels = True, MaskPixels(hdf5.read_item(path))
+    else:
+        with _opened(path) as (file, format_):
+            lossless, picture = format_.LOSSLESS, format_.picture(file)
+            _refuse_beyond_limit(path, picture.header)
+            decode = picture.mask_pixels
+            pixels = MaskPixels(picture.pixels()) if decode is None else decode()
+        pixels = replace(pixels, values=_checked(path, pixels.values))
+    size = pixels.values.shape[:2]
+    if shape is not None and size != tuple(shape):
         raise ImageError(
-            f"the mask {path} is {_size(values.shape)} pixels but its image is {_size(shape)}; "
+            f"the mask {path} is {_size(size)} pixels but its image is {_size(shape)}; "
             "give the mask that was drawn on this image"
         )
-    above = above_half(values)
-    return values != 0 if lossless and not above.any() else above
-
-
-def above_half(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where the values of a mask [H, W] lie above half the range of their type."""
-    half = {"uint8": 127, "uint16": 32767, "float32": 0.5}[values.dtype.name]
-    return np.asarray(values > half)
+    try:
+        return meaning_of(pixels, lossless=lossless)
+    except NotRead as error:
+        raise ImageError(f"the mask {path} {error}") from None
 
 
 def _size(shape: tuple[int, ...]) -> str:

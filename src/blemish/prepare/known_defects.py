@@ -7,6 +7,7 @@ piece of a mask is a defect, and without masks a box is one as a whole.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -18,14 +19,17 @@ import polars as pl
 
 from blemish.dataset.csv_file import read_delimited
 from blemish.dataset.label_words import name_some
+from blemish.dataset.mask_findings import EMPTY, MaskFindings
 from blemish.errors import DatasetError
-from blemish.images import image_files, read_mask
+from blemish.images import image_files, look_at_mask, read_mask
 from blemish.images.listing import SUFFIXES
 from blemish.prepare.patch_augmentation import Box
 from blemish.prepare.patch_recipe import PatchRecipe
 from blemish.prepare.plates import PlateFile
 from blemish.prepare.region_of_interest import Mask, RegionOfInterest
 from blemish.prepare.region_segmentation import cells_under, dilated
+
+log = logging.getLogger("blemish")
 
 UNNAMED = "defect"
 
@@ -92,10 +96,11 @@ class KnownDefects:
         """The defects of a plate of that shape that have any pixels.
 
         With `points` also those of which no more than a point is known; their masks are empty.
-        Raises ImageError for a mask of another size, DatasetError for a defect outside the plate
-        and, without `points`, for one without a box where the mask shows nothing.
+        Warns of a mask that is odd. Raises ImageError for one of another size, DatasetError for a
+        defect outside the plate and, without `points`, for one without a box where the mask shows
+        nothing.
         """
-        mask = read_mask(self.masks[plate], shape) if plate in self.masks else None
+        mask = self._read_mask(plate, shape)
         if self.table is None:
             return [] if mask is None else _pieces(mask)
         found = [_mask_of(known, mask, shape, plate) for known in self.table.get(plate, ())]
@@ -108,6 +113,16 @@ class KnownDefects:
         pairs = zip(self.table.get(plate, ()), found, strict=True)
         placed = [_point(known) if shown is None else shown for known, shown in pairs]
         return [shown for shown in placed if points or shown.area]
+
+    def _read_mask(self, plate: str, shape: tuple[int, int]) -> Mask | None:
+        if plate not in self.masks:
+            return None
+        odd, reading = MaskFindings(), look_at_mask(self.masks[plate], shape)
+        odd.add(self.masks[plate].name, reading)
+        for finding in odd.findings():
+            if finding.kind != EMPTY:  # a plate may well have no defect
+                log.warning("%s", finding.message)
+        return reading.marked
 
     def free_region(self, plate: str, region: RegionOfInterest, margin: int) -> RegionOfInterest:
         """The region of a plate less what lies within `margin` pixels of a known defect."""

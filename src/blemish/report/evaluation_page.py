@@ -70,7 +70,8 @@ def render(evaluation: Evaluation) -> str:
         model=text(_model_line(evaluation)),
         verdict=text(rates_sentence(counts)),
         incomplete=_incomplete_note(len(evaluation.parts) - len(decided))
-        + _unreadable_note(evaluation.figures),
+        + _unreadable_note(evaluation.figures)
+        + _findings_note(evaluation.figures),
         promise=_promise(calibration, counts),
         split=_split(evaluation, calibration),
         gallery=gallery(evaluation, threshold, level),
@@ -147,6 +148,12 @@ def _incomplete_note(n: int) -> str:
         f'<p class="warning">{text(counted(n, "part"))} {lack} neither passed nor rejected; no '
         "figure by part counts them.</p>"
     )
+
+
+def _findings_note(figures: dict[str, Any]) -> str:
+    """What is odd about the masks, a line each."""
+    found = figures.get("findings", [])
+    return "".join(f'<p class="warning">{text(finding["message"])}</p>' for finding in found)
 
 
 def _unreadable_note(figures: dict[str, Any]) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import polars as pl
+
 from blemish.calibration.part_calibration import calibrate_parts
 from blemish.dataset import Dataset, ensure_sound
+from blemish.dataset.mask_findings import findings_of
 from blemish.detectors import DETECTORS, learns_from_defects
 from blemish.detectors.base import Clock, Detector, ShowProgress
 from blemish.images import Recipe
@@ -23,6 +27,8 @@ from blemish.training.replay_buffer import keep, members, not_extracted
 from blemish.training.resume_folder import resume_key
 from blemish.training.start import Start
 from blemish.training.unseen_scores import cross_fit_scores, learn_view_scales, need_views
+
+log = logging.getLogger("blemish")
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +94,9 @@ class TrainingTask:
         learnt = with_defects(usable, good, plan.detector)
         new_defects = not_extracted(learnt.real(), folder / "taught")
         kept, not_kept = keep(start.kept, new_defects, self.recipe)
+        taught = learnt.with_table(pl.concat([learnt.synthetic().table, new_defects.table]))
+        for finding in findings_of(taught):
+            log.warning("%s", finding.message)
 
         features = open_features(self.detector, self.recipe, plan.cache)
         to_score = LATENCY_IMAGES + len(self.held_out) + 2 * len(start.test_rows(usable))

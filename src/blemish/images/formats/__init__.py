@@ -10,9 +10,19 @@ import importlib
 import pkgutil
 from typing import BinaryIO, Protocol, cast
 
-from blemish.images.formats._header import Header, NotRead, Picture
+from blemish.images.formats._header import Header, MaskPixels, NotRead, Picture
 
-__all__ = ["FORMATS", "SUFFIXES", "WORDS", "Format", "Header", "NotRead", "Picture", "of_start"]
+__all__ = [
+    "FORMATS",
+    "SUFFIXES",
+    "WORDS",
+    "Format",
+    "Header",
+    "MaskPixels",
+    "NotRead",
+    "Picture",
+    "of_start",
+]
 
 
 class Format(Protocol):

@@ -34,11 +34,28 @@ class Header:
 
 
 @dataclass(frozen=True, eq=False)
+class MaskPixels:
+    """The pixels of a mask: `values` [H, W] or RGB [H, W, 3], of a palette the indices.
+
+    `indexed` is False for a palette that is the grey scale, whose indices are grey values. `alpha`
+    [H, W] is None where there is none, and where it is the same everywhere and so tells nothing.
+    """
+
+    values: NDArray[Any]
+    alpha: NDArray[Any] | None = None
+    indexed: bool = False
+
+
+@dataclass(frozen=True, eq=False)
 class Picture:
-    """An open file whose header has been read; `pixels` decodes it: [H, W] or RGB [H, W, 3]."""
+    """An open file whose header has been read; `pixels` decodes it: [H, W] or RGB [H, W, 3].
+
+    `mask_pixels` decodes it as a mask, None for a format without palettes and alpha.
+    """
 
     header: Header
     pixels: Callable[[], NDArray[Any]]
+    mask_pixels: Callable[[], MaskPixels] | None = None
 
 
 class NotRead(Exception):  # noqa: N818 - it is no error of the file

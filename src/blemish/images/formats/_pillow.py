@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from blemish.images.formats._header import MaskPixels
+
 _BAND_PIXELS = 1 << 18
 _BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}
 
@@ -29,6 +31,30 @@ def pixels_of(image: Image.Image) -> NDArray[Any]:
     for top in range(rows, height, rows):
         pixels[top : top + rows] = _band(image, top, min(top + rows, height))
     return pixels
+
+
+def mask_pixels_of(image: Image.Image) -> MaskPixels:
+    """A decoded image as a mask: a palette is not expanded, and alpha is kept where it varies."""
+    if image.mode in ("P", "PA"):
+        indices = np.asarray(image)
+        if image.mode == "PA":
+            indices = indices[:, :, 0]
+        palette = bytes(image.getpalette() or ())
+        return MaskPixels(np.ascontiguousarray(indices), indexed=not is_grey_scale(palette))
+    alpha = varying(image, "A") if image.mode in ("LA", "RGBA") else None
+    return MaskPixels(pixels_of(image), alpha)
+
+
+def is_grey_scale(palette: bytes) -> bool:
+    """Whether each colour of an RGB palette is the grey of its index."""
+    return palette == bytes(grey for grey in range(len(palette) // 3) for _ in range(3))
+
+
+def varying(image: Image.Image, channel: str) -> NDArray[Any] | None:
+    """A channel of an image [H, W]; None where it is the same everywhere."""
+    values = image.getchannel(channel)
+    low, high = values.getextrema()
+    return None if low == high else pixels_of(values)
 
 
 def refuse_beyond_palette(image: Image.Image, colours: int) -> None:

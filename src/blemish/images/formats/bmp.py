@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 
-from blemish.images.formats._header import Header, NotRead, Picture, size_of
-from blemish.images.formats._pillow import bytes_a_pixel, pixels_of
+from blemish.images.formats._header import Header, MaskPixels, NotRead, Picture, size_of
+from blemish.images.formats._pillow import bytes_a_pixel, mask_pixels_of, pixels_of
 
 NAME = "BMP"
 MAGIC = (b"BM",)
@@ -73,24 +73,37 @@ def picture(file: BinaryIO) -> Picture:
         memory=decoding + pixels * channels,
         capacity=capacity,
     )
-    return Picture(header, partial(_pixels, file, declared))
+    return Picture(header, partial(_pixels, file, declared), partial(_mask_pixels, file, declared))
 
 
 def _pixels(file: BinaryIO, declared: _Declared) -> NDArray[Any]:
     if not declared.indexed:
         declared.image.load()
         return pixels_of(declared.image)
-    indices = _indices(file, declared)
-    if not declared.downwards:
-        indices = indices[::-1]
-    colours = len(declared.palette)
-    if indices.max() >= colours:
-        raise ValueError(f"colour {indices.max()} of a palette of {colours}")
+    indices = _indices_downwards(file, declared)
     if declared.grey:
-        return indices * np.uint8(255) if colours == 2 else np.ascontiguousarray(indices)
+        return _grey(indices, declared)
     image = Image.frombytes("P", declared.image.size, np.ascontiguousarray(indices))
     image.putpalette(declared.palette.tobytes())
     return pixels_of(image)
+
+
+def _mask_pixels(file: BinaryIO, declared: _Declared) -> MaskPixels:
+    if not declared.indexed:
+        declared.image.load()
+        return mask_pixels_of(declared.image)
+    indices = _indices_downwards(file, declared)
+    if declared.grey:
+        return MaskPixels(_grey(indices, declared))
+    if sorted(declared.palette.tolist()) == [[0] * 3, [255] * 3]:
+        # A BMP has no other way to say 1 bit a pixel; some writers put white before black.
+        return MaskPixels(declared.palette[indices, 0])
+    return MaskPixels(np.ascontiguousarray(indices), indexed=True)
+
+
+def _grey(indices: NDArray[np.uint8], declared: _Declared) -> NDArray[np.uint8]:
+    two = len(declared.palette) == 2
+    return indices * np.uint8(255) if two else np.ascontiguousarray(indices)
 
 
 def _declared(file: BinaryIO) -> _Declared:
@@ -133,6 +146,17 @@ def _declared(file: BinaryIO) -> _Declared:
         stride=int(arguments[1]) if tile.codec_name == "raw" else 0,
         downwards=arguments[-1] == 1,
     )
+
+
+def _indices_downwards(file: BinaryIO, declared: _Declared) -> NDArray[np.uint8]:
+    """The index of each pixel [H, W], top row first; ValueError for one beyond the palette."""
+    indices = _indices(file, declared)
+    if not declared.downwards:
+        indices = indices[::-1]
+    colours = len(declared.palette)
+    if indices.max() >= colours:
+        raise ValueError(f"colour {indices.max()} of a palette of {colours}")
+    return indices
 
 
 def _indices(file: BinaryIO, declared: _Declared) -> NDArray[np.uint8]:

@@ -18,8 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from blemish.images.formats._header import Header, NotRead, Picture, size_of
-from blemish.images.formats._pillow import bytes_a_pixel, pixels_of, refuse_beyond_palette
+from blemish.images.formats._header import Header, MaskPixels, NotRead, Picture, size_of
+from blemish.images.formats._pillow import (
+    bytes_a_pixel,
+    mask_pixels_of,
+    pixels_of,
+    refuse_beyond_palette,
+    varying,
+)
 
 NAME = "PNG"
 MAGIC = (b"\x89PNG\r\n\x1a\n",)
@@ -121,10 +127,27 @@ def picture(file: BinaryIO) -> Picture:
         memory=pixels * bytes_a_pixel(mode) * halves + max(declared.stream, array * halves),
         capacity=_MOST_INFLATED * size_of(file) * 8 // declared.pixel_bits,
     )
-    return Picture(header, partial(_pixels, file, declared))
+    return Picture(header, partial(_pixels, file, declared), partial(_mask_pixels, file, declared))
 
 
 def _pixels(file: BinaryIO, declared: _Declared) -> NDArray[Any]:
+    stored, palette = _content(file, declared)
+    if declared.deep_colour:
+        return _deep(declared, stored)[0]
+    return pixels_of(_image(declared, stored, palette))
+
+
+def _mask_pixels(file: BinaryIO, declared: _Declared) -> MaskPixels:
+    stored, palette = _content(file, declared)
+    if declared.deep_colour:
+        values, high = _deep(declared, stored)
+        channel = {_GREY_ALPHA: "B", _RGB_ALPHA: "A"}.get(declared.colour)
+        return MaskPixels(values, None if channel is None else varying(high, channel))
+    return mask_pixels_of(_image(declared, stored, palette))
+
+
+def _content(file: BinaryIO, declared: _Declared) -> tuple[_Stored, bytes]:
+    """The whole stream of pixels, and the palette."""
     stored = _Stored(declared.stream)
     palette = b""
     for kind, length in _chunks(file):
@@ -136,15 +159,17 @@ def _pixels(file: BinaryIO, declared: _Declared) -> NDArray[Any]:
         else:
             deque(content, maxlen=0)
     stored.refuse_unfinished()
-    if declared.deep_colour:
-        return _deep(declared, stored)
+    return stored, palette
+
+
+def _image(declared: _Declared, stored: _Stored, palette: bytes) -> Image.Image:
     mode, raw_mode = _MODES[declared.colour, declared.bits]
     image = _unfiltered(declared, stored.stream, mode, raw_mode)
     stored.stream.clear()
     if mode == "P":
         refuse_beyond_palette(image, len(palette) // 3)
         image.putpalette(palette)
-    return pixels_of(image)
+    return image
 
 
 def _declared(file: BinaryIO) -> _Declared:
@@ -235,16 +260,20 @@ def _unfiltered(declared: _Declared, stream: bytearray, mode: str, raw_mode: str
     return Image.frombytes(mode, size, stream, "zip", raw_mode, int(declared.interlaced))
 
 
-def _deep(declared: _Declared, stored: _Stored) -> NDArray[np.uint16]:
-    """16-bit colour, or grey with alpha, which Pillow decodes by halves."""
+def _deep(declared: _Declared, stored: _Stored) -> tuple[NDArray[np.uint16], Image.Image]:
+    """16-bit colour, or grey with alpha, which Pillow decodes by halves; and the image of the high.
+
+    Of grey with alpha that image has both halves, of the grey and then of alpha.
+    """
     mode, raw_mode = _MODES[declared.colour, declared.bits]
     high = _unfiltered(declared, stored.stream, mode, raw_mode)
     if declared.colour == _GREY_ALPHA:
         stored.stream.clear()
-        return np.asarray(high)[:, :, :2].copy().view(">u2")[:, :, 0].astype(np.uint16)
+        grey = np.asarray(high)[:, :, :2].copy().view(">u2")[:, :, 0]
+        return grey.astype(np.uint16), high
     low = _unfiltered(declared, stored.stream, mode, raw_mode.replace("16B", "16L"))
     stored.stream.clear()
     pixels = pixels_of(high).astype(np.uint16)
     pixels <<= 8
     pixels |= pixels_of(low)
-    return pixels
+    return pixels, high

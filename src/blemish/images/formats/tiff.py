@@ -15,8 +15,8 @@ from PIL import Image, _imaging
 from PIL.TiffImagePlugin import TiffImageFile
 
 from blemish.images.formats import _tiff_strips
-from blemish.images.formats._header import Depth, Header, NotRead, Picture, size_of
-from blemish.images.formats._pillow import bytes_a_pixel, pixels_of
+from blemish.images.formats._header import Depth, Header, MaskPixels, NotRead, Picture, size_of
+from blemish.images.formats._pillow import bytes_a_pixel, is_grey_scale, pixels_of
 from blemish.images.formats._tiff_directory import (
     BITS,
     COLOUR_MAP,
@@ -97,7 +97,9 @@ def picture(file: BinaryIO) -> Picture:
     if found.first(COMPRESSION, RAW) != RAW:
         memory = _tiff_strips.memory(found, memory) + 2 * size_of(file)
     header = Header(found.width, found.height, channels, depth, memory, capacity)
-    return Picture(header, partial(_pixels, file, found, image))
+    return Picture(
+        header, partial(_pixels, file, found, image), partial(_mask_pixels, file, found, image)
+    )
 
 
 def _pixels(file: BinaryIO, found: Directory, image: _Tiff) -> NDArray[Any]:
@@ -105,6 +107,24 @@ def _pixels(file: BinaryIO, found: Directory, image: _Tiff) -> NDArray[Any]:
     if found.first(COMPRESSION, RAW) == RAW:
         return _decoded(file, image)
     return _tiff_strips.pixels(file, found, _decoded_bytes)
+
+
+def _mask_pixels(file: BinaryIO, found: Directory, image: _Tiff) -> MaskPixels:
+    _refuse_cut_strips(file, found)
+    if found.first(COMPRESSION, RAW) == RAW:
+        stored = _stored(file, image)
+    else:
+        stored = _tiff_strips.pixels(file, found, _stored_bytes)
+    if image.mode in ("P", "PA"):
+        of_channel = np.array(found.tags[COLOUR_MAP]).reshape(3, -1) >> 8
+        palette = of_channel.T.astype(np.uint8).tobytes()
+        indices = stored if stored.ndim == 2 else np.ascontiguousarray(stored[:, :, 0])
+        return MaskPixels(indices, indexed=not is_grey_scale(palette))
+    if image.mode not in ("LA", "RGBA"):
+        return MaskPixels(stored)
+    values, alpha = stored[:, :, :-1], stored[:, :, -1]
+    varies = alpha.min() < alpha.max()
+    return MaskPixels(values[:, :, 0] if image.mode == "LA" else values, alpha if varies else None)
 
 
 @cache
@@ -118,6 +138,23 @@ def _decoded_bytes(content: bytes) -> NDArray[Any]:
     _silence_libtiff()
     file = BytesIO(content)
     return _decoded(file, _Tiff(file))
+
+
+def _stored_bytes(content: bytes) -> NDArray[Any]:
+    _silence_libtiff()
+    file = BytesIO(content)
+    return _stored(file, _Tiff(file))
+
+
+def _stored(file: BinaryIO, image: _Tiff) -> NDArray[Any]:
+    """As `_decoded`, but of a palette the indices, and with alpha as the last channel."""
+    if image.mode not in ("P", "PA", "LA", "RGBA"):
+        return _decoded(file, image)
+    if not _is_deep_colour(image):
+        image.load()
+        return np.asarray(image)
+    values = _deep_colour(file, image)
+    return np.dstack([values, np.asarray(image.getchannel("A"))])
 
 
 def _decoded(file: BinaryIO, image: _Tiff) -> NDArray[Any]:
