@@ -20,18 +20,19 @@ from hypothesis import strategies as st
 from image_bytes import bmp, encoded, png_of, tiff
 from numpy.typing import NDArray
 from PIL import Image
-from plates import dent_mask, save, save_set
+from plates import dent_mask, plate, save, save_set
 from running import Cli
 from streams import write
 
+from blemish.audit.patch_features import read_mask_cells
 from blemish.dataset import open_dataset
 from blemish.dataset.image_mask_pairs import masks_with_foreground
-from blemish.dataset.mask_findings import MOST_DRAWN, findings_of
+from blemish.dataset.mask_findings import MOST_DRAWN, MaskFindings, findings_of
 from blemish.dataset.pixel_checks import audit
 from blemish.dataset.survey import survey
 from blemish.errors import ImageError
 from blemish.evaluation import evaluate
-from blemish.images import look_at_mask, read_image, read_mask
+from blemish.images import Recipe, look_at_mask, read_image, read_mask
 from blemish.images.mask_meaning import FEW_LEVELS, MOST_INDEX, levels_of
 from blemish.inspector import Inspector
 from blemish.prepare.known_defects import KnownDefects
@@ -423,6 +424,22 @@ def test_masks_that_cannot_be_told_end_an_evaluation_with_their_names(
     assert len(lost) == len(list((tmp_path / "p/ground_truth").rglob("*.png")))
     assert all("is drawn in its alpha channel" in one["reason"] for one in lost)
     assert lost[0]["reason"] in run.err[-1]
+    data = open_dataset(tmp_path / "p")
+    found = [f for f in audit(data, survey(data)).findings if f.kind == "unreadable"]
+    assert [(f.severity, f.file) for f in found] == [
+        ("error", Path(one["mask"]).relative_to(data.root).as_posix()) for one in lost
+    ]
+
+
+def test_the_label_audit_tells_odd_masks(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", plate(1))
+    save(tmp_path / "mask.png", 255 - dent_mask(1))
+    (tmp_path / "a.csv").write_text("image,mask,label\na.png,mask.png,defective\n")
+    odd = MaskFindings()
+    cells = read_mask_cells(open_dataset(tmp_path / "a.csv"), 0, Recipe(64, 64), odd)
+    assert cells is not None
+    assert cells.mean() > 0.9
+    assert [f.kind for f in odd.findings()] == ["masks of everything"]
 
 
 def test_a_training_with_masks_tells_them_before_it_learns(cli: Cli, tmp_path: Path) -> None:

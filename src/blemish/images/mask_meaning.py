@@ -74,8 +74,8 @@ def meaning_of(pixels: MaskPixels, *, lossless: bool) -> MaskReading:
     values = pixels.values if pixels.values.ndim == 2 else _largest_channel(pixels.values)
     if not lossless:
         return MaskReading(_above_half(values), values)
-    marked, soft = values == (values.max() or 1), False
-    if np.count_nonzero(marked) != np.count_nonzero(values):  # of nearly all masks the two agree
+    marked, soft = _of_one_value(values), False
+    if marked is None:
         levels = levels_of(values)
         if refused := _ambiguity(levels):
             raise NotRead(refused)
@@ -88,12 +88,23 @@ def meaning_of(pixels: MaskPixels, *, lossless: bool) -> MaskReading:
     return MaskReading(marked, values, soft)
 
 
+def _of_one_value(values: NDArray[Any]) -> Mask | None:
+    """Where a mask has its largest value, if that is the only one but 0, as it is of most masks."""
+    largest = values.max() or 1
+    some = _some_of(values)
+    if np.count_nonzero(some) != np.count_nonzero(some == largest):
+        return None
+    marked = np.asarray(values == largest)
+    only = cv2.countNonZero(values) == cv2.countNonZero(marked.view(np.uint8))
+    return marked if only else None
+
+
 def levels_of(values: NDArray[Any]) -> NDArray[Any]:
     """The different values of an array [H, W], ascending; of more than `MANY` some are enough.
 
     A look at some of the pixels tells most masks, and costs a tenth of a histogram.
     """
-    some = np.unique(values.ravel()[:: max(1, values.size // _SAMPLE)])
+    some = np.unique(_some_of(values))
     if len(some) > MANY:
         return some
     if len(some) <= _COUNTED:
@@ -105,6 +116,10 @@ def levels_of(values: NDArray[Any]) -> NDArray[Any]:
     bins = 1 << (8 * values.itemsize)
     counts = cv2.calcHist([values], [0], None, [bins], [0, bins])
     return np.flatnonzero(np.asarray(counts))
+
+
+def _some_of(values: NDArray[Any]) -> NDArray[Any]:
+    return values.ravel()[:: max(1, values.size // _SAMPLE)]
 
 
 def _largest_channel(values: NDArray[Any]) -> NDArray[Any]:
