@@ -119,9 +119,9 @@ def test_a_full_sheet_is_followed_by_another(
 def test_a_list_is_whole_or_absent(tmp_path: Path, name: str) -> None:
     path = tmp_path / f"day.{name}"
     path.write_bytes(b"yesterday")
-    with pytest.raises(ZeroDivisionError), open_form(name).write(path, ABOUT) as growing:
+    with contextlib.suppress(KeyboardInterrupt), open_form(name).write(path, ABOUT) as growing:
         growing.add(DAY[0])
-        raise ZeroDivisionError
+        raise KeyboardInterrupt
     assert path.read_bytes() == b"yesterday"
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
