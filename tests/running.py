@@ -55,13 +55,14 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def started(
-    argv: Sequence[object], *, code: str | None = None, **more: str
+    argv: Sequence[object], *, code: str | None = None, stdin: bool = False, **more: str
 ) -> subprocess.Popen[str]:
-    """`python -m blemish ARGV`, or `python -c CODE ARGV`, under way."""
+    """`python -m blemish ARGV`, or `python -c CODE ARGV`, under way; with `stdin` it is a pipe."""
     program = ["-m", "blemish"] if code is None else ["-c", code]
     return subprocess.Popen(
         [sys.executable, *program, *map(str, argv)],
         env=environment(**more),
+        stdin=subprocess.PIPE if stdin else None,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",

@@ -183,6 +183,7 @@ class Inspector:
         self.recipe = recipe
         self.card = card
         self.name = name
+        self.graph = ""  # the sha256 of the graph alone, of a model that was opened
         self._latents = {} if card is None else card.latent_channels
         seconds = None if card is None else _longest_run(card.latency_ms)
         self.session = open_session(model, threads=threads, name=source, seconds=seconds)
@@ -203,6 +204,7 @@ class Inspector:
         """
         card, named = artifact.card, artifact.path
         own = cls(artifact.model, card.recipe, card, artifact.sha256, threads=threads, source=named)
+        own.graph = artifact.graph_sha256
         replay(artifact, lambda pixels: own.look_at(pixels, "its golden picture").score)
         return own
 

@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: list[str]) -> int:
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    options = parser().parse_args(_with_each_name(_with_json_file(argv)))
+    options = _options(_with_each_name(_with_json_file(argv)))
     try:
         _refuse_wrong_names(options)
         _refuse_wrong_seed(options)
@@ -95,6 +95,22 @@ def _run(argv: list[str]) -> int:
         name = f"{error.filename}: " if error.filename else ""
         print(f"blemish: {printable(f'{name}{error.strerror or error}')}", file=sys.stderr)
     return 2
+
+
+def _options(argv: list[str]) -> argparse.Namespace:
+    """What the arguments say; paths of `inspect` may stand between options.
+
+    argparse would take none where options follow the model, since with --stdin none may be named.
+    """
+    top = parser()
+    options, surplus = top.parse_known_args(argv)
+    at = surplus.index("--") if "--" in surplus else len(surplus)
+    named, last = surplus[:at], surplus[at + 1 :]
+    if surplus and (not hasattr(options, "paths") or any(word[:1] == "-" for word in named)):
+        top.error(f"unrecognized arguments: {' '.join(surplus)}")
+    if surplus:
+        options.paths += map(Path, [*named, *last])
+    return options
 
 
 def _refuse_wrong_names(options: argparse.Namespace) -> None:

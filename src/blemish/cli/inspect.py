@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blemish.cli import _shared as shared
 from blemish.errors import BlemishError, ImageError
-from blemish.util.names import escaped
+from blemish.util.names import escaped, printable
 
 if TYPE_CHECKING:
-    from blemish.dataset.inspection_images import InspectionImages
     from blemish.inspector import Inspector, Verdict
+    from blemish.production.lists import About, Form
+    from blemish.production.stream import PartToInspect
+    from blemish.report.production_page import ProductionPage
 
-DECISIONS = ("pass", "reject", "unreadable", "incomplete")
 HELP = "pass or reject parts, with heat maps of where"
+STOPPED = "lists that were asked for hold the parts inspected until then"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
+    from blemish.production.lists import FORMS, open_form
+
     parser.add_argument("model", metavar="MODEL", type=Path)
-    parser.add_argument("paths", metavar="PATH", type=Path, nargs="+", help="images or folders")
+    parser.add_argument("paths", metavar="PATH", type=Path, nargs="*", help="images or folders")
+    parser.add_argument(
+        "--stdin",
+        action="store_true",
+        help="inspect also what standard input names, a path a line, as the lines come",
+    )
     parser.add_argument(
         "--category", metavar="C", help="judge by this category's own threshold and views"
     )
@@ -35,70 +47,187 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         const="-",
         help="verdicts as JSON, to a .json file or to standard output",
     )
+    for name in FORMS.own_names():
+        form = open_form(name)
+        parser.add_argument(f"--{name}", metavar="FILE", type=Path, help=form.HELP)
     parser.add_argument("--heatmaps", metavar="DIR", type=Path, help="a picture for every image")
+    parser.add_argument(
+        "--copy-rejects", metavar="DIR", type=Path, help="copy the pictures of rejected parts there"
+    )
+    parser.add_argument(
+        "--report", metavar="DIR", type=Path, help="write DIR/report.html: rejects first"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Inspect every part; the exit code tells errors, not verdicts."""
-    from blemish.dataset.inspection_images import open_whatever_is_there
     from blemish.inspector import Inspector
+    from blemish.production.entry import Entry
+    from blemish.production.totals import Totals
 
+    lists = _lists(options)
     inspector = Inspector.open(options.model)
     if options.category is not None:
         inspector = inspector.of_category(options.category)
-    shared.tell_left_out(options.paths)
-    found = open_whatever_is_there(
-        options.paths, parts=options.parts, part_pattern=options.part_pattern
-    )
+    silent = "-" in (options.json, str(options.jsonl))
+    totals, faults, stopped = Totals(), _Faults(), False
     verdicts: list[dict[str, Any]] = []
-    faults: list[str] = []
     drawn: dict[str, int] = {}
-    for verdict in _verdicts(inspector, found):
-        verdicts.append(verdict.to_json())
-        faults += [view.reason for view in verdict.views if view.reason is not None]
-        if options.json != "-":
-            print(_line(verdicts[-1]), flush=True)
-        if options.heatmaps is not None:
-            faults += _heatmap_faults(verdict, inspector, options.heatmaps, drawn)
+    with ExitStack() as stack:
+        outputs = [
+            stack.enter_context(form.write(path, _about(options, inspector)))
+            for form, path in lists
+        ]
+        page = None if options.report is None else _page(options, inspector)
+        try:
+            for one in _parts(options):
+                verdict = _verdict(inspector, one)
+                entry = Entry(verdict, inspector.graph, one.taken)
+                totals.add(entry)
+                if options.json is not None:
+                    verdicts.append(entry.to_json())
+                if not silent:
+                    print(_line(verdict.to_json()), flush=True)
+                for output in outputs:
+                    output.add(entry)
+                if page is not None:
+                    page.add(entry)
+                faults.add([view.reason for view in verdict.views if view.reason is not None])
+                faults.add(_picture_faults(verdict, inspector, options, drawn))
+        except KeyboardInterrupt:  # what was inspected until then is inspected
+            stopped = True
+        for output in outputs:
+            output.end(totals)
     shared.write_json(verdicts, options.json)
-    if options.json != "-" and len(verdicts) > 1:
-        print(_counts(verdicts))
-    if faults:
-        others = len(faults) - 1
-        more = f" ({others} more file{'s' * (others > 1)} could not be used)" if others else ""
-        raise ImageError(faults[0] + more)
+    if page is not None:
+        page.write(totals)
+    if stopped:
+        raise KeyboardInterrupt
+    if not silent and totals.parts > 1:
+        print("\n".join(map(printable, totals.lines())))
+    faults.refuse()
     return 0
 
 
-def _verdicts(inspector: Inspector, found: InspectionImages) -> Iterator[Verdict]:
-    """The verdict on every part, then on every path at which there is no image."""
-    parts: dict[str, list[tuple[str | None, Path]]] = {}
-    for row in () if found.images is None else found.images.rows():
-        parts.setdefault(row.part, []).append((row.view, row.image))
-    for part, images in parts.items():
-        yield inspector.inspect(images, part)
-    for path, reason in found.refused.items():
-        yield inspector.unreadable(path, reason)
+@dataclass
+class _Faults:
+    """What could not be used: the first reason, and how many there are."""
+
+    first: str = ""
+    number: int = 0
+
+    def add(self, reasons: Sequence[str]) -> None:
+        self.first = self.first or "".join(reasons[:1])
+        self.number += len(reasons)
+
+    def refuse(self) -> None:
+        if self.number:
+            others = self.number - 1
+            more = f" ({others} more file{'s' * (others > 1)} could not be used)" if others else ""
+            raise ImageError(self.first + more)
 
 
-def _heatmap_faults(
-    verdict: Verdict, inspector: Inspector, folder: Path, used: dict[str, int]
+def _lists(options: argparse.Namespace) -> list[tuple[Form, Path]]:
+    """The forms and files of the lists that are asked for; BlemishError where they clash."""
+    from blemish.production.lists import FORMS, open_form
+
+    if not options.paths and not options.stdin:
+        raise BlemishError("name pictures or folders to inspect, or --stdin")
+    if options.stdin and options.parts is not None:
+        raise BlemishError(
+            "--parts tells the parts of pictures that are known before; with --stdin say "
+            "--part-pattern"
+        )
+    asked = {name: path for name in FORMS.own_names() if (path := getattr(options, name))}
+    files = {f"--{name}": str(path) for name, path in asked.items()}
+    if options.json is not None:
+        files["--json"] = options.json
+    places: dict[str, str] = {}
+    for option, file in files.items():
+        place = file if file == "-" else os.path.realpath(file)
+        if (other := places.setdefault(place, option)) != option:
+            raise BlemishError(f"{other} and {option} both write {file}; name two files")
+    for name, path in asked.items():
+        suffix = open_form(name).SUFFIX
+        if str(path) == "-":
+            if name != "jsonl":
+                raise BlemishError(f"--{name} writes a file, and - is none; name one")
+        elif path.suffix.lower() != suffix:
+            raise BlemishError(f"--{name} {path} must end in {suffix}, as what it writes does")
+    if options.copy_rejects is not None:
+        from blemish.production.rejects import refuse_inside
+
+        refuse_inside(options.copy_rejects, options.paths)
+    return [(open_form(name), path) for name, path in asked.items()]
+
+
+def _about(options: argparse.Namespace, inspector: Inspector) -> About:
+    from blemish.production.lists import About
+
+    return About(
+        model=options.model.name,
+        model_sha256=inspector.name,
+        graph_sha256=inspector.graph,
+        threshold=inspector.threshold,
+        promise=inspector.calibration.limit.sentence(),
+    )
+
+
+def _page(options: argparse.Namespace, inspector: Inspector) -> ProductionPage:
+    from blemish.report.production_page import ProductionPage
+
+    return ProductionPage(options.report, inspector, options.model.name)
+
+
+def _parts(options: argparse.Namespace) -> Iterator[PartToInspect]:
+    """The parts at the paths, with progress where verdicts go to files; then those of the lines."""
+    from blemish.dataset.folder_meaning import sentence
+    from blemish.dataset.inspection_images import open_whatever_is_there
+    from blemish.production.stream import parts_of, parts_of_lines
+    from blemish.util.progress import Progress
+
+    if options.paths:
+        shared.tell_left_out(options.paths)
+        found = open_whatever_is_there(
+            options.paths, parts=options.parts, part_pattern=options.part_pattern
+        )
+        if found.images is not None and any(map(os.path.isdir, options.paths)):
+            print(printable(sentence(found.images)), file=sys.stderr, flush=True)
+        total = len(found.refused)
+        total += 0 if found.images is None else len(found.images.parts)
+        progress = shared.ProgressLine(options)
+        progress.silent |= sys.stdout.isatty()  # which shows the verdicts themselves
+        for done, one in enumerate(parts_of(found), 1):
+            yield one
+            progress(Progress("inspecting", done, total))
+        progress.end()
+    if options.stdin:
+        yield from parts_of_lines(sys.stdin.buffer, options.part_pattern)
+
+
+def _verdict(inspector: Inspector, one: PartToInspect) -> Verdict:
+    if one.images:
+        return inspector.inspect(one.images, one.part)
+    return inspector.unreadable(one.part, one.reason)
+
+
+def _picture_faults(
+    verdict: Verdict, inspector: Inspector, options: argparse.Namespace, used: dict[str, int]
 ) -> list[str]:
-    """Write the heat maps of a part; what could not be written, or was gone by then."""
-    from blemish.report import write_heatmaps
+    """Write heat maps and copies of a part; what could not be written, or was gone by then."""
+    faults = []
+    if options.heatmaps is not None:
+        from blemish.report import write_heatmaps
 
-    try:
-        write_heatmaps(verdict, inspector, folder, used)
-    except BlemishError as error:
-        return [str(error)]
-    return []
+        try:
+            write_heatmaps(verdict, inspector, options.heatmaps, used)
+        except BlemishError as error:
+            faults.append(str(error))
+    if options.copy_rejects is not None:
+        from blemish.production.rejects import copy_reject
 
-
-def _counts(verdicts: Sequence[Mapping[str, Any]]) -> str:
-    """How many parts there are of each decision."""
-    numbers = Counter(verdict["decision"] for verdict in verdicts)
-    each = [f"{numbers[decision]} {decision}" for decision in DECISIONS if numbers[decision]]
-    return f"{len(verdicts)} parts: {', '.join(each)}"
+        faults += copy_reject(verdict, options.copy_rejects)
+    return faults
 
 
 def _line(verdict: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +13,7 @@ from blemish.dataset import hdf5_stream
 from blemish.dataset.parts import FILE_NAME, with_parts
 from blemish.dataset.paths import relative_paths
 from blemish.dataset.table import Dataset, conform
+from blemish.dataset.taken import Taken, taken_of
 from blemish.errors import BlemishError, DatasetError
 from blemish.images import hdf5, image_files
 from blemish.images.formats import WORDS
@@ -22,10 +23,14 @@ from blemish.util.names import escaped, is_name
 
 @dataclass(frozen=True, eq=False)
 class InspectionImages:
-    """The images to inspect, None without any, and why there is none at other paths, by path."""
+    """The images to inspect, None without any, and why there is none at other paths, by path.
+
+    `taken` is what names or a CSV file tell of when they were taken, by image.
+    """
 
     images: Dataset | None
     refused: Mapping[str, str]
+    taken: Mapping[str, Taken] = field(default_factory=dict)
 
 
 def open_images(
@@ -55,7 +60,8 @@ def open_whatever_is_there(
     if not files:
         return InspectionImages(None, refused)
     csv = parts or _parts_beside(paths, part_pattern)
-    return InspectionImages(_dataset(files, csv, part_pattern), refused)
+    images = _dataset(files, csv, part_pattern)
+    return InspectionImages(images, refused, taken_of(images, csv, part_pattern))
 
 
 def _dataset(found: Sequence[Path], parts: Path | None, part_pattern: str | None) -> Dataset:

@@ -58,7 +58,7 @@ def attach(dataset: Dataset, csv: Path) -> Dataset:
     image that the CSV lacks, and a label that contradicts the data set's.
     """
     given = _read_parts(csv)
-    image = _named_images(dataset, csv, given["file"].to_list())
+    image = named_images(dataset, csv, given["file"].to_list())
     given = given.with_columns(pl.Series("image", image, dtype=pl.String)).drop_nulls("image")
     twice = given.filter(pl.col("image").is_duplicated())["file"].unique().sort().to_list()
     if twice:
@@ -75,7 +75,7 @@ def attach(dataset: Dataset, csv: Path) -> Dataset:
     return dataset.with_table(qualify_parts(joined.select(dataset.table.columns)))
 
 
-def _named_images(dataset: Dataset, csv: Path, files: list[str]) -> list[str | None]:
+def named_images(dataset: Dataset, csv: Path, files: list[str]) -> list[str | None]:
     """The image of the data set that each file is; None for other files, which must exist."""
     images = {match_key(image): image for image in dataset.table["image"]}
     found: list[str | None] = []
@@ -109,15 +109,11 @@ def _exists(base: Path, file: str) -> bool:
 def from_pattern(dataset: Dataset, pattern: str) -> Dataset:
     """Parts and views from a regular expression with the named groups `part` and maybe `view`.
 
-    The expression is searched for in each image's relative path. Raises DatasetError when it is
-    not valid, has no group `part`, or does not match an image.
+    The expression is searched for in each image's relative path. Raises DatasetError as
+    `part_expression`, and when it does not match an image. Its groups `time` and `lot` are for
+    `taken` to read.
     """
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise DatasetError(f"the part pattern '{pattern}' is not valid: {error}.") from error
-    if "part" not in expression.groupindex:
-        raise DatasetError(f"the part pattern '{pattern}' lacks a group (?P<part>...).")
+    expression = part_expression(pattern)
     images = dataset.table["image"].to_list()
     matches = [expression.search(image) for image in images]
     part = [match["part"] if match else None for match in matches]
@@ -131,6 +127,17 @@ def from_pattern(dataset: Dataset, pattern: str) -> Dataset:
         )
     columns = [pl.Series("part", part, pl.String), pl.Series("view", view, pl.String)]
     return dataset.with_table(qualify_parts(dataset.table.with_columns(columns)))
+
+
+def part_expression(pattern: str) -> re.Pattern[str]:
+    """The pattern of `--part-pattern`; DatasetError for none, or one without a group `part`."""
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise DatasetError(f"the part pattern '{pattern}' is not valid: {error}.") from error
+    if "part" not in expression.groupindex:
+        raise DatasetError(f"the part pattern '{pattern}' lacks a group (?P<part>...).")
+    return expression
 
 
 def _read_parts(csv: Path) -> pl.DataFrame:

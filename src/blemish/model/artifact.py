@@ -50,8 +50,9 @@ _DATE = (1980, 1, 1, 0, 0, 0)  # the same artifact is the same bytes on every da
 class Artifact:
     """A model with its card, and the sha256 of the file as the model's identity.
 
-    `card_json` is the card as it stands in the file; `members` are all others, by their names, such
-    as "golden/raw.png".
+    `graph_sha256` is that of the graph alone, which a new threshold does not change. `card_json` is
+    the card as it stands in the file; `members` are all others, by their names, such as
+    "golden/raw.png".
     """
 
     model: bytes
@@ -60,6 +61,7 @@ class Artifact:
     members: dict[str, bytes]
     sha256: str
     path: Path
+    graph_sha256: str
 
     @property
     def golden(self) -> dict[str, bytes]:
@@ -129,7 +131,9 @@ def _verified(path: Path, members: dict[str, bytes], sha256: Future[str]) -> Art
         )
     further = {name: members[name] for name in hashes if name not in (_MODEL, _CARD)}
     card = _card(path, values)
-    return Artifact(members[_MODEL], card, members[_CARD], further, sha256.result(), path)
+    return Artifact(
+        *(members[_MODEL], card, members[_CARD], further, sha256.result(), path, hashes[_MODEL])
+    )
 
 
 def _has_external_data(graph: bytes) -> bool:

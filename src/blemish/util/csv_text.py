@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -21,12 +22,23 @@ def csv_bytes(
 
     With `for_spreadsheet` texts are `defused`, and a byte-order mark tells the encoding.
     """
+    mark = codecs.BOM_UTF8 if for_spreadsheet else b""
+    return (
+        mark
+        + csv_rows([header], separator=separator)
+        + csv_rows(rows, separator=separator, for_spreadsheet=for_spreadsheet)
+    )
+
+
+def csv_rows(
+    rows: Iterable[Sequence[object]], *, separator: str = ",", for_spreadsheet: bool = False
+) -> bytes:
+    """Rows to go on with a table that `csv_bytes` began."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=separator, lineterminator="\n")
-    writer.writerow(header)
     for row in rows:
         writer.writerow([defused(value) for value in row] if for_spreadsheet else row)
-    return text.getvalue().encode("utf-8-sig" if for_spreadsheet else "utf-8")
+    return text.getvalue().encode()
 
 
 def defused(value: object) -> object:
