@@ -163,17 +163,8 @@ def evaluate(
         figures = figures_of(scored, parts, inspector, data.has_parts)
     if several:
         figures |= {"categories": categories, "mean": mean_figures(categories)}
-    if scored.unreadable:
-        figures["unreadable"] = [lost.to_json() for lost in scored.unreadable]
-    if findings := odd_masks.findings():
-        figures["findings"] = [asdict(finding) for finding in findings]
-    if lost_masks:
-        figures["unreadable_masks"] = [lost.to_json() for lost in lost_masks]
-    if not data.has_split:
-        figures["known"] = {
-            "images": len(whole) - len(data),
-            "parts": len(whole.parts) - len(data.parts),
-        }
+    findings = odd_masks.findings()
+    figures |= _told(scored, findings, lost_masks) | _known(whole, data)
     figures |= {
         "seconds": time.monotonic() - started,
         "images_per_second": len(scored.images) / max(inspecting, 1e-9),
@@ -184,6 +175,26 @@ def evaluate(
         *(scored.images, parts, figures, inspector.known, inspector),
         *(tuple(scored.unreadable), tuple(lost_masks), tuple(findings)),
     )
+
+
+def _told(
+    scored: ResultAccumulator, findings: list[Finding], lost_masks: list[UnreadableMask]
+) -> dict[str, Any]:
+    """What no figure counts, and what is odd, where there is any."""
+    told = {
+        "unreadable": [lost.to_json() for lost in scored.unreadable],
+        "findings": [asdict(finding) for finding in findings],
+        "unreadable_masks": [lost.to_json() for lost in lost_masks],
+    }
+    return {key: values for key, values in told.items() if values}
+
+
+def _known(whole: Dataset, data: Dataset) -> dict[str, Any]:
+    """How much of the whole set was left out of the test, where nothing else says what is in it."""
+    if data.has_split:
+        return {}
+    left_out = {"images": len(whole) - len(data), "parts": len(whole.parts) - len(data.parts)}
+    return {"known": left_out}
 
 
 def _untouched(card: Card, data: Dataset) -> Dataset:
