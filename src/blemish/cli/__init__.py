@@ -12,6 +12,7 @@ import argparse
 import importlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from types import ModuleType
 
 import blemish
 from blemish.cli._shared import NAME_OPTIONS
+from blemish.cli._signals import Stop, stopped_by_signals
 from blemish.cli._terminal import plain_streams
 from blemish.discovery import module_names
 from blemish.errors import BlemishError
@@ -59,8 +61,8 @@ def _add_verbs(above: argparse.ArgumentParser, package: ModuleType) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 is success, 1 a failed gate, 2 bad input."""
-    with plain_streams():
+    """Run one command; 0 is success, 1 a failed gate, 2 bad input, 128 + n stopped by signal n."""
+    with plain_streams(), stopped_by_signals():
         return _run(list(sys.argv[1:] if argv is None else argv))
 
 
@@ -75,9 +77,9 @@ def _run(argv: list[str]) -> int:
         if options.debug:
             raise
         print(f"blemish: {printable(str(error))}", file=sys.stderr)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print(f"blemish: stopped{options.stopped}", file=sys.stderr)
-        return 130
+        return 128 + (stop.signal if isinstance(stop, Stop) else signal.SIGINT)
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from blemish.errors import BlemishError
 from blemish.inspector import Inspector
 from blemish.model.artifact import open_artifact
-from blemish.util.files import inside, replacing
+from blemish.util.files import inside, write_together
 
 FORMATS = ("onnx", "openvino")
 
@@ -24,15 +24,14 @@ def export(model: Path, to: str, folder: Path, images: Sequence[Path] = ()) -> l
         raise BlemishError(f"cannot export to {to!r}; choose {' or '.join(FORMATS)}")
     artifact = open_artifact(model)
     inspector = Inspector.of(artifact)
-    files = {"card.json": artifact.card_json, **artifact.golden}
+    files = dict(artifact.golden)
     if to == "onnx":
         files["model.onnx"] = artifact.model
     else:
         from blemish.export.openvino import openvino_files
 
         files.update(openvino_files(inspector, artifact, images))
-    paths = [inside(folder, name) for name in files]
-    for path, data in zip(paths, files.values(), strict=True):
-        with replacing(path) as file:
-            file.write(data)
-    return paths
+    files["card.json"] = artifact.card_json  # the last to take its place: it speaks of the graph
+    placed = {inside(folder, name): data for name, data in files.items()}
+    write_together(placed)
+    return list(placed)

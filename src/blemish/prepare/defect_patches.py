@@ -153,33 +153,37 @@ def prepare_defects(
     known = read_known_defects(recipe, files)
     train = files["train"]
     facts = {**inputs_of("defects", recipe, train), "each": times}
-    folder = work_folder(out, facts)
-    plates = open_plates(train, recipe, None, folder / UNPACKED, progress)
-    kinds = known.kinds(recipe.grid.by)
-    found = [
-        (index, defect, kinds.index(getattr(defect.known, recipe.grid.by)))
-        for index, plate in enumerate(plates)
-        for defect in known.masks_on(plate.name, plate.region.shape, points=True)
-    ]
-    if not found:
-        raise DatasetError(
-            f"{recipe.file} knows no defect on its training plates; name a table or masks of them "
-            "under [defects]."
+    with work_folder(out, facts) as folder:
+        plates = open_plates(train, recipe, None, folder / UNPACKED, progress)
+        kinds = known.kinds(recipe.grid.by)
+        found = [
+            (index, defect, kinds.index(getattr(defect.known, recipe.grid.by)))
+            for index, plate in enumerate(plates)
+            for defect in known.masks_on(plate.name, plate.region.shape, points=True)
+        ]
+        if not found:
+            raise DatasetError(
+                f"{recipe.file} knows no defect on its training plates; name a table or masks of "
+                "them under [defects]."
+            )
+        pixels, size = plates[0].pixels(), recipe.patches.size
+        maker = DefectPatches(
+            *(plates, found, times, size, recipe.defects.crop, recipe.augmentation, recipe.grid),
+            recipe.seed,
+            (size, size, *pixels.shape[2:]),
+            pixels.dtype.name,
         )
-    pixels, size = plates[0].pixels(), recipe.patches.size
-    maker = DefectPatches(
-        *(plates, found, times, size, recipe.defects.crop, recipe.augmentation, recipe.grid),
-        recipe.seed,
-        (size, size, *pixels.shape[2:]),
-        pixels.dtype.name,
-    )
-    names = Names([plate.name for plate in plates], kinds)
-    number = times * len(found)
-    write_stream(
-        *(maker, number, out, folder, names, attributes(recipe)), workers=workers, progress=progress
-    )
-    counts = {kind: sum(k == i for _, _, k in found) for i, kind in enumerate(kinds)}
-    return DefectPatchSummary(out, number, {kind: count for kind, count in counts.items() if count})
+        names = Names([plate.name for plate in plates], kinds)
+        number = times * len(found)
+        write_stream(
+            *(maker, number, out, folder, names, attributes(recipe)),
+            workers=workers,
+            progress=progress,
+        )
+        counts = {kind: sum(k == i for _, _, k in found) for i, kind in enumerate(kinds)}
+        return DefectPatchSummary(
+            out, number, {kind: count for kind, count in counts.items() if count}
+        )
 
 
 def _mask(defect: DefectMask, spot: Spot, size: int) -> Mask:

@@ -73,31 +73,33 @@ def prepare_grid(
     files = plate_files(recipe)
     known = read_known_defects(recipe, files)
     plates = [plate for split in files.values() for plate in split]
-    work = work_folder(out, inputs_of("grid", recipe, plates))
-    content, finished = work / "content", work / "finished"
-    kinds = kind_folders(known.kinds(recipe.grid.by))
-    try:
-        for done, plate in enumerate(plates, 1):
-            note = inside(finished, f"{plate.name}.json")
-            if not note.exists():
-                told = _write_plate(plate, recipe, known, kinds, content, threads)
-                with replacing(note) as file:
-                    file.write(json.dumps(told).encode())
-            if progress:
-                progress(Progress("cutting plates", done, len(plates)))
-        notes = {plate.name: _read_note(inside(finished, f"{plate.name}.json")) for plate in plates}
-        refuse_mixed_colours({name: tuple(note["shape"]) for name, note in notes.items()})
-        _write_parts(notes, content)
-    except OSError as error:
-        if not is_disk_full(error):
-            raise
-        raise ArtifactError(
-            f"the disk is full, and {out} is not finished; free some space, and the same command "
-            "goes on"
-        ) from error
-    content.rename(out)
-    shutil.rmtree(work, ignore_errors=True)
-    return _summary(out, notes.values())
+    with work_folder(out, inputs_of("grid", recipe, plates)) as work:
+        content, finished = work / "content", work / "finished"
+        kinds = kind_folders(known.kinds(recipe.grid.by))
+        try:
+            for done, plate in enumerate(plates, 1):
+                note = inside(finished, f"{plate.name}.json")
+                if not note.exists():
+                    told = _write_plate(plate, recipe, known, kinds, content, threads)
+                    with replacing(note) as file:
+                        file.write(json.dumps(told).encode())
+                if progress:
+                    progress(Progress("cutting plates", done, len(plates)))
+            notes = {
+                plate.name: _read_note(inside(finished, f"{plate.name}.json")) for plate in plates
+            }
+            refuse_mixed_colours({name: tuple(note["shape"]) for name, note in notes.items()})
+            _write_parts(notes, content)
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
+            raise ArtifactError(
+                f"the disk is full, and {out} is not finished; free some space, and the same "
+                "command goes on"
+            ) from error
+        content.rename(out)
+        shutil.rmtree(work, ignore_errors=True)
+        return _summary(out, notes.values())
 
 
 def kind_of(

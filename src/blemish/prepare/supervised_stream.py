@@ -118,29 +118,29 @@ def prepare_stream(
     if (outside := GENERATORS.record(generator.name)) is not None:
         facts["outside"] = outside
         told["outside"] = json.dumps(outside)
-    folder = work_folder(out, facts)
-    plates = open_plates(train, recipe, known, folder / UNPACKED, progress)
-    pixels = plates[0].pixels()
-    size = recipe.patches.size
-    maker = SupervisedPatches(
-        plates,
-        size,
-        recipe.augmentation,
-        generator,
-        sources,
-        recipe.seed,
-        (size, size, *pixels.shape[2:]),
-        pixels.dtype.name,
-    )
-    maker._draw_defect  # noqa: B018 (a wrong setting is told before the work begins)
-    names = Names([plate.name for plate in plates], [SYNTHETIC])
-    before = write_stream(
-        *(maker, number, out, folder, names, told),
-        workers=workers,
-        budget=budget,
-        progress=progress,
-    )
-    return _summary(out, len(plates), before)
+    with work_folder(out, facts) as folder:
+        plates = open_plates(train, recipe, known, folder / UNPACKED, progress)
+        pixels = plates[0].pixels()
+        size = recipe.patches.size
+        maker = SupervisedPatches(
+            plates,
+            size,
+            recipe.augmentation,
+            generator,
+            sources,
+            recipe.seed,
+            (size, size, *pixels.shape[2:]),
+            pixels.dtype.name,
+        )
+        maker._draw_defect  # noqa: B018 (a wrong setting is told before the work begins)
+        names = Names([plate.name for plate in plates], [SYNTHETIC])
+        before = write_stream(
+            *(maker, number, out, folder, names, told),
+            workers=workers,
+            budget=budget,
+            progress=progress,
+        )
+        return _summary(out, len(plates), before)
 
 
 def _summary(out: Path, plates: int, before: int) -> StreamSummary:

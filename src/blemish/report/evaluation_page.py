@@ -12,7 +12,6 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from blemish.calibration.promise import Calibration
-from blemish.errors import ArtifactError
 from blemish.metrics.decision import Confusion, confusion
 from blemish.model.card import DataCounts, DataEntry, LearntDefects
 from blemish.report.gallery import gallery
@@ -24,6 +23,7 @@ from blemish.report.tables import (
     views_table,
 )
 from blemish.report.words import agreement, counted, percentage, rates_sentence, text
+from blemish.util.files import replacing
 
 if TYPE_CHECKING:
     from blemish.evaluation import Evaluation, PartResult
@@ -34,7 +34,7 @@ OTHER, SEVERAL = "other kinds", "several kinds"
 
 
 def write_report(evaluation: Evaluation, folder: Path) -> Path:
-    """Write `report.html` into `folder` (made if absent) and return its path.
+    """Write `report.html` into `folder` (made if absent), whole or not at all; returns its path.
 
     One file that loads nothing from elsewhere. Raises CalibrationError when the card states no
     threshold, ArtifactError when the file cannot be written, ImageError when an image of the
@@ -42,13 +42,8 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
     """
     page = render(evaluation)
     path = folder / "report.html"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise ArtifactError(
-            f"{path} could not be written: {error.strerror or error}; choose another folder."
-        ) from error
+    with replacing(path) as file:
+        file.write(page.encode())
     return path
 
 

@@ -59,7 +59,7 @@ def train(
         made = task.run(folder, clock, progress)
         write_artifact(path, made.graph, made.card, made.members)
         if made.finished:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
     return Trained(path, made.card, clock.elapsed, made.not_kept)
 
 

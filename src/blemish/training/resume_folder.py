@@ -16,6 +16,7 @@ import blemish
 from blemish.detectors.base import Detector
 from blemish.errors import ArtifactError, BlemishError, BudgetExceeded
 from blemish.training.plan import Plan
+from blemish.util.exclusive import LOCK, exclusive
 from blemish.util.files import replacing
 from blemish.util.text_files import read_text
 
@@ -42,26 +43,31 @@ def resume_key(data: str, detector: Detector, plan: Plan, start: Sequence[str]) 
 def resume_folder(path: Path, key: str, resume: bool) -> Iterator[Path]:
     """The folder `PATH.resume` for what a fit leaves behind, emptied unless it is to be resumed.
 
-    It goes when bad input ends the training: then nothing can be resumed. Raises BlemishError to
-    resume a training with another key.
+    It goes when bad input ends the training: then nothing can be resumed. One training at a time
+    has it: BlemishError for another, and to resume a training with another key.
     """
     folder = path.with_name(path.name + ".resume")
-    note = folder / "key"
-    if folder.exists() and not resume:
-        shutil.rmtree(folder)
-        log.warning("an unfinished training of %s was dropped (--resume would continue it)", path)
-    way_out = "drop --resume to start anew"
-    if resume and os.path.lexists(note) and read_text(note, way_out, BlemishError) != key:
-        raise BlemishError(
-            f"{folder} is of a training with other data or settings; give the same ones, or drop "
-            "--resume to start anew"
-        )
-    with replacing(note) as file:
-        file.write(key.encode())
-    try:
-        yield folder
-    except (BudgetExceeded, ArtifactError):  # more time, or more room, and it goes on
-        raise
-    except BlemishError:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+    with exclusive(folder, f"another training writes {path}"):
+        unfinished = [entry for entry in folder.iterdir() if entry.name != LOCK]
+        if unfinished and not resume:
+            for entry in unfinished:
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            log.warning(
+                "an unfinished training of %s was dropped (--resume would continue it)", path
+            )
+        note = folder / "key"
+        way_out = "drop --resume to start anew"
+        if resume and os.path.lexists(note) and read_text(note, way_out, BlemishError) != key:
+            raise BlemishError(
+                f"{folder} is of a training with other data or settings; give the same ones, or "
+                "drop --resume to start anew"
+            )
+        with replacing(note) as file:
+            file.write(key.encode())
+        try:
+            yield folder
+        except (BudgetExceeded, ArtifactError):  # more time, or more room, and it goes on
+            raise
+        except BlemishError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise

@@ -12,14 +12,14 @@ import os
 import re
 import shutil
 import stat
-import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
 from blemish.errors import ArtifactError, BlemishError
 from blemish.util.file_limit import refusal
+from blemish.util.leftovers import beside, lock, sweep
 
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\ud800-\udfff]')
 _LONGEST = 200  # bytes of a name that a suffix and more may still follow; a file system takes 255
@@ -137,7 +137,10 @@ def _is_encodable(name: str) -> bool:
 
 
 class replacing(contextlib.AbstractContextManager[IO[bytes]]):  # noqa: N801 - reads as a verb
-    """Write beside `path`, flush to the disk, then take its place; on an error nothing changes."""
+    """Write beside `path`, flush to the disk, then take its place; on an error nothing changes.
+
+    What a killed process left in that folder goes first (see `leftovers`).
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -147,8 +150,8 @@ class replacing(contextlib.AbstractContextManager[IO[bytes]]):  # noqa: N801 - r
         try:
             _refuse_no_file(self.path)
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._temporary = _beside(self.path)
-            self._file = self._temporary.open("xb")
+            sweep(self.path.parent)
+            self._temporary, self._file = _new_file(self.path)
         except OSError as error:
             raise _refusal(self.path, error) from error
         return self._file
@@ -159,8 +162,10 @@ class replacing(contextlib.AbstractContextManager[IO[bytes]]):  # noqa: N801 - r
             if error is None:
                 self._file.flush()
                 os.fsync(self._file.fileno())
+            if error is None and os.name != "nt":  # while it is locked: nobody takes it away
+                self._temporary.replace(self.path)
             self._file.close()
-            if error is None:
+            if error is None and os.name == "nt":
                 self._temporary.replace(self.path)
         except OSError as failure:
             error = failure
@@ -179,17 +184,61 @@ def filling(folder: Path) -> Iterator[Path]:
     Raises ArtifactError when `folder` cannot be written, or holds something by then.
     """
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 (. has no name)
-    temporary = _beside(folder)
+    temporary = beside(folder)
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if folder.exists():
-            folder.rmdir()
-        temporary.rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        sweep(folder.parent)
+        temporary.mkdir()
+        with _locked(temporary):
+            yield temporary
+            if folder.exists():
+                folder.rmdir()
+            temporary.rename(folder)
     except OSError as error:
         raise _refusal(folder, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write files that belong together: the last one named takes its place last.
+
+    All of them are on the disk, beside their places, before the first takes its own: a full disk
+    leaves the old ones. Raises ArtifactError as `replacing`.
+    """
+    with contextlib.ExitStack() as stack:
+        # An exit stack closes backwards, and each takes its place when it is closed.
+        for path, data in reversed(list(files.items())):
+            file = stack.enter_context(replacing(path))
+            try:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError as error:
+                raise _refusal(path, error) from error
+
+
+def _new_file(path: Path) -> tuple[Path, IO[bytes]]:
+    """A new file beside `path`, open and locked."""
+    while True:
+        temporary = beside(path)
+        file = temporary.open("xb")
+        if lock(file.fileno()) and temporary.exists():
+            return temporary, file
+        file.close()  # another process took it for left over, in the moment before it was locked
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    if os.name == "nt":
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _refuse_no_file(path: Path) -> None:
@@ -202,14 +251,14 @@ def _refuse_no_file(path: Path) -> None:
             raise OSError(errno.EINVAL, "it is a pipe, a device or a socket, no file")
 
 
-def _beside(path: Path) -> Path:
-    start = os.fsdecode(os.fsencode(path.name)[:_LONGEST])
-    return path.with_name(f".{start}.{uuid.uuid4().hex}.part")
-
-
 def _refusal(path: Path, error: OSError) -> ArtifactError:
     if error.errno == errno.ENOSPC:
         reason = "the disk is full; free some space"
+    elif isinstance(error, PermissionError) and path.exists():
+        reason = (
+            f"{error.strerror or error}; close it where it is open, such as in a spreadsheet, or "
+            "choose another place"
+        )
     else:
         reason = f"{error.strerror or error}; choose another place"
     return ArtifactError(f"{path} could not be written: {reason} (what was there before is intact)")
