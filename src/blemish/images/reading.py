@@ -19,6 +19,7 @@ from blemish.util.file_limit import refusal
 from blemish.util.files import open_regular
 
 _COPY_AGAIN = "copy it again from its source or leave it out"
+_LONGEST_SIDE = 1 << 28  # pixels; no decoder takes more
 
 
 def read_image(path: str | os.PathLike[str]) -> NDArray[Any]:
@@ -154,7 +155,7 @@ def _format(path: Path, file: BinaryIO) -> Format:
 def _refuse_beyond_limit(path: Path, header: Header) -> None:
     """Refuse, before memory is taken, a size that the file cannot hold or that is too large."""
     declares = f"{path} declares {header.width} x {header.height} pixels"
-    if header.pixels > header.capacity:
+    if header.pixels > header.capacity or max(header.width, header.height) > _LONGEST_SIDE:
         raise ImageError(
             f"{declares}, more than its bytes can hold: it is cut off or damaged; {_COPY_AGAIN}"
         )
