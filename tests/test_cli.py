@@ -86,6 +86,7 @@ MISTAKES = {
     ("--category", "magic"): ("'magic'", "it has plates"),
     ("--size", "65"): ("--size 65", "multiple of 32"),
     ("--tile", "-1"): ("--tile -1", "0 or more"),
+    ("--tile", "15"): ("--tile 15 is too small", "16 pixels or more"),
     ("--tile", "1" + 20 * "0"): ("at most 2^48",),
     ("--size", "9" * 5000): ("--size", "invalid int value"),
     ("--colour", "red"): ("unrecognized arguments: --colour red", "`blemish --help`"),

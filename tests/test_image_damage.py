@@ -335,6 +335,19 @@ def test_a_panic_of_a_library_is_damage(tmp_path: Path, monkeypatch: pytest.Monk
         read_image(path)
 
 
+def test_a_mistake_of_ours_is_no_damage_in_the_tests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "image.jpg"
+    path.write_bytes(JPEGS["plain"])
+    monkeypatch.setattr("blemish.images.formats.jpeg._MOST_FILL", None)
+    with pytest.raises(TypeError):
+        read_image(path)
+    monkeypatch.setattr("blemish.images.reading.MISTAKES", ())
+    with pytest.raises(ImageError, match=r"image\.jpg is damaged"):
+        read_image(path)
+
+
 def test_the_pixels_of_no_format_depend_on_a_name(tmp_path: Path) -> None:
     buffer = BytesIO()
     Image.fromarray(GREY).save(buffer, "PNG")
