@@ -78,7 +78,7 @@ def test_a_category_may_have_a_name_that_no_folder_can_have(tmp_path: Path) -> N
     tree(tmp_path, "a.png", "b.png")
     rows = f"image,category\na.png,{300 * 'x'}\nb.png,..\n"
     (tmp_path / "set.csv").write_text(rows, encoding="utf-8")
-    assert open_dataset(tmp_path / "set.csv").categories == ("..", 300 * "x")
+    assert open_dataset(tmp_path / "set.csv").categories == ["..", 300 * "x"]
 
 
 def test_each_category_has_its_own_parts(tmp_path: Path) -> None:
