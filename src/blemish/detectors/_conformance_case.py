@@ -40,7 +40,7 @@ class Case:
     """A detector with `settings`, and `count` good pictures to fit it on, drawn into `folder`.
 
     `detector` is a name, the path of a `.py` file, or a class. `size` are height and width of the
-    pictures and of the model's input in pixels. Raises BlemishError for what cannot be one of these.
+    pictures and of the model's input in pixels. Raises BlemishError for what cannot be an argument.
     """
 
     detector: str | type[Detector]
