@@ -14,7 +14,7 @@ import pytest
 import simplejpeg
 from image_bytes import bmp, encoded, png16, png_chunk, png_of
 from PIL import Image
-from tiff_bytes import tiff_of_strips
+from tiff_bytes import CODES, compressed_tiff, tiff_of_strips
 
 from blemish.errors import ImageError
 from blemish.images import depth, read_image
@@ -295,6 +295,26 @@ def test_a_small_copy_is_not_taken_for_its_picture(tmp_path: Path) -> None:
     path.write_bytes(tiff_of_strips(tags | {254: (1,)}, [bytes(64)]))
     assert read_image(path).shape == (8, 8)
     refused(path, tiff_of_strips(tags | {254: (1,), 330: (8,)}, [bytes(64)]), "small copy")
+
+
+@pytest.mark.parametrize("codec", CODES)
+def test_a_tiff_that_has_lost_what_says_how_it_is_compressed(codec: str, tmp_path: Path) -> None:
+    """Its strips would be pixels as they stand, of which there are enough where they are noise."""
+    noise = RNG.integers(0, 256, (60, 90), dtype=np.uint8)
+    data = compressed_tiff(noise, codec, rows=20)
+    entry = data.rindex(struct.pack("<HHI", 259, 4, 1))
+    for lost in (struct.pack("<HHII", 259, 4, 1, 1), struct.pack("<HHII", 305, 4, 1, 1)):
+        changed = data[:entry] + lost + data[entry + 12 :]
+        refused(tmp_path / "image.tif", changed, "damaged")
+
+
+def test_the_last_strip_of_a_tiff_may_be_as_long_as_the_others(tmp_path: Path) -> None:
+    tags = {256: (8,), 257: (10,), 258: (8,), 259: (1,), 262: (1,), 277: (1,), 278: (6,)}
+    path = tmp_path / "image.tif"
+    path.write_bytes(tiff_of_strips(tags, [bytes(48), bytes(48)]))
+    assert read_image(path).shape == (10, 8)
+    refused(path, tiff_of_strips(tags, [bytes(47), bytes(48)]), "too short")
+    refused(path, tiff_of_strips(tags, [bytes(52), bytes(48)]), "more bytes")
 
 
 def test_strips_that_do_not_cover_a_tiff(tmp_path: Path) -> None:

@@ -159,9 +159,10 @@ def endless() -> dict[str, tuple[bytes, str]]:
         ),
         "tiles": (tiles, "1 strips or tiles, of which 268435456 cover"),
         "resolutions": (
-            tiff_of(4, 4, 1, bytes(48_000_000)).replace(
-                struct.pack("<HHII", 277, 3, 1, 1), struct.pack("<HHII", 282, 5, 5_000_000, 122)
-            ),
+            tiff_of(4, 4, 1, bytes(16)).replace(
+                struct.pack("<HHII", 277, 3, 1, 1), struct.pack("<HHII", 282, 5, 5_000_000, 138)
+            )
+            + bytes(48_000_000),
             "(4, 4)",
         ),
         "stray": (jpeg[:-2] + b"\xff\0" * 20_000_000 + jpeg[-2:], "Premature end"),

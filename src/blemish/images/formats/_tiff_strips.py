@@ -66,6 +66,7 @@ MOST_INFLATED = {
 }
 _INFLATED_HERE = frozenset({ADOBE_DEFLATE, DEFLATE, LZMA})
 _KEPT = (BITS, PHOTOMETRIC, SAMPLES, PLANAR, COLOUR_MAP, EXTRA_SAMPLES, SAMPLE_FORMAT)
+_FILL = 3  # bytes, up to the next place that a writer likes
 _LZMA_MEMORY = 1 << 27
 _BYTES_A_PIECE = 1500  # of the objects of Python that stand for a strip or tile
 _MOST_REMEMBERED = 1 << 16
@@ -86,6 +87,20 @@ def memory(found: Directory, taken: int) -> int:
         return taken + length
     guards_length = len(found.pieces) * _guard_rows(found) * _row_bytes(found)
     return taken * (length + guards_length) // length + guards_length
+
+
+def refuse_other_sizes(found: Directory) -> None:
+    """Raise for strips that are not compressed and have other sizes than their rows.
+
+    ValueError for longer ones: they are compressed, and the tag that says how is lost. Some writers
+    give the last strip the size of the others, or fill up each. EOFError for shorter ones.
+    """
+    longest = _row_bytes(found) * found.piece[1] + _FILL
+    for (_, size), length in zip(found.pieces, _lengths(found), strict=True):
+        if size < length:
+            raise EOFError("strips or tiles that are too short for their rows")
+        if size > longest:
+            raise ValueError("strips or tiles of more bytes than their rows have")
 
 
 def pixels(file: BinaryIO, found: Directory, decode: Decode) -> NDArray[Any]:

@@ -104,9 +104,11 @@ def picture(file: BinaryIO) -> Picture:
 
 def _pixels(file: BinaryIO, found: Directory, image: _Tiff) -> NDArray[Any]:
     _refuse_cut_strips(file, found)
-    if found.first(COMPRESSION, RAW) == RAW and not _is_deep_colour(image):
-        image.load()
-        return pixels_of(image)
+    if found.first(COMPRESSION, RAW) == RAW:
+        _tiff_strips.refuse_other_sizes(found)
+        if not _is_deep_colour(image):
+            image.load()
+            return pixels_of(image)
     return _tiff_strips.pixels(file, found, _decoded)
 
 
