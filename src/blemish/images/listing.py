@@ -13,7 +13,7 @@ from pathlib import Path
 
 from blemish.errors import DatasetError, ImageError
 from blemish.images.formats import SUFFIXES as SUFFIXES
-from blemish.util.files import lies_in
+from blemish.util.files import is_folder, lies_in
 from blemish.util.names import escaped, is_name, wrong_name
 
 # Besides what the system's own table of file types calls an image.
@@ -114,7 +114,7 @@ def _files(base: Path, root: str | os.PathLike[str] | None) -> Iterator[str]:
             if _is_link(entry):
                 refuse_leaving(entry.path, limit)
                 through = (*links, _without_circle(entry.path, links))
-            if entry.is_dir():
+            if is_folder(entry):
                 waiting.append((name + "/", through))
             else:
                 yield name
