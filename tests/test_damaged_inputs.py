@@ -21,6 +21,7 @@ from bench_results import leave, planted
 from damaged_inputs import IN_PLACE, INPUTS, bomb, damaged, refused, with_odd_values
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from parquet_bytes import repeated_text
 from running import Cli
 from trees import tree
 
@@ -222,6 +223,23 @@ def test_one_long_text_in_many_rows_is_too_much(
     pl.DataFrame({"image": ["x" * 100_000] * 2000}).write_parquet(tmp_path / "a.parquet")
     with limited(monkeypatch):
         read_parquet(tmp_path / "a.parquet")
+
+
+def test_texts_that_are_told_by_the_one_before_are_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.parquet"
+    path.write_bytes(repeated_text(b"a.png", 300))
+    assert read_parquet(path)["image"].to_list() == ["a.png"] * 300
+    path.write_bytes(repeated_text(b"a" * 20_000, 20_000))
+    assert path.stat().st_size < 25_000
+
+    def unpack(*_: object) -> None:
+        raise AssertionError("it was unpacked")
+
+    monkeypatch.setattr(pl, "read_parquet", unpack)
+    with limited(monkeypatch):
+        read_parquet(path)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
