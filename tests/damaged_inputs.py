@@ -12,6 +12,8 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ import scans
 from outside_files import documented
 from trees import tree
 
-from blemish.benchmark.maps import read_maps
+from blemish.benchmark.maps import KeptMap, read_maps, write_maps
 from blemish.benchmark.protocol import open_protocol
 from blemish.benchmark.store import read_results
 from blemish.dataset import open_dataset
@@ -46,6 +48,7 @@ from blemish.images.hdf5_file import close_files
 from blemish.prepare import journal
 from blemish.prepare.patch_recipe import open_recipe
 from blemish.prepare.work_folder import work_folder
+from blemish.report.thumbnails import Thumbnail
 from blemish.simulator.folder import NOTE, claim
 from blemish.util.text_files import read_json
 
@@ -239,6 +242,29 @@ def _annotations(folder: Path, made: Callable[[Path], Path], name: str) -> Path:
     return made(folder) / name
 
 
+def _real_iad(folder: Path) -> Path:
+    sides: dict[str, list[dict[str, str | None]]] = {"train": [], "test": []}
+    for number, kind in enumerate(("OK", "OK", "OK", "AK")):
+        place, code = ("OK", "OK") if kind == "OK" else (f"NG/{kind}", f"NG_{kind}")
+        image = f"{place}/S{number:04}/toy_{number:04}_{code}_C1_20230921102345.jpg"
+        mask = None if kind == "OK" else image.replace(".jpg", ".png")
+        tree(folder / "realiad_1024" / "toy", *filter(None, (image, mask)))
+        entry = {"category": "toy", "anomaly_class": kind, "image_path": image, "mask_path": mask}
+        sides["train" if number < 2 else "test"].append(entry)
+    tree(folder, "realiad_jsons/toy.json")
+    document = {"meta": {"prefix": "toy/", "normal_class": "OK"}, **sides}
+    (folder / "realiad_jsons/toy.json").write_text(json.dumps(document), encoding="utf-8")
+    return folder / "realiad_jsons/toy.json"
+
+
+def _elpv(folder: Path) -> Path:
+    tree(folder, *(f"images/cell000{number}.png" for number in range(1, 5)))
+    cells = [(1, 1.0), (2, 0.3333), (3, 0.0), (4, 0.0)]
+    lines = [f"images/cell000{number}.png  {share}  mono\n" for number, share in cells]
+    (folder / "labels.csv").write_text("".join(lines), encoding="utf-8")
+    return folder / "labels.csv"
+
+
 def _result(folder: Path) -> Path:
     found = bench_results.leave(folder, "padim", bench_results.planted(2.0))
     return folder / f"{found.key}.json"
@@ -264,6 +290,22 @@ def _protocol(folder: Path) -> Path:
 def _arrays(folder: Path) -> Path:
     np.savez_compressed(folder / "bank.npz", patches=np.ones((9, 4)), done=3)
     return folder / "bank.npz"
+
+
+def _maps(folder: Path) -> Path:
+    map_ = np.arange(64, dtype=np.float32).reshape(8, 8)
+    picture = Thumbnail(np.zeros((8, 8, 3), np.uint8), map_, "", "", 31.0, 63.0, None)
+    kept = KeptMap("a", "good", "", "good", score=1.5, rejected=False, picture=picture)
+    write_maps(folder / "a.maps.npz", [kept, kept])
+    return folder / "a.maps.npz"
+
+
+def _torch(folder: Path, *, zipped: bool = True) -> Path:
+    import torch
+
+    weights = {"layer.weight": torch.ones(3, 4), "layer.bias": torch.ones(3).half()}
+    torch.save(weights, folder / "net.pth", _use_new_zipfile_serialization=zipped)
+    return folder / "net.pth"
 
 
 def _read_arrays(path: Path) -> None:
@@ -397,9 +439,15 @@ INPUTS: dict[str, Input] = {
         lambda f: next(_annotations(f, layout_trees.deep_pcb, "").rglob("trainval.txt")),
         _read_layout("deep_pcb", 0),
     ),
+    "Real-IAD": Input(_real_iad, _read_layout("real_iad", 1)),
+    "ELPV": Input(_elpv, _read_layout("elpv", 0)),
+    "DAGM": Input(
+        lambda f: _annotations(f, layout_trees.dagm, "Class1/Train/Label/Labels.txt"),
+        _read_layout("dagm", 3),
+    ),
     "a result": Input(_result, lambda path: read_results(path.parent)),
     "scores": Input(_scores, _read_scores),
-    "maps": Input(_arrays, read_maps),
+    "maps": Input(_maps, read_maps),
     "a checkpoint": Input(_arrays, _read_arrays),
     "a protocol": Input(_protocol, lambda path: open_protocol(str(path))),
     "a recipe": Input(lambda f: scans.recipe_at(f), open_recipe),
@@ -415,6 +463,9 @@ INPUTS: dict[str, Input] = {
     "a licence": Input(_licence, lambda path: read_terms(path.parent)),
     "JSON": Input(_result, lambda path: read_json(path, "JSON", "write it again")),
 }
+if find_spec("torch"):  # which is in the extra `train`
+    INPUTS["a state dict"] = Input(_torch, read_state_dict)
+    INPUTS["an old state dict"] = Input(partial(_torch, zipped=False), read_state_dict)
 
 
 def refused(reader: Input, path: Path) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from trees import tree
 
 from blemish.dataset import open_dataset
 from blemish.errors import DatasetError
@@ -71,6 +72,13 @@ def test_part_and_file_are_enough(root: Path) -> None:
     lines = ["file;part", *(f"{image};{number}" for number, image in enumerate(IMAGES))]
     (root / "parts.csv").write_text("\n".join(lines), encoding="utf-8")
     assert parts_and_views(root)["train/good/ä 2.png"] == ("1", None)
+
+
+def test_a_category_may_have_a_name_that_no_folder_can_have(tmp_path: Path) -> None:
+    tree(tmp_path, "a.png", "b.png")
+    rows = f"image,category\na.png,{300 * 'x'}\nb.png,..\n"
+    (tmp_path / "set.csv").write_text(rows, encoding="utf-8")
+    assert open_dataset(tmp_path / "set.csv").categories == ["..", 300 * "x"]
 
 
 def test_each_category_has_its_own_parts(tmp_path: Path) -> None:

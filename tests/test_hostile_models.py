@@ -419,6 +419,11 @@ def test_a_card_beyond_the_file_limit(
     path = tmp_path / "odd.blemish"
     path.write_bytes(hostile.with_card(model.read_bytes(), "{}" + " " * 10_000_000))
     monkeypatch.setenv("BLEMISH_FILE_LIMIT", "100MB")
+
+    def no_look(*_: object, **__: object) -> None:
+        raise AssertionError("it was read")
+
+    monkeypatch.setattr(zipfile.ZipFile, "read", no_look)
     with pytest.raises(ArtifactError, match=r"would take 0\.6 GB of memory.*LIMIT=1GB"):
         open_artifact(path)
 

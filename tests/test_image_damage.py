@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 import pytest
 import simplejpeg
-from image_bytes import bmp, encoded, png16, png_of
+from image_bytes import bmp, encoded, png16, png_chunk, png_of
 from PIL import Image
+from tiff_bytes import CODES, compressed_tiff, tiff_of_strips
 
 from blemish.errors import ImageError
 from blemish.images import depth, read_image
@@ -110,6 +111,23 @@ def test_an_interlaced_png_is_read_as_it_was_written(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(path), pixels)
 
 
+def test_the_chunks_of_a_png_stand_where_they_may(tmp_path: Path) -> None:
+    path, header = tmp_path / "image.png", png_header(7, 5, 4, 3)
+    stream, palette = zlib.compress((b"\0" + b"\x01\x23" * 2) * 5), bytes(range(12))
+    path.write_bytes(png_of(header, stream, palette, before=png_chunk(b"tEXt", b"a\0b")))
+    read_image(path)
+    for chunk, reason in (
+        (png_chunk(b"PLTE", palette), "'PLTE' where it cannot be"),  # a second one
+        (png_chunk(b"IHDR", header), "'IHDR' where it cannot be"),
+        (png_chunk(b"IEND", b"1"), "'IEND' where it cannot be"),
+        (png_chunk(b"ABCD", b""), "needs a chunk 'ABCD', which is not known"),
+    ):
+        refused(path, png_of(header, stream, palette, before=chunk), reason)
+    late = png_chunk(b"IDAT", stream) + png_chunk(b"PLTE", palette)
+    refused(path, png_of(header, b"", before=late), "'PLTE' where it cannot be")
+    refused(path, png_of(header, stream, palette + b"\0"), "'PLTE' where it cannot be")
+
+
 GREY_PALETTE = bytes(value for grey in range(256) for value in (grey, grey, grey, 0))
 COLOURS = RNG.integers(0, 256, 64, dtype=np.uint8).tobytes()
 
@@ -126,6 +144,37 @@ def test_run_lengths_of_a_bmp_are_read(tmp_path: Path) -> None:
     )
     colours = np.frombuffer(COLOURS, np.uint8).reshape(16, 4)[:, 2::-1]
     np.testing.assert_array_equal(read_image(path)[0], colours[[1, 2, 1, 2, 1]])
+
+
+def packed(row: np.ndarray, bits: int) -> bytes:
+    """A row of a BMP, its indices as runs of one to ten of them by turns, and as they are."""
+    out, at = b"", 0
+    while at < len(row):
+        part = row[at : at + 1 + at % 10].tolist()
+        indices = bytes(part)
+        if bits == 4:
+            pairs = zip(part[::2], [*part[1::2], 0], strict=False)
+            indices = bytes(upper << 4 | lower for upper, lower in pairs)
+        if len(part) > 2:
+            out += bytes([0, len(part)]) + indices + bytes(len(indices) % 2)
+        else:
+            out += b"".join(bytes([1, index << 4 if bits == 4 else index]) for index in part)
+        at += len(part)
+    return out + b"\0\0"
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_long_run_lengths_of_a_bmp_are_read_as_they_were_written(bits: int, tmp_path: Path) -> None:
+    """Among its indices are many that look like counts and escapes."""
+    indices = RNG.choice(np.array([0, 0, 1, 2, 3, 5, 15], np.uint8), (150, 500))
+    path = tmp_path / "image.bmp"
+    data = b"".join(packed(row, bits) for row in indices[::-1]) + b"\0\1"
+    palette = GREY_PALETTE[: 4 << bits] if bits == 8 else COLOURS
+    path.write_bytes(bmp(500, 150, data, bits=bits, compression=3 - bits // 4, palette=palette))
+    expected = indices
+    if bits == 4:
+        expected = np.frombuffer(COLOURS, np.uint8).reshape(16, 4)[:, 2::-1][indices]
+    np.testing.assert_array_equal(read_image(path), expected)
 
 
 @pytest.mark.parametrize(
@@ -239,6 +288,35 @@ def test_a_palette_of_a_tiff_is_as_large_as_its_indices_need(tmp_path: Path) -> 
     refused(path, bytes(data), "palette")
 
 
+def test_a_small_copy_is_not_taken_for_its_picture(tmp_path: Path) -> None:
+    """As in raw files of cameras, where the picture lies in a directory further inside."""
+    path = tmp_path / "image.tif"
+    tags = {256: (8,), 257: (8,), 258: (8,), 259: (1,), 262: (1,), 277: (1,), 278: (8,)}
+    path.write_bytes(tiff_of_strips(tags | {254: (1,)}, [bytes(64)]))
+    assert read_image(path).shape == (8, 8)
+    refused(path, tiff_of_strips(tags | {254: (1,), 330: (8,)}, [bytes(64)]), "small copy")
+
+
+@pytest.mark.parametrize("codec", CODES)
+def test_a_tiff_that_has_lost_what_says_how_it_is_compressed(codec: str, tmp_path: Path) -> None:
+    """Its strips would be pixels as they stand, of which there are enough where they are noise."""
+    noise = RNG.integers(0, 256, (60, 90), dtype=np.uint8)
+    data = compressed_tiff(noise, codec, rows=20)
+    entry = data.rindex(struct.pack("<HHI", 259, 4, 1))
+    for lost in (struct.pack("<HHII", 259, 4, 1, 1), struct.pack("<HHII", 305, 4, 1, 1)):
+        changed = data[:entry] + lost + data[entry + 12 :]
+        refused(tmp_path / "image.tif", changed, "damaged")
+
+
+def test_the_last_strip_of_a_tiff_may_be_as_long_as_the_others(tmp_path: Path) -> None:
+    tags = {256: (8,), 257: (10,), 258: (8,), 259: (1,), 262: (1,), 277: (1,), 278: (6,)}
+    path = tmp_path / "image.tif"
+    path.write_bytes(tiff_of_strips(tags, [bytes(48), bytes(48)]))
+    assert read_image(path).shape == (10, 8)
+    refused(path, tiff_of_strips(tags, [bytes(47), bytes(48)]), "too short")
+    refused(path, tiff_of_strips(tags, [bytes(52), bytes(48)]), "more bytes")
+
+
 def test_strips_that_do_not_cover_a_tiff(tmp_path: Path) -> None:
     data = encoded(GREY, "TIFF")
     rows = struct.pack("<HHII", 278, 4, 1, 60), struct.pack("<HHII", 278, 4, 1, 59)
@@ -274,6 +352,19 @@ def test_a_panic_of_a_library_is_damage(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(ImageError, match=r"image\.jpg is damaged.*\(at the disco\)"):
         read_image(path)
     with pytest.raises(KeyboardInterrupt):
+        read_image(path)
+
+
+def test_a_mistake_of_ours_is_no_damage_in_the_tests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "image.jpg"
+    path.write_bytes(JPEGS["plain"])
+    monkeypatch.setattr("blemish.images.formats.jpeg._MOST_FILL", None)
+    with pytest.raises(TypeError):
+        read_image(path)
+    monkeypatch.setattr("blemish.images.reading.MISTAKES", ())
+    with pytest.raises(ImageError, match=r"image\.jpg is damaged"):
         read_image(path)
 
 

@@ -76,6 +76,19 @@ def test_a_sound_picture_is_read_as_it_was_written(
             assert np.array_equal(read(path, data), pixels), (pixels.dtype, planar, predictor)
 
 
+def test_nothing_is_printed_of_what_a_tiff_has_unusual(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    deep = np.stack([DEEP] * 3, axis=2)
+    path = tmp_path / "image.tif"
+    odd = {34675: (1, 2, 3), 296: (9, 9)}  # a profile and a unit, both of several numbers
+    np.testing.assert_array_equal(
+        read(path, compressed_tiff(deep, "deflate", tile=(33, 49), tags=odd)), deep
+    )
+    assert capfd.readouterr() == ("", "")
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("codec", [codec for codec in CODES if codec != "zstd"])
 def test_sound_colour_of_16_bits(codec: str, tmp_path: Path) -> None:
     deep = np.stack([DEEP, DEEP[::-1], DEEP // 3], axis=2)

@@ -160,6 +160,10 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
         read_image(tmp_path / "nothing.png")
     with pytest.raises(ImageError, match="is a folder"):
         depth(tmp_path)
+    too_long = tmp_path / ("x" * 300)
+    for read in (read_image, depth, lambda path: read_mask(path, (4, 4))):
+        with pytest.raises(ImageError, match=r"xx cannot be opened \(File name too long\)"):
+            read(too_long)
 
 
 @pytest.mark.parametrize("lenient", [False, True], ids=["strict Pillow", "lenient Pillow"])

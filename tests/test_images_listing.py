@@ -9,8 +9,8 @@ from trees import link, tree
 
 from blemish.dataset import open_dataset
 from blemish.dataset.inspection_images import open_images
-from blemish.errors import DatasetError
-from blemish.images import image_files, image_names
+from blemish.errors import DatasetError, ImageError
+from blemish.images import image_files, image_names, read_image
 
 
 def test_names_are_sorted_folder_by_folder(tmp_path: Path) -> None:
@@ -87,6 +87,19 @@ def test_links_in_a_circle_are_refused(tmp_path: Path, links: dict[str, str]) ->
         link(root / place, root / target)
     with pytest.raises(DatasetError, match="is a link to a folder that holds it; remove the link"):
         image_names(root)
+
+
+def test_a_link_to_itself_is_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
+    """One picture less, and no other is lost for it."""
+    tree(tmp_path, "a/1.png")
+    for name in ("a/2.png", "a/loop", "loop.png"):
+        (tmp_path / name).symlink_to((tmp_path / name).name)
+    assert image_names(tmp_path) == ["a/1.png", "a/2.png", "loop.png"]
+    with pytest.raises(ImageError, match=r"2\.png cannot be opened \(Too many levels of symbolic"):
+        read_image(tmp_path / "a" / "2.png")
+    (tmp_path / "set.csv").write_text("image\na/1.png\na/2.png\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"files that do not exist \(1\): a/2\.png;"):
+        open_dataset(tmp_path / "set.csv")
 
 
 @pytest.mark.parametrize("linked", ["a.png", "sub"])

@@ -74,6 +74,17 @@ def calls(model: Path, plates: Path) -> dict[str, tuple[Call, list[Any]]]:
             [1, "1%", *NEVER],
         ),
         "calibrate out": (lambda v: blemish.calibrate(model, data, out=v), [1, "", *NEVER]),
+        "check_detector": (lambda v: blemish.check_detector(v, out), [None, 1, *OBJECTS, *NUMBERS]),
+        "check_detector name": (lambda v: blemish.check_detector(v, out), ["", "magic", *TEXTS]),
+        "check_detector folder": (lambda v: blemish.check_detector("padim", v), PATHLESS),
+        "check_detector settings": (
+            lambda v: blemish.check_detector("padim", out, settings=v),
+            [1, {"rank": 5}, {5: "rank"}, {"magic": "1"}, *NUMBERS, *TEXTS, b"x", [3]],
+        ),
+        "check_detector size": (
+            lambda v: blemish.check_detector("padim", out, size=v),
+            [None, 64, (64,), (64, 64.0), (64, True), (0, 64), (-32, 32), (33, 64), (1 << 40, 64)],
+        ),
         "Promise": (blemish.Promise, [0, 1, -1, None, "1%", *NEVER]),
         "Promise confidence": (lambda v: blemish.Promise(0.1, v), [0, 1, -1, None, *NEVER]),
         **{f"Plan {name}": (planned(name), values) for name, values in PLANS.items()},
@@ -112,6 +123,12 @@ def test_a_value_that_cannot_be_is_refused_in_one_sentence(model: Path, plates: 
                 pytest.fail(f"{name} takes {value!r}")
             assert len(sentence.splitlines()) == 1, (name, value)
     assert not (plates.parent / "never.blemish").exists()
+
+
+@pytest.mark.parametrize("kind", [int, dict, Bytes])
+def test_a_class_that_is_no_detector_breaks_the_contract(kind: Any, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=f"{kind.__name__} is no dataclass of settings"):
+        blemish.check_detector(kind, tmp_path)
 
 
 def test_every_field_of_a_plan_is_tried() -> None:

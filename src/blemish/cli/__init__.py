@@ -11,12 +11,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import math
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 import blemish
 from blemish.cli._shared import NAME_OPTIONS
@@ -24,7 +26,8 @@ from blemish.cli._signals import Stop, stopped_by_signals
 from blemish.cli._terminal import plain_streams
 from blemish.discovery import module_names
 from blemish.errors import BlemishError
-from blemish.util.names import escaped, is_name, is_text, printable
+from blemish.util.names import brief, escaped, is_name, is_text, printable
+from blemish.util.whole_numbers import IN_WORDS, LARGEST
 
 log = logging.getLogger("blemish")
 
@@ -34,9 +37,17 @@ def verbs(package: ModuleType) -> list[str]:
     return module_names(package)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Refuses in one sentence, like everything else."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the arguments and where help is, and end."""
+        self.exit(2, _refusal(f"{message}; `{self.prog} --help` says what there is"))
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="blemish",
         description="Find defects on manufactured parts, at a false-reject rate that is proven.",
     )
@@ -71,12 +82,12 @@ def _run(argv: list[str]) -> int:
     options = _options(_with_each_name(_with_json_file(argv)))
     try:
         _refuse_wrong_names(options)
-        _refuse_wrong_seed(options)
+        _refuse_wrong_numbers(options)
         return int(options.run(options))
     except BlemishError as error:
         if options.debug:
             raise
-        print(f"blemish: {printable(str(error))}", file=sys.stderr)
+        sys.stderr.write(_refusal(str(error)))
     except KeyboardInterrupt as stop:
         print(f"blemish: stopped{options.stopped}", file=sys.stderr)
         return 128 + (stop.signal if isinstance(stop, Stop) else signal.SIGINT)
@@ -95,7 +106,7 @@ def _run(argv: list[str]) -> int:
         if options.debug:
             raise
         name = f"{error.filename}: " if error.filename else ""
-        print(f"blemish: {printable(f'{name}{error.strerror or error}')}", file=sys.stderr)
+        sys.stderr.write(_refusal(f"{name}{error.strerror or error}"))
     return 2
 
 
@@ -115,6 +126,10 @@ def _options(argv: list[str]) -> argparse.Namespace:
     return options
 
 
+def _refusal(sentence: str) -> str:
+    return f"blemish: {printable(brief(sentence))}\n"
+
+
 def _refuse_wrong_names(options: argparse.Namespace) -> None:
     """Refuse an argument that is no name of a file, or no text; `inspect` gives it a verdict."""
     for option, value in vars(options).items():
@@ -128,10 +143,14 @@ def _refuse_wrong_names(options: argparse.Namespace) -> None:
                 )
 
 
-def _refuse_wrong_seed(options: argparse.Namespace) -> None:
-    seed = getattr(options, "seed", None)
-    if seed is not None and not 0 <= seed <= 2**48:  # as in `util.settings`, which needs numpy
-        raise BlemishError(f"--seed {seed} must be 0 or more, and at most 2^48")
+def _refuse_wrong_numbers(options: argparse.Namespace) -> None:
+    """Refuse a number that none of them can be; what else is wrong with one, its verb tells."""
+    for option, value in vars(options).items():
+        name = f"--{option.replace('_', '-')}"
+        if type(value) is int and not 0 <= value <= LARGEST:
+            raise BlemishError(f"{name} {value} must be 0 or more, and at most {IN_WORDS}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise BlemishError(f"{name} {value} is no number")
 
 
 def _with_json_file(argv: list[str]) -> list[str]:

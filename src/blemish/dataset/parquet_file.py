@@ -30,6 +30,8 @@ _ROWS, _SCHEMA, _GROUPS = 3, 2, 4
 _CHUNKS, _CHUNK, _VALUES, _PACKED, _DATA, _DICTIONARY = 1, 3, 5, 7, 9, 11
 _UNPACKED_PAGE, _PACKED_PAGE = 2, 3
 _PAGE_KINDS, _OF_DICTIONARY = (5, 7, 8), 7
+_ENCODING = {5: 2, 7: 2, 8: 4}  # the field, by the kind of page
+_AS_DIFFERENCES = 7  # an encoding in which each text may begin as all of the one before it
 _GROUP_ROWS, _PATH = 3, 3
 
 Fields = dict[int, Any]
@@ -135,7 +137,8 @@ def _pages(data: bytes, chunk: Fields) -> Iterator[tuple[int, int]]:
         packed, unpacked = head.get(_PACKED_PAGE, -1), head.get(_UNPACKED_PAGE, -1)
         if min(packed, unpacked, held) < 0:
             raise ValueError("a page has no size")
-        yield unpacked, held
+        as_differences = kind and head[kind].get(_ENCODING[kind]) == _AS_DIFFERENCES
+        yield unpacked * held if as_differences else unpacked, held
         values += held if kind != _OF_DICTIONARY else 0
         place = reader.place + packed
     if values != chunk.get(_VALUES):

@@ -46,7 +46,9 @@ def _attach_each_category(dataset: Dataset) -> Dataset:
         rows = dataset.category(category)
         # A table may call a category whatever it likes; not every name is that of a folder.
         csv = None if leads_out(category) else inside(dataset.root, category) / FILE_NAME
-        tables.append(attach(rows, csv).table if csv and csv.is_file() else rows.table)
+        # Of another a file, or the name may be too long for any.
+        known = csv is not None and os.path.isfile(csv)  # noqa: PTH113
+        tables.append(attach(rows, csv).table if csv and known else rows.table)
     return dataset.with_table(qualify_parts(pl.concat(tables)))
 
 

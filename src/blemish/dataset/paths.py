@@ -10,6 +10,7 @@ from pathlib import Path
 from blemish.errors import ImageError
 from blemish.images import hdf5
 from blemish.images.listing import SUFFIXES, is_system_folder, refuse_leaving
+from blemish.util.files import is_file, is_folder
 from blemish.util.names import escaped
 
 
@@ -90,7 +91,7 @@ def listing(root: Path, names: Iterable[str], *, folders: bool = False) -> list[
                 for entry in entries:
                     if entry.is_symlink():
                         linked.append(start + entry.name)
-                    if folders or entry.is_file():
+                    if folders or is_file(entry):
                         found.append(start + entry.name)
         except (OSError, ImageError):
             continue  # a folder that cannot be listed holds none of the names
@@ -107,7 +108,7 @@ def sub_folders(path: Path) -> list[Path]:
     if not path.is_dir():
         return []
     with os.scandir(path) as entries:  # a folder may hold 100,000 images: no stat for each
-        found = [e.path for e in entries if e.is_dir() and not is_system_folder(e.name)]
+        found = [e.path for e in entries if is_folder(e) and not is_system_folder(e.name)]
     return [Path(folder) for folder in sorted(found)]
 
 

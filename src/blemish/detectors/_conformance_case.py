@@ -22,12 +22,15 @@ from blemish.dataset import Dataset, open_dataset
 from blemish.detectors import open_detector
 from blemish.detectors._planted_defects import defective_pictures, good_pictures
 from blemish.detectors.base import Detector, FitContext, FittedDetector, Progress
+from blemish.errors import BlemishError
 from blemish.features.backbone import open_backbone
 from blemish.features.feature_stream import FeatureStream
 from blemish.images import Recipe
+from blemish.util.names import path_of, type_of
 
 Pixels = npt.NDArray[np.uint8]
 
+_STEP, _LARGEST = 32, 2048  # pixels, of a side
 OBLONG = (128, 192)  # height and width in pixels of pictures that are not square
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
@@ -37,7 +40,7 @@ class Case:
     """A detector with `settings`, and `count` good pictures to fit it on, drawn into `folder`.
 
     `detector` is a name, the path of a `.py` file, or a class. `size` are height and width of the
-    pictures and of the model's input in pixels.
+    pictures and of the model's input in pixels. Raises BlemishError for what cannot be an argument.
     """
 
     detector: str | type[Detector]
@@ -45,6 +48,27 @@ class Case:
     settings: Mapping[str, str] = field(default_factory=dict)
     size: tuple[int, int] = (64, 64)
     count: int = 36  # more patches than a memory bank of 2,000 holds
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be an argument, before anything is drawn."""
+        if not isinstance(self.detector, str | type):
+            raise BlemishError(
+                "the detector must be a name, the path of a .py file or a class, not "
+                f"{type_of(self.detector)}"
+            )
+        object.__setattr__(self, "folder", path_of(self.folder, "the folder for pictures"))
+        if not isinstance(self.settings, Mapping) or not all(
+            isinstance(text, str) for item in self.settings.items() for text in item
+        ):
+            raise BlemishError("the settings must be texts by the names of the settings")
+        size = self.size
+        if not isinstance(size, tuple) or [type(side) for side in size] != [int, int]:
+            raise BlemishError("the size must be two whole numbers, height and width in pixels")
+        if not all(_STEP <= side <= _LARGEST and side % _STEP == 0 for side in size):
+            raise BlemishError(
+                f"the size must be of multiples of {_STEP} up to {_LARGEST} pixels, not "
+                f"{size[0]} x {size[1]}"
+            )
 
     @property
     def name(self) -> str:

@@ -54,16 +54,18 @@ def check_detector(
     """Check every clause of the contract, in the order of `CLAUSES`; pictures go into `folder`.
 
     `detector` is a name, the path of a `.py` file, or a class that another process can import.
-    Raises AssertionError with a sentence for the first clause that the detector breaks.
+    Raises AssertionError with a sentence for the first clause that the detector breaks, and
+    BlemishError for an argument that cannot be.
     """
-    case = Case(detector, folder, settings or {}, size)
+    case = Case(detector, folder, {} if settings is None else settings, size)
     for clause in CLAUSES:
         clause(case)
 
 
 def check_has_the_signature(case: Case) -> None:
     """A described dataclass; `image`, and `valid` if given, become `map` and `score`."""
-    assert dataclasses.is_dataclass(case.opened()), f"{case.name} is no dataclass of settings"
+    kind = type(case.opened()) if isinstance(case.detector, str) else case.detector
+    assert dataclasses.is_dataclass(kind), f"{case.name} is no dataclass of settings"
     assert describe(case.detector), f"{case.name}: the first line of its file says nothing about it"
     runtime = open_session(case.fitted.graph).runtime
     needed = [value.name for value in runtime.get_inputs()]

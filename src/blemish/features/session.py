@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float32]
 _OPENING, _OPENED = 10.0, 10_000_000
 _SILENT = 4  # only what ends the process is printed
 _LONGEST_REASON = 160
-_CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
+_CODE = re.compile(r"^(\[ONNXRuntimeError\] : \d+ : \w+ : )+")
 _PLACE = re.compile(r"\S*/onnxruntime/\S+\.(cc|h):\d+ .*?\) (?=\S)|\S+\.(cc|h):\d+ \w+ ")
 _MEMORY = re.compile(r"Available memory of (\d+) is smaller than requested bytes of (\d+)")
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import os
+import warnings
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -18,7 +20,8 @@ from blemish.errors import BlemishError
 from blemish.util.array_files import archive_refusal
 from blemish.util.file_limit import refusal
 from blemish.util.files import open_regular
-from blemish.util.library_errors import translated
+from blemish.util.library_errors import shortened, translated
+from blemish.util.typed_json import skim
 
 StateDict = Mapping[str, npt.NDArray[Any]]
 """A tensor of each name."""
@@ -26,7 +29,7 @@ StateDict = Mapping[str, npt.NDArray[Any]]
 _ZIP = b"PK\x03\x04"  # torch.save since 1.6
 _PICKLE = b"\x80"  # torch.save before
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4"}
-_MOST_HEADER = 100_000_000  # bytes, by the format
+_MOST_HEADER = 4_000_000  # bytes: of tens of thousands of tensors
 _WRAPPERS = ("state_dict", "model")  # under which a training script keeps the weights
 
 
@@ -59,28 +62,36 @@ def _read_safetensors(path: Path) -> StateDict:
         start = 8 + int.from_bytes(data[:8].tobytes(), "little")
         if not 8 <= start <= min(len(data), _MOST_HEADER):
             raise ValueError("the header is cut short, or too long")
-        entries = json.loads(data[8:start].tobytes())
-        entries.pop("__metadata__", None)
-        spans = sorted(entry["data_offsets"] for entry in entries.values())
+        texts = skim(dict[str, msgspec.Raw], data[8:start].tobytes())
+        texts.pop("__metadata__", None)
+        entries = {name: skim(_Entry, bytes(text)) for name, text in texts.items()}
+        spans = sorted(entry.data_offsets for entry in entries.values())
         if any(after[0] < before[1] for before, after in itertools.pairwise(spans)):
             raise ValueError("tensors overlap")
         refused = refusal(2 * sum(end - begin for begin, end in spans))  # some become float32
         if refused is not None:
             raise BlemishError(f"{path} declares tensors that {refused}")
-        return {name: _tensor(data[start:], **entry) for name, entry in entries.items()}
+        return {name: _tensor(data[start:], entry) for name, entry in entries.items()}
 
 
-def _tensor(
-    data: npt.NDArray[np.uint8], dtype: str, shape: list[int], data_offsets: list[int]
-) -> npt.NDArray[Any]:
-    begin, end = data_offsets
-    if dtype not in _DTYPES:
-        raise ValueError(f"numbers of the type {dtype} are not known")
-    kind = np.dtype(_DTYPES[dtype])
-    if not 0 <= begin <= end <= len(data) or end - begin != math.prod(shape) * kind.itemsize:
+@dataclass(frozen=True)
+class _Entry:
+    """A tensor in the header, by the names of the format; its bytes lie behind the header."""
+
+    dtype: str
+    shape: list[int]
+    data_offsets: tuple[int, int]
+
+
+def _tensor(data: npt.NDArray[np.uint8], entry: _Entry) -> npt.NDArray[Any]:
+    begin, end = entry.data_offsets
+    if entry.dtype not in _DTYPES:
+        raise ValueError(f"numbers of the type {shortened(entry.dtype)} are not known")
+    kind = np.dtype(_DTYPES[entry.dtype])
+    if not 0 <= begin <= end <= len(data) or end - begin != math.prod(entry.shape) * kind.itemsize:
         raise ValueError("a tensor is cut short")
-    values = np.frombuffer(data[begin:end].tobytes(), kind).reshape(shape)
-    if dtype == "BF16":  # the upper half of a float32
+    values = np.frombuffer(data[begin:end].tobytes(), kind).reshape(entry.shape)
+    if entry.dtype == "BF16":  # the upper half of a float32
         values = (values.astype(np.uint32) << 16).view(np.float32)
     return values
 
@@ -101,7 +112,9 @@ def _read_torch(path: Path) -> StateDict:
         refused = _refusal(path)
         if refused is not None:
             raise BlemishError(f"{path} holds weights that {refused}")
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of archives of TorchScript, which are refused
+            state: Any = torch.load(path, map_location="cpu", weights_only=True)
     for key in _WRAPPERS:
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from blemish.errors import DatasetError, ImageError
 from blemish.images.formats import SUFFIXES as SUFFIXES
-from blemish.util.files import lies_in
+from blemish.util.files import is_folder, lies_in
 from blemish.util.names import escaped, is_name, wrong_name
 
 # Besides what the system's own table of file types calls an image.
@@ -205,7 +205,7 @@ def _files(
             if _is_link(entry):
                 refuse_leaving(entry.path, limit)
                 through = (*links, _without_circle(entry.path, links))
-            if _is_folder(entry):
+            if is_folder(entry):
                 waiting.append((name + "/", through))
                 if like_pictures is not None and name.lower().endswith(SUFFIXES):
                     like_pictures.append(name)
@@ -263,13 +263,6 @@ def _entries(
         raise DatasetError(
             f"{folder} cannot be listed ({error.strerror}); check its rights"
         ) from error
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself: whoever opens it is told
-        return False
 
 
 def _is_link(entry: os.DirEntry[str]) -> bool:

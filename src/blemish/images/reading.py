@@ -21,6 +21,11 @@ from blemish.util.file_limit import refusal
 from blemish.util.files import open_regular
 
 _COPY_AGAIN = "copy it again from its source or leave it out"
+_LONGEST_SIDE = 1 << 28  # pixels; no decoder takes more
+# What only a mistake in this package raises in it, and no damage. None counts but in the tests: a
+# user is better off with a picture less.
+MISTAKES: tuple[type[Exception], ...] = ()
+_HERE = str(Path(__file__).parents[1])
 
 
 def read_image(path: str | os.PathLike[str]) -> NDArray[Any]:
@@ -70,7 +75,7 @@ def read_mask(path: str | os.PathLike[str], shape: tuple[int, int]) -> NDArray[n
 def look_at_mask(path: str | os.PathLike[str], shape: tuple[int, int] | None = None) -> MaskReading:
     """A mask as `read_mask` reads it, with what it was read from; None is for any size."""
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - false for a name that is too long
         first, *others = mask_files(path)
         union = replace(look_at_mask(first, shape), values=None)
         for other in others:
@@ -109,7 +114,7 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, Format]]:
     except FileNotFoundError:
         raise ImageError(f"{path} does not exist; check the path") from None
     except OSError as error:
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - as above
             raise ImageError(
                 f"{path} is a folder, not an image; give the image files inside it"
             ) from None
@@ -127,12 +132,22 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, Format]]:
                 f"{path} needs more memory than is free; cut the image into smaller ones"
             ) from error
         except BaseException as error:  # damage surfaces in decoders as any type, panics among them
+            if isinstance(error, MISTAKES) and _is_raised_here(error):
+                raise
             reason = " ".join(str(error).split()) or type(error).__name__
             if isinstance(error, KeyError):  # of which the text is the key alone
                 reason = f"an unknown value, {reason}"
             raise ImageError(
                 f"{path} is damaged or no standard {format_.NAME} file ({reason}); {_COPY_AGAIN}"
             ) from error
+
+
+def _is_raised_here(error: BaseException) -> bool:
+    """Whether an error comes from this package itself, and from no library below."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_code.co_filename.startswith(_HERE)
 
 
 def _format(path: Path, file: BinaryIO) -> Format:
@@ -158,7 +173,7 @@ def _format(path: Path, file: BinaryIO) -> Format:
 def _refuse_beyond_limit(path: Path, header: Header) -> None:
     """Refuse, before memory is taken, a size that the file cannot hold or that is too large."""
     declares = f"{path} declares {header.width} x {header.height} pixels"
-    if header.pixels > header.capacity:
+    if header.pixels > header.capacity or max(header.width, header.height) > _LONGEST_SIDE:
         raise ImageError(
             f"{declares}, more than its bytes can hold: it is cut off or damaged; {_COPY_AGAIN}"
         )

@@ -9,9 +9,10 @@ its hashes too.
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import io
 import json
+import os
 import re
 import stat
 import zipfile
@@ -19,23 +20,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 
 import msgspec
 
 from blemish.errors import ArtifactError, BlemishError
 from blemish.model.card import SCHEMA, Card
-from blemish.util.files import read_regular, replacing
+from blemish.model.graph_outline import fault
+from blemish.util.files import open_within_limit, replacing
 from blemish.util.names import printable
-from blemish.util.typed_json import parse, skim
+from blemish.util.typed_json import parse, skim, too_large
 
 _MODEL, _CARD, _HASHES = "model.onnx", "card.json", "sha256"
 _FURTHER = re.compile(r"golden/(raw|tensor)\.png|defects/[0-9]{4}(\.png|\.tif|_mask\.png)")
-# The key under which ONNX names a file of weights, and what stands before it in a graph: field 1,
-# a text of 8 bytes. Both numbers may be written with more bytes than they need.
-_KEY = b"location"
-_FIELD = re.compile(rb"(\n|\x8a\x80*\x00)(\x08|\x88\x80*\x00)\Z")
-_LONGEST_FIELD = 22  # bytes: two numbers of at most 10, and one to spare for each
 _LONGEST = 200  # characters
 # Bytes of a directory of all members that there can be, pictures and masks, with room to spare:
 # zipfile makes an object of each entry before anybody can ask.
@@ -96,17 +94,23 @@ def open_artifact(path: Path | str) -> Artifact:
     """Read and verify a `.blemish` file.
 
     Raises ArtifactError for a missing, foreign or damaged file, for a newer schema, and for a card
-    with an entry that is wrong. Reads no more into memory than twice the size of the file, whatever
-    sizes it claims.
+    with an entry that is wrong. Reads no more into memory than the size of the file, whatever sizes
+    it claims.
     """
     path = Path(path)
     try:
-        data = read_regular(path)
+        with open_within_limit(path) as file, ThreadPoolExecutor(1) as pool:
+            members = _members(path, file)
+            # Beside the members' hashes, which take as long.
+            sha256 = pool.submit(_sha256, file)
+            return _verified(path, members, sha256)
     except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
-    with ThreadPoolExecutor(1) as pool:  # beside the members' hashes, which take as long
-        sha256 = pool.submit(lambda: hashlib.sha256(data).hexdigest())
-        return _verified(path, _members(path, data), sha256)
+        raise ArtifactError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _sha256(file: BufferedReader) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _verified(path: Path, members: dict[str, bytes], sha256: Future[str]) -> Artifact:
@@ -125,25 +129,13 @@ def _verified(path: Path, members: dict[str, bytes], sha256: Future[str]) -> Art
             raise ArtifactError(
                 f"{path} is damaged: {name} does not match its sha256; copy the file again"
             )
-    if _has_external_data(members[_MODEL]):
-        raise ArtifactError(
-            f"{path}: its graph takes weights from another file; take it as blemish wrote it"
-        )
+    if wrong := fault(members[_MODEL]):
+        raise ArtifactError(f"{path}: its graph {wrong}; take it as blemish wrote it")
     further = {name: members[name] for name in hashes if name not in (_MODEL, _CARD)}
     card = _card(path, values)
     return Artifact(
         *(members[_MODEL], card, members[_CARD], further, sha256.result(), path, hashes[_MODEL])
     )
-
-
-def _has_external_data(graph: bytes) -> bool:
-    """Whether a graph takes weights from another file; half a second faster than one pattern."""
-    at = graph.rfind(_KEY)  # twice as fast as from the front
-    while at >= 0:
-        if _FIELD.search(graph[max(0, at - _LONGEST_FIELD) : at]):
-            return True
-        at = graph.rfind(_KEY, 0, at)
-    return False
 
 
 def _values(path: Path, card: bytes) -> object:
@@ -214,39 +206,57 @@ def _short(said: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 
-def _members(path: Path, data: bytes) -> dict[str, bytes]:
+def _members(path: Path, file: BufferedReader) -> dict[str, bytes]:
     """What each member holds, once none can be there twice or larger than the file."""
-    if _largest_directory(data) > _LARGEST_DIRECTORY:
+    if _largest_directory(file) > _LARGEST_DIRECTORY:
         raise ArtifactError(f"{path} has more members than a model; take it as blemish wrote it")
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
-            _refuse_entries(path, entries, len(data))
+            _refuse_entries(path, entries, os.fstat(file.fileno()).st_size)
             return {entry.orig_filename: archive.read(entry) for entry in entries}
     except ArtifactError:
         raise
     except Exception as error:  # damaged directories surface in zipfile as almost any type
-        damaged = data[:2] == b"PK"
+        if isinstance(error, OSError) and error.errno == errno.EIO:
+            raise
+        file.seek(0)
+        damaged = file.read(2) == b"PK"
         what = "is damaged or cut short; copy it again" if damaged else "is no blemish model"
         raise ArtifactError(f"{path} {what}") from error
 
 
-def _largest_directory(data: bytes) -> int:
+def _largest_directory(file: BufferedReader) -> int:
     """Bytes of the largest directory that zipfile may read, whichever record it takes for the last.
 
     A record counts where an entry stands at the place that it names. What looks like one within
     weights is none, so that they are not searched.
     """
-    tail = max(0, len(data) - _LONGEST_END)
-    if data.find(_OTHER_END, tail) >= 0:  # of a file beyond 2 GiB, whose record may be anywhere
-        return 46 * data.count(_ENTRY)
-    largest, end = 0, data.find(_END, tail)
+    start = max(0, file.seek(0, os.SEEK_END) - _LONGEST_END)
+    file.seek(start)
+    tail = file.read()
+    if tail.find(_OTHER_END) >= 0:  # of a file beyond 2 GiB, whose record may be anywhere
+        return 46 * _count(file, _ENTRY)
+    largest, end = 0, tail.find(_END)
     while end >= 0:
-        size = int.from_bytes(data[end + 12 : end + 16], "little")
-        if size <= end and data.startswith(_ENTRY, end - size):
-            largest = max(largest, size)
-        end = data.find(_END, end + 1)
+        size = int.from_bytes(tail[end + 12 : end + 16], "little")
+        if size <= start + end:
+            file.seek(start + end - size)
+            if file.read(len(_ENTRY)) == _ENTRY:
+                largest = max(largest, size)
+        end = tail.find(_END, end + 1)
     return largest
+
+
+def _count(file: BufferedReader, mark: bytes) -> int:
+    """How often a file holds some bytes."""
+    file.seek(0)
+    count, rest = 0, b""
+    while block := file.read(1 << 20):
+        held = rest + block
+        count += held.count(mark)
+        rest = held[-len(mark) + 1 :]
+    return count
 
 
 def _refuse_entries(path: Path, entries: list[zipfile.ZipInfo], size: int) -> None:
@@ -271,6 +281,10 @@ def _refuse_entries(path: Path, entries: list[zipfile.ZipInfo], size: int) -> No
         raise ArtifactError(
             f"{path}: its member {_short(repr(name))} {fault}; take it as blemish wrote it"
         )
+    for entry in entries:
+        refused = too_large(entry.file_size) if entry.orig_filename in (_CARD, _HASHES) else None
+        if refused:
+            raise ArtifactError(f"{path}: its member {entry.orig_filename!r} {refused}")
     # What is stored as it is takes as much of the file as it holds, and no byte belongs to two.
     if sum(entry.file_size for entry in entries) > size:
         raise ArtifactError(f"{path} is damaged: its members are larger than it; copy it again")

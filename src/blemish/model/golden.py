@@ -10,6 +10,7 @@ import json
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict
+from io import BytesIO
 from typing import Any
 
 import cv2
@@ -18,6 +19,8 @@ import numpy.typing as npt
 
 from blemish.errors import ArtifactError, BlemishError
 from blemish.images import Recipe, Window, apply_window, crops
+from blemish.images.formats import NotRead
+from blemish.images.formats import png as png_format
 from blemish.model.artifact import Artifact
 from blemish.util.finite import is_finite
 
@@ -117,39 +120,14 @@ def _decode(artifact: Artifact, name: str, most: tuple[int, int]) -> npt.NDArray
         raise ArtifactError(
             f"{artifact.path} has no {name}; take the model as it was first written"
         )
-    if not _is_whole(png, most):
-        raise ArtifactError(
-            f"{artifact.path}: its {name} is damaged; take the model as it was first written"
-        )
-    image: Any = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
-
-
-def _is_whole(png: bytes, most: tuple[int, int]) -> bool:
-    """Whether a PNG is what `_png` writes, so that OpenCV has nothing to print about it.
-
-    Looks at the size before anything of that size is there.
-    """
-    width, height = int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
-    bits = png[24] if len(png) > 24 else 0
-    # Colour without alpha, deflate, no interlacing.
-    if not png.startswith(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR") or png[25:29] != b"\2\0\0\0":
-        return False
-    if bits not in (8, 16) or not (0 < height <= most[0] and 0 < width <= most[1]):
-        return False
-    row = 1 + 3 * width * bits // 8
-    inflate, found, at = zlib.decompressobj(), bytearray(), 8
     try:
-        while at < len(png):
-            end = at + 12 + int.from_bytes(png[at : at + 4], "big")
-            kind, content, stored = png[at + 4 : at + 8], png[at + 8 : end - 4], png[end - 4 : end]
-            sound = zlib.crc32(content, zlib.crc32(kind)).to_bytes(4, "big") == stored
-            if not sound or (kind not in (b"IDAT", b"IEND") and at > 8):
-                return False
-            if kind == b"IDAT":
-                found += inflate.decompress(content, row * height + 1 - len(found))
-            at = end
-    except zlib.error:
-        return False
-    whole = inflate.eof and kind == b"IEND" and len(found) == row * height
-    return whole and max(found[::row]) <= 4  # of the five filters
+        picture = png_format.picture(BytesIO(png))
+        header = picture.header
+        # The size first, before anything of that size is there.
+        if header.channels == 3 and header.height <= most[0] and header.width <= most[1]:
+            return picture.pixels()
+    except (NotRead, ValueError, EOFError, OSError, zlib.error):
+        pass
+    raise ArtifactError(
+        f"{artifact.path}: its {name} is damaged; take the model as it was first written"
+    )

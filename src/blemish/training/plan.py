@@ -18,6 +18,7 @@ from blemish.util.names import path_of, type_of
 from blemish.util.settings import check_settings, setting
 
 DEFAULT_DETECTOR = "duet"
+SMALLEST_TILE = 16  # pixels: of smaller ones nothing is told, at the cost of thousands
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Plan:
 def make_recipe(plan: Plan, images: Sequence[Path]) -> Recipe:
     """The preprocessing that the plan asks for, with one window for all `images` of 16 bits.
 
-    Raises BlemishError for a size or a crop that cannot be.
+    Raises BlemishError for a size, a crop or a tile that cannot be.
     """
     multiple = 32
     size = usual_size(plan.detector) if plan.size is None else plan.size
@@ -93,6 +94,11 @@ def make_recipe(plan: Plan, images: Sequence[Path]) -> Recipe:
     if side < multiple or side % multiple or side > size:
         raise BlemishError(
             f"--crop {side} must be a multiple of {multiple}, at most the size, {size}"
+        )
+    if plan.tile and plan.tile < SMALLEST_TILE:
+        raise BlemishError(
+            f"--tile {plan.tile} is too small to tell anything of; give {SMALLEST_TILE} pixels or "
+            "more, or 0 for whole pictures"
         )
     margin = (size - side) // 2
     tile = plan.tile or None

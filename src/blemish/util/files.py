@@ -108,6 +108,22 @@ def lies_in(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether what lies in a folder is one itself; a link that leads in a circle is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether what lies in a folder is a file; a link that leads in a circle is none."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
+
+
 def harmless(name: str) -> str:
     """A name made one step that every system can hold.
 

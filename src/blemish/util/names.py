@@ -15,6 +15,7 @@ from pathlib import Path
 from blemish.errors import COMMANDS, BlemishError, escape
 
 _ANY = re.compile(r".", re.DOTALL)
+_LONG_WORD = re.compile(r"\S{1001,}")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -41,6 +42,11 @@ def printable(text: str, *, keep: str = "") -> str:
     if text.translate(dict.fromkeys(map(ord, keep))).isprintable():
         return text
     return _ANY.sub(lambda m: m[0] if m[0].isprintable() or m[0] in keep else escape(m), text)
+
+
+def brief(text: str) -> str:
+    """The text, in which a word of more than 1,000 characters is shown by its start and end."""
+    return _LONG_WORD.sub(lambda m: f"{m[0][:100]}...{m[0][-20:]}", text)
 
 
 def wrong_name(path: str | os.PathLike[str]) -> str | None:

@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 
 from blemish.errors import BlemishError
 from blemish.util.finite import is_finite
+from blemish.util.whole_numbers import LARGEST
 
 log = logging.getLogger("blemish")
 
 Settings = TypeVar("Settings")
 
 _DECLARED = "setting"  # the key of a field's metadata
-LARGEST = 2**48  # of a whole number: sizes of arrays made of such are still whole numbers
 
 
 @dataclass(frozen=True)

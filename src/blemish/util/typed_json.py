@@ -60,8 +60,13 @@ def skim(kind: type[Value], data: bytes) -> Value:
         raise ValueError(_said(error)) from None
 
 
+def too_large(size: int) -> str | None:
+    """Why a text of so many bytes is not parsed, to follow its name; None where it may be."""
+    return refusal(_SPREAD * size)
+
+
 def _refuse_large(data: bytes) -> None:
-    if refused := refusal(_SPREAD * len(data)):
+    if refused := too_large(len(data)):
         raise ValueError(f"it {refused}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import UnsupportedOperation
 from typing import Any, BinaryIO, Literal
 
 from numpy.typing import NDArray
@@ -63,5 +64,11 @@ class NotRead(Exception):  # noqa: N818 - it is no error of the file
 
 
 def size_of(file: BinaryIO) -> int:
-    """The bytes of an open file."""
-    return os.fstat(file.fileno()).st_size
+    """The bytes of an open file, or of what is like one."""
+    try:
+        return os.fstat(file.fileno()).st_size
+    except UnsupportedOperation:  # it is in memory
+        here = file.tell()
+        end = file.seek(0, os.SEEK_END)
+        file.seek(here)
+        return end

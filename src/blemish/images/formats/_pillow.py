@@ -24,9 +24,7 @@ def pixels_of(image: Image.Image) -> NDArray[Any]:
     width, height = image.size
     rows = max(1, _BAND_PIXELS // width)
     first = _band(image, 0, min(rows, height))
-    if rows >= height:
-        return first
-    pixels = np.empty((height, *first.shape[1:]), first.dtype)
+    pixels = np.empty((height, *first.shape[1:]), first.dtype.newbyteorder("="))
     pixels[:rows] = first
     for top in range(rows, height, rows):
         pixels[top : top + rows] = _band(image, top, min(top + rows, height))
@@ -65,7 +63,7 @@ def refuse_beyond_palette(image: Image.Image, colours: int) -> None:
 
 
 def _band(image: Image.Image, top: int, bottom: int) -> NDArray[Any]:
-    """Rows of a Pillow image as [h, w] or [h, w, 3] in native byte order, without alpha."""
+    """Rows of a Pillow image as [h, w] or [h, w, 3], without alpha."""
     band = image.crop((0, top, image.width, bottom))
     if band.mode == "PA":
         band = band.convert("RGBA")
@@ -76,4 +74,4 @@ def _band(image: Image.Image, top: int, bottom: int) -> NDArray[Any]:
         return values.astype(np.uint8) * np.uint8(255)
     if values.ndim == 3:
         values = values[:, :, 0] if band.mode == "LA" else values[:, :, :3]
-    return np.array(values, dtype=values.dtype.newbyteorder("="), order="C")
+    return values

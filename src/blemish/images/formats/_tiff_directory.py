@@ -8,10 +8,10 @@ from typing import BinaryIO
 
 from blemish.images.formats._header import size_of
 
-WIDTH, HEIGHT, BITS, COMPRESSION = 256, 257, 258, 259
+KIND, WIDTH, HEIGHT, BITS, COMPRESSION = 254, 256, 257, 258, 259
 PHOTOMETRIC, FILL_ORDER, STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP = 262, 266, 273, 277, 278
 STRIP_SIZES, PLANAR, PREDICTOR, COLOUR_MAP, TILE_WIDTH, TILE_HEIGHT = 279, 284, 317, 320, 322, 323
-TILE_OFFSETS, TILE_SIZES, EXTRA_SAMPLES, SAMPLE_FORMAT = 324, 325, 338, 339
+TILE_OFFSETS, TILE_SIZES, INNER, EXTRA_SAMPLES, SAMPLE_FORMAT = 324, 325, 330, 338, 339
 
 # Compressions.
 RAW, LZW, ADOBE_DEFLATE, PACK_BITS, DEFLATE, LZMA, ZSTD = 1, 5, 8, 32773, 32946, 34925, 50000
@@ -24,7 +24,7 @@ _USED = frozenset(
     {WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, STRIP_OFFSETS, SAMPLES}
 )
 _USED |= {ROWS_PER_STRIP, STRIP_SIZES, PLANAR, PREDICTOR, COLOUR_MAP, TILE_WIDTH, TILE_HEIGHT}
-_USED |= {TILE_OFFSETS, TILE_SIZES, EXTRA_SAMPLES, SAMPLE_FORMAT}
+_USED |= {TILE_OFFSETS, TILE_SIZES, EXTRA_SAMPLES, SAMPLE_FORMAT, KIND, INNER}
 _MOST_ENTRIES = 1 << 16
 _MOST_VALUES = 1 << 16  # more strips than any picture within reason has
 MOST_PAGES = 1000  # that are counted
@@ -91,9 +91,9 @@ class Directory:
     @property
     def pieces(self) -> list[tuple[int, int]]:
         """Offset and bytes of each strip or tile; ValueError where they do not fit the picture."""
-        width, height = self.piece
         offsets = self.tags.get(TILE_OFFSETS if self.tiled else STRIP_OFFSETS, ())
         sizes = self.tags.get(TILE_SIZES if self.tiled else STRIP_SIZES, ())
+        width, height = self.piece
         count = -(-self.width // width) * -(-self.height // height) * self.planes
         if len(offsets) != count or len(sizes) != count:
             raise ValueError(f"{len(offsets)} strips or tiles, of which {count} cover the picture")

@@ -1,4 +1,4 @@
-"""Compressed strips and tiles of a TIFF: each holds exactly its rows, or the file is damaged.
+"""Strips and tiles of a TIFF, compressed: each holds exactly its rows, or the file is damaged.
 
 libtiff stops decoding a strip once its rows are full, and so never sees what the end would tell.
 Here a TIFF is built anew in memory, and decoded once, by libtiff, with the predictor and whatever
@@ -66,6 +66,7 @@ MOST_INFLATED = {
 }
 _INFLATED_HERE = frozenset({ADOBE_DEFLATE, DEFLATE, LZMA})
 _KEPT = (BITS, PHOTOMETRIC, SAMPLES, PLANAR, COLOUR_MAP, EXTRA_SAMPLES, SAMPLE_FORMAT)
+_FILL = 3  # bytes, up to the next place that a writer likes
 _LZMA_MEMORY = 1 << 27
 _BYTES_A_PIECE = 1500  # of the objects of Python that stand for a strip or tile
 _MOST_REMEMBERED = 1 << 16
@@ -77,24 +78,41 @@ Decode = Callable[[bytes], NDArray[Any]]
 def memory(found: Directory, taken: int) -> int:
     """Bytes that `pixels` takes at its peak, where decoding alone would take `taken`.
 
-    What the strips take of the file is not in it.
+    What the strips take of the file is not in it. Raises ValueError where these are not as many as
+    cover the picture.
     """
+    taken += _BYTES_A_PIECE * len(found.pieces)  # which raises before so many are listed
     length = sum(_lengths(found))
-    taken += _BYTES_A_PIECE * len(found.pieces)
     if found.first(COMPRESSION, RAW) in _INFLATED_HERE:
         return taken + length
     guards_length = len(found.pieces) * _guard_rows(found) * _row_bytes(found)
     return taken * (length + guards_length) // length + guards_length
 
 
+def refuse_other_sizes(found: Directory) -> None:
+    """Raise for strips that are not compressed and have other sizes than their rows.
+
+    ValueError for longer ones: they are compressed, and the tag that says how is lost. Some writers
+    give the last strip the size of the others, or fill up each. EOFError for shorter ones.
+    """
+    longest = _row_bytes(found) * found.piece[1] + _FILL
+    for (_, size), length in zip(found.pieces, _lengths(found), strict=True):
+        if size < length:
+            raise EOFError("strips or tiles that are too short for their rows")
+        if size > longest:
+            raise ValueError("strips or tiles of more bytes than their rows have")
+
+
 def pixels(file: BinaryIO, found: Directory, decode: Decode) -> NDArray[Any]:
-    """The pixels [H, W] or [H, W, 3] of a compressed TIFF, as far as sound as its codec can tell.
+    """The pixels [H, W] or [H, W, 3] of a TIFF, as far as sound as its codec can tell.
 
     `decode` turns the bytes of a TIFF into its pixels. Raises ValueError or EOFError for damage,
     and what `decode` raises.
     """
-    strips = _strips(file, found)
     compression = found.first(COMPRESSION, RAW)
+    if compression == RAW:  # a list that is not kept while it is decoded
+        return decode(_tiff(found, [[strip] for strip in _strips(file, found)], RAW))
+    strips = _strips(file, found)
     if compression in _INFLATED_HERE:
         return decode(_stored_tiff(found, strips))
     if compression == ZSTD:
@@ -149,11 +167,13 @@ def _lengths(found: Directory) -> list[int]:
 
 def _strips(file: BinaryIO, found: Directory) -> list[bytes]:
     """The bytes of each strip or tile, checked against those that it decodes to."""
-    pieces = found.pieces
+    pieces, lengths = found.pieces, _lengths(found)
+    if found.first(COMPRESSION, RAW) == RAW:  # of which some writers tell another size
+        pieces = [(offset, length) for (offset, _), length in zip(pieces, lengths, strict=True)]
     most = MOST_INFLATED[found.first(COMPRESSION, RAW)]
     if sum(size for _, size in pieces) > size_of(file):
         raise ValueError("strips or tiles that overlap")
-    if any(size * most < length for (_, size), length in zip(pieces, _lengths(found), strict=True)):
+    if any(size * most < length for (_, size), length in zip(pieces, lengths, strict=True)):
         raise EOFError("strips or tiles that are too short for their rows")
     strips = []
     for offset, size in pieces:

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from blemish.images.formats._tiff_directory import (
     STRIP_OFFSETS,
@@ -29,25 +30,37 @@ def tiff(order: str, tags: dict[int, tuple[int, ...]], strips: Sequence[Parts]) 
     sizes = np.array([sum(map(len, parts)) for parts in strips])
     about = int(sizes.sum()) + 16 * len(sizes) + 8 * sum(map(len, tags.values())) + 1000
     wide = about >= 1 << 32
-    place, inline = ("Q", 8) if wide else ("I", 4)
-    places = _LONG8 if wide else _LONG
     tiled = TILE_WIDTH in tags
-    fields = {tag: _field(order, values) for tag, values in tags.items()}
-    numbers = f"{order}u{inline}"
-    fields[TILE_SIZES if tiled else STRIP_SIZES] = places, sizes.astype(numbers).tobytes()
     offsets_tag = TILE_OFFSETS if tiled else STRIP_OFFSETS
-    fields[offsets_tag] = fields[TILE_SIZES if tiled else STRIP_SIZES]  # as long, for the sum below
+    fields = {tag: _field(order, values) for tag, values in tags.items()}
+    fields[TILE_SIZES if tiled else STRIP_SIZES] = _places(order, sizes, wide=wide)
+    # The directory is as long whatever the offsets are.
+    fields[offsets_tag] = _places(order, sizes, wide=wide)
+    start = len(_head(order, fields, wide=wide))
+    fields[offsets_tag] = _places(order, start + np.cumsum(sizes) - sizes, wide=wide)
+    head = _head(order, fields, wide=wide)
+    return b"".join([head, *(part for parts in strips for part in parts)])
 
+
+def head_alone(order: str, tags: dict[int, tuple[int, ...]]) -> bytes:
+    """The start of a TIFF, up to the end of its only directory, which is of these tags.
+
+    Raises ValueError for one that Pillow would not read.
+    """
+    wide = max(map(max, tags.values())) >= 1 << 32
+    if wide and order == ">":
+        raise ValueError("a BigTIFF in the order of bytes that is not read")
+    return _head(order, {tag: _field(order, values) for tag, values in tags.items()}, wide=wide)
+
+
+def _head(order: str, fields: dict[int, tuple[int, bytes]], *, wide: bool) -> bytes:
+    place, inline = ("Q", 8) if wide else ("I", 4)
     head = (b"II" if order == "<" else b"MM") + (
         struct.pack(order + "HHHQQ", 43, 8, 0, 16, len(fields))
         if wide
         else struct.pack(order + "HIH", 42, 8, len(fields))
     )
     values_at = len(head) + (4 + 2 * inline) * len(fields) + inline
-    outside = sum(len(content) for _, content in fields.values() if len(content) > inline)
-    offsets = values_at + outside + np.cumsum(sizes) - sizes
-    fields[offsets_tag] = places, offsets.astype(numbers).tobytes()
-
     entries, values = [head], []
     for tag, (kind, content) in sorted(fields.items()):
         count = len(content) // struct.calcsize("=" + _FORMATS[kind])
@@ -59,9 +72,14 @@ def tiff(order: str, tags: dict[int, tuple[int, ...]], strips: Sequence[Parts]) 
             values.append(content)
             values_at += len(content)
     entries.append(bytes(inline))  # no other directory
-    return b"".join([*entries, *values, *(part for parts in strips for part in parts)])
+    return b"".join([*entries, *values])
+
+
+def _places(order: str, values: NDArray[np.int64], *, wide: bool) -> tuple[int, bytes]:
+    return _LONG8 if wide else _LONG, values.astype(f"{order}u{8 if wide else 4}").tobytes()
 
 
 def _field(order: str, values: tuple[int, ...]) -> tuple[int, bytes]:
-    kind = _SHORT if max(values) < 1 << 16 else _LONG
+    most = max(values)
+    kind = _SHORT if most < 1 << 16 else _LONG if most < 1 << 32 else _LONG8
     return kind, struct.pack(f"{order}{len(values)}{_FORMATS[kind]}", *values)

@@ -24,6 +24,8 @@ _FILE_HEADER = 14
 _OLD_HEADER = 12
 _HEADERS = (_OLD_HEADER, 40, 52, 56, 64, 108, 124)
 _NIBBLES = 2  # run lengths of 4-bit indices
+_ROW_END, _END, _MOVE = 0, 1, 2  # escapes
+_PAIRS = 1 << 14  # that are looked at together; no run takes more than 129
 _RUN_PIXELS = 128  # that a byte of run lengths holds: at most 255 in two
 
 
@@ -187,36 +189,81 @@ def _run_lengths(
     Raises ValueError for a run beyond its row and for pixels without an index, EOFError where the
     end is missing.
     """
-    rows = bytearray()
-    end, position, row_end = width * height, 0, width
-    while position + 2 <= len(data):
-        count, value = data[position], data[position + 1]
-        position += 2
-        if count:
-            if nibbles:
-                rows += (bytes((value >> 4, value & 15)) * (count // 2 + 1))[:count]
-            else:
-                rows += bytes((value,)) * count
-        elif value > 2:
-            taken = (value + 1) // 2 if nibbles else value
-            stored = data[position : position + taken]
-            if len(stored) < taken:
-                break
-            rows += _nibbles(stored)[:value] if nibbles else stored
-            position += taken + taken % 2
-        elif value == 1 or not value:
-            if len(rows) != (end if value else row_end):
-                raise ValueError("pixels without a colour")
-            if value:
-                return np.frombuffer(rows, np.uint8).reshape(height, width), position
-            row_end += width
-        else:
+    pairs = np.frombuffer(data, np.uint8, len(data) // 2 * 2).reshape(-1, 2)
+    pixels = np.empty(width * height, np.uint8)
+    at = rows = filled = 0
+    while at < len(pairs):
+        block = pairs[at : at + _PAIRS]
+        is_run, times = _runs(block, nibbles=nibbles)
+        escapes = np.where(is_run & (block[: len(is_run), 0] == 0), block[: len(is_run), 1], 255)
+        ends = np.flatnonzero(escapes == _END)
+        used = int(ends[0]) if len(ends) else len(is_run)
+        block, escapes, times = block[:used], escapes[:used], times[:used]
+        if (escapes == _MOVE).any():
             raise ValueError("pixels without a colour")
-        if len(rows) > min(row_end, end):
+        is_row_end = escapes == _ROW_END
+        row_ends = (rows + 1 + np.cumsum(is_row_end) - is_row_end) * width
+        filled_by = filled + np.cumsum(times.sum(axis=1))
+        if (filled_by > np.minimum(row_ends, len(pixels))).any():
             raise ValueError("a run beyond its row")
+        if (filled_by < row_ends)[is_row_end].any():
+            raise ValueError("pixels without a colour")
+        start, filled = filled, int(filled_by[-1]) if used else filled
+        pixels[start:filled] = _expanded(block, times, nibbles=nibbles)
+        at, rows = at + used, rows + int(is_row_end.sum())
+        if len(ends):
+            if filled < len(pixels):
+                raise ValueError("pixels without a colour")
+            return pixels.reshape(height, width), 2 * (at + 1)
+        if not used:
+            break
     raise EOFError("cut off")
 
 
-def _nibbles(stored: bytes) -> bytes:
-    both = np.frombuffer(stored, np.uint8)
-    return np.stack([both >> 4, both & 15], axis=1).tobytes()
+def _runs(
+    block: NDArray[np.uint8], *, nibbles: bool
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Which pairs of bytes [n, 2] begin a run, and the pixels of each byte [n, 2].
+
+    A pair is a count and a value, or a zero and an escape: with one above 2 that many indices
+    follow, padded to pairs. Ends before a run that goes on behind the block.
+    """
+    found = np.flatnonzero((block[:, 0] == 0) & (block[:, 1] > _MOVE))
+    counts = block[found, 1].astype(np.int64)
+    taken = (counts + 1) // 2 if nibbles else counts
+    after = found + 1 + (taken + 1) // 2
+    if (found[1:] < after[:-1]).any():  # what looks like a start is an index
+        following, number, kept = np.searchsorted(found, after).tolist(), 0, []
+        while number < len(found):
+            kept.append(number)
+            number = following[number]
+        found, counts, taken, after = found[kept], counts[kept], taken[kept], after[kept]
+    size = len(block)
+    if len(after) and after[-1] > size:
+        size = int(found[-1])
+        found, counts, taken, after = found[:-1], counts[:-1], taken[:-1], after[:-1]
+    steps = np.zeros(size + 1, np.int8)
+    steps[found + 1] = 1
+    steps[after] = -1
+    stored = np.cumsum(steps[:size]).astype(bool)
+    times = np.zeros((size, 2), np.int64)
+    times[:, 1] = np.where(stored, 0, block[:size, 0])
+    times[stored] = 2 if nibbles else 1
+    times[after - 1, 1] *= taken % 2 == 0
+    times[after - 1, (taken + 1) % 2] -= counts % 2 if nibbles else 0
+    return ~stored, times
+
+
+def _expanded(
+    block: NDArray[np.uint8], times: NDArray[np.int64], *, nibbles: bool
+) -> NDArray[np.uint8]:
+    """Each byte of the block as often as it counts; of nibbles the upper and the lower in turn."""
+    flat, times = block.ravel(), times.ravel()
+    found = np.repeat(flat, times)
+    if not nibbles:
+        return found
+    is_lower = np.repeat(((np.cumsum(times) - times) & 1).astype(np.uint8), times)
+    is_lower[1::2] ^= 1
+    found >>= (is_lower ^ 1) << 2
+    found &= 15
+    return found

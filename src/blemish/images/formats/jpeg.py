@@ -29,9 +29,11 @@ _PROGRESSIVE = {0xC2, 0xCA}
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
 _STRAY = "extraneous bytes before marker"
-_MOST_SEGMENTS = 10_000
+_MOST_SEGMENTS = 2_000  # before the first scan, each of at most 64 KiB
 _MOST_FILL = 1000  # bytes before a marker
 _MOST_SCANS = 32
+_BLOCK = 1024  # bytes: 64 codes of at most 32 bits, of which each byte may be followed by a zero
+_BESIDE_SCANS = 1 << 20  # bytes of tables, markers and stray bytes from the first scan on
 _ARITHMETIC_PIXELS = 1 << 20  # that a byte may hold; the coder itself knows no bound
 # Bytes of one value before a marker: before the end, or where decoding starts anew.
 _FILL = re.compile(rb"((?:\xff\x00)?)(?:\x00+|(.)\2{3,})(?=\xff+[\xd0-\xd7\xd9])", re.DOTALL)
@@ -41,7 +43,7 @@ _FILL = re.compile(rb"((?:\xff\x00)?)(?:\x00+|(.)\2{3,})(?=\xff+[\xd0-\xd7\xd9])
 class _Frame:
     """The segment that declares the size: `kind` is its marker, `sampling` that of each channel.
 
-    `scanned` are the channels in the first scan.
+    `scanned` are the channels in the first scan, and `scans` is where it begins.
     """
 
     kind: int
@@ -49,11 +51,18 @@ class _Frame:
     height: int
     sampling: tuple[tuple[int, int], ...]
     scanned: int = 0
+    scans: int = 0
 
     @property
     def one_scan(self) -> bool:
         """Whether the first scan is all, and libjpeg refuses another."""
         return self.kind not in _PROGRESSIVE and self.scanned == len(self.sampling)
+
+    @property
+    def longest(self) -> int:
+        """The bytes of a file that can be of the picture; a camera may write others behind it."""
+        times = 1 if self.one_scan else _MOST_SCANS
+        return self.scans + times * _BLOCK * self.blocks + _BESIDE_SCANS
 
     @property
     def blocks(self) -> int:
@@ -74,7 +83,7 @@ def picture(file: BinaryIO) -> Picture:
     frame = _frame(file)
     if len(frame.sampling) == 4:
         raise NotRead("is a CMYK image, made for print; save it as RGB or grey")
-    size, pixels = size_of(file), frame.width * frame.height
+    size, pixels = min(size_of(file), frame.longest), frame.width * frame.height
     channels = 1 if len(frame.sampling) == 1 else 3
     if frame.kind in _ARITHMETIC:
         capacity = _ARITHMETIC_PIXELS * size
@@ -94,7 +103,7 @@ def picture(file: BinaryIO) -> Picture:
 
 def _pixels(file: BinaryIO, frame: _Frame) -> NDArray[Any]:
     file.seek(0)
-    data = file.read()
+    data = file.read(frame.longest)
     if not frame.one_scan:
         _refuse_many_scans(data)
     grey = len(frame.sampling) == 1
@@ -136,7 +145,7 @@ def _frame(file: BinaryIO) -> _Frame:
             continue
         length = int.from_bytes(_exactly(file, 2), "big") - 2
         if marker == _START_OF_SCAN and found:
-            return replace(found, scanned=_exactly(file, 1)[0])
+            return replace(found, scanned=_exactly(file, 1)[0], scans=file.tell())
         if length < 0 or marker == _START_OF_SCAN:
             break
         if marker in _FRAMES:

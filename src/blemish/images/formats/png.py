@@ -66,6 +66,10 @@ _BLOCK = (1 << 16) - 1  # the most that a stored block holds
 _MOST_INFLATED = 1032  # times the bytes of a deflate stream
 _MOST_CHUNKS = 10_000  # and one for each _CHUNK bytes of the file
 _CHUNK = 1024
+_LONGEST_CHUNK = (1 << 31) - 1  # by the specification
+_LONGEST_PALETTE = 3 << 8
+_MOST_NOTES = 1 << 28  # bytes of chunks without pixels
+_NOTE = 1 << 13  # bytes that looking at one more of them costs
 
 
 @dataclass(frozen=True)
@@ -149,14 +153,19 @@ def _mask_pixels(file: BinaryIO, declared: _Declared) -> MaskPixels:
 def _content(file: BinaryIO, declared: _Declared) -> tuple[_Stored, bytes]:
     """The whole stream of pixels, and the palette."""
     stored = _Stored(declared.stream)
-    palette = b""
+    palette, notes, seen = b"", 0, set[bytes]()
     for kind, length in _chunks(file):
+        _refuse_out_of_place(kind, length, seen)
+        seen.add(kind)
         content = _checked(file, kind, length)
         if kind == b"IDAT":
             stored.take(content)
         elif kind == b"PLTE":
             palette = b"".join(content)
         else:
+            notes += length + _NOTE
+            if notes > _MOST_NOTES:
+                raise NotRead("holds far more than its pixels; save it anew, without notes")
             deque(content, maxlen=0)
     stored.refuse_unfinished()
     return stored, palette
@@ -170,6 +179,26 @@ def _image(declared: _Declared, stored: _Stored, palette: bytes) -> Image.Image:
         refuse_beyond_palette(image, len(palette) // 3)
         image.putpalette(palette)
     return image
+
+
+def _refuse_out_of_place(kind: bytes, length: int, seen: set[bytes]) -> None:
+    """Raise for a chunk that a picture needs and that cannot be where it is; `seen` are before it.
+
+    ValueError where there is another of its kind or it is too late, NotRead for an unknown one. The
+    kinds of chunks that may be left out begin with a small letter.
+    """
+    if kind[0] & 0x20 or kind == b"IDAT":
+        return
+    if kind == b"IHDR":
+        wrong = bool(seen)
+    elif kind == b"PLTE":
+        wrong = length % 3 > 0 or length > _LONGEST_PALETTE or bool(seen & {b"PLTE", b"IDAT"})
+    elif kind == b"IEND":
+        wrong = length > 0
+    else:
+        raise NotRead(f"needs a chunk {kind.decode('latin-1')!r}, which is not known; save it anew")
+    if wrong:
+        raise ValueError(f"{kind.decode()!r} where it cannot be")
 
 
 def _declared(file: BinaryIO) -> _Declared:
@@ -201,6 +230,8 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
     for _ in range(_MOST_CHUNKS + size_of(file) // _CHUNK):
         file.seek(position)
         length, kind = _chunk_head(file)
+        if length > _LONGEST_CHUNK:
+            raise ValueError("a chunk that is longer than any")
         yield kind, length
         if kind == b"IEND":
             return

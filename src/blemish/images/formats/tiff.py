@@ -23,6 +23,8 @@ from blemish.images.formats._tiff_directory import (
     COMPRESSION,
     FILL_ORDER,
     HEIGHT,
+    INNER,
+    KIND,
     MOST_PAGES,
     PHOTOMETRIC,
     PLANAR,
@@ -38,6 +40,7 @@ from blemish.images.formats._tiff_directory import (
     pages,
 )
 from blemish.images.formats._tiff_strips import MOST_INFLATED
+from blemish.images.formats._tiff_writing import head_alone
 
 NAME = "TIFF"
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -47,6 +50,7 @@ LOSSLESS = True
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16", "I;16B", "I", "F"})
 
 _YCBCR = 6
+_REDUCED = 1
 _MOST_SAMPLES = 6  # that Pillow decodes; of more it prints an error
 _SINGLE = (
     *(WIDTH, HEIGHT, COMPRESSION, PHOTOMETRIC, FILL_ORDER, SAMPLES, ROWS_PER_STRIP, PLANAR),
@@ -74,9 +78,7 @@ def picture(file: BinaryIO) -> Picture:
     Its pixels raise ValueError, EOFError or OSError for damage.
     """
     found = directory(file)
-    if found.width < 1 or found.height < 1 or not found.bits:
-        raise ValueError(f"{found.width} x {found.height} pixels")
-    _refuse_lists(found)
+    _refuse_odd(found)
     pixels, bits = found.width * found.height, sum(found.bits)
     capacity = MOST_INFLATED.get(found.first(COMPRESSION, RAW), 1) * size_of(file) * 8 // bits
     image = _image(file, found)
@@ -88,8 +90,8 @@ def picture(file: BinaryIO) -> Picture:
     width, height = found.piece
     piece = width * height * bits // 8
     if _is_deep_colour(image):
-        # OpenCV is given the whole file, and its pixels are compared with Pillow's.
-        memory = decoded + size_of(file) + pixels * bits // 8 + array + pixels * channels
+        # OpenCV is given all strips at once, and its pixels are compared with Pillow's.
+        memory = decoded + 2 * (pixels * bits // 8) + array + pixels * channels
     elif image.mode == "I":
         memory = max(decoded + max(piece, 2 * array), 3 * array)
     else:
@@ -105,16 +107,21 @@ def picture(file: BinaryIO) -> Picture:
 def _pixels(file: BinaryIO, found: Directory, image: _Tiff) -> NDArray[Any]:
     _refuse_cut_strips(file, found)
     if found.first(COMPRESSION, RAW) == RAW:
-        return _decoded(file, image)
-    return _tiff_strips.pixels(file, found, _decoded_bytes)
+        _tiff_strips.refuse_other_sizes(found)
+        if not _is_deep_colour(image):
+            image.load()
+            return pixels_of(image)
+    return _tiff_strips.pixels(file, found, _decoded)
 
 
 def _mask_pixels(file: BinaryIO, found: Directory, image: _Tiff) -> MaskPixels:
     _refuse_cut_strips(file, found)
-    if found.first(COMPRESSION, RAW) == RAW:
-        stored = _stored(file, image)
+    if found.first(COMPRESSION, RAW) == RAW and not _is_deep_colour(image):
+        _tiff_strips.refuse_other_sizes(found)
+        image.load()
+        stored = np.asarray(image) if image.mode in _WITH_MORE else pixels_of(image)
     else:
-        stored = _tiff_strips.pixels(file, found, _stored_bytes)
+        stored = _tiff_strips.pixels(file, found, _stored)
     if image.mode in ("P", "PA"):
         of_channel = np.array(found.tags[COLOUR_MAP]).reshape(3, -1) >> 8
         palette = of_channel.T.astype(np.uint8).tobytes()
@@ -127,6 +134,9 @@ def _mask_pixels(file: BinaryIO, found: Directory, image: _Tiff) -> MaskPixels:
     return MaskPixels(values[:, :, 0] if image.mode == "LA" else values, alpha if varies else None)
 
 
+_WITH_MORE = ("P", "PA", "LA", "RGBA")  # than a picture is read with: indices, or alpha
+
+
 @cache
 def _silence_libtiff() -> None:
     """Keep libtiff, inside of Pillow, from printing what is wrong: the exception says it."""
@@ -134,44 +144,43 @@ def _silence_libtiff() -> None:
         CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
 
-def _decoded_bytes(content: bytes) -> NDArray[Any]:
+def _decoded(content: bytes) -> NDArray[Any]:
     _silence_libtiff()
-    file = BytesIO(content)
-    return _decoded(file, _Tiff(file))
-
-
-def _stored_bytes(content: bytes) -> NDArray[Any]:
-    _silence_libtiff()
-    file = BytesIO(content)
-    return _stored(file, _Tiff(file))
-
-
-def _stored(file: BinaryIO, image: _Tiff) -> NDArray[Any]:
-    """As `_decoded`, but of a palette the indices, and with alpha as the last channel."""
-    if image.mode not in ("P", "PA", "LA", "RGBA"):
-        return _decoded(file, image)
-    if not _is_deep_colour(image):
-        image.load()
-        return np.asarray(image)
-    values = _deep_colour(file, image)
-    return np.dstack([values, np.asarray(image.getchannel("A"))])
-
-
-def _decoded(file: BinaryIO, image: _Tiff) -> NDArray[Any]:
+    image = _Tiff(BytesIO(content))
     if _is_deep_colour(image):
-        return _deep_colour(file, image)
+        return _deep_colour(content, image)
     _expect_native_order(image)
     image.load()
     return pixels_of(image)
 
 
-def _refuse_lists(found: Directory) -> None:
-    """Raise ValueError for several values where a TIFF has one; Pillow would warn and take one."""
+def _stored(content: bytes) -> NDArray[Any]:
+    """As `_decoded`, but of a palette the indices, and with alpha as the last channel."""
+    _silence_libtiff()
+    image = _Tiff(BytesIO(content))
+    if image.mode not in _WITH_MORE:
+        return _decoded(content)
+    if not _is_deep_colour(image):
+        image.load()
+        return np.asarray(image)
+    values = _deep_colour(content, image)
+    return np.dstack([values, np.asarray(image.getchannel("A"))])
+
+
+def _refuse_odd(found: Directory) -> None:
+    """Raise ValueError for what no TIFF says of its pixels; Pillow would warn and take some of it.
+
+    NotRead for the small copy of a picture that lies in a directory further inside.
+    """
     several = [tag for tag in _SINGLE if len(found.tags.get(tag, ())) > 1]
     if several:
         raise ValueError(f"its tag {several[0]} has more than one value")
-    if (samples := found.first(SAMPLES, 1)) > _MOST_SAMPLES:
+    if not 1 <= (samples := found.first(SAMPLES, 1)) <= _MOST_SAMPLES:
         raise ValueError(f"{samples} values a pixel")
+    if found.width < 1 or found.height < 1 or min(found.bits, default=0) < 1:
+        raise ValueError(f"{found.width} x {found.height} pixels of {sum(found.bits)} bits")
+    if found.first(KIND, 0) & _REDUCED and INNER in found.tags:
+        raise NotRead("begins with a small copy of its picture; save the picture alone")
 
 
 def _image(file: BinaryIO, found: Directory) -> _Tiff:
@@ -179,8 +188,9 @@ def _image(file: BinaryIO, found: Directory) -> _Tiff:
     if (count := pages(file, found)) > 1:
         told = count if count <= MOST_PAGES else f"more than {MOST_PAGES}"
         raise NotRead(f"holds {told} pages; save each page as a file of its own")
-    file.seek(0)
-    image = _Tiff(file)
+    # Pillow would make an object of each number in any other tag, however many there are.
+    image = _Tiff(BytesIO(head_alone(found.order, found.tags)))
+    image.fp = file
     if image.mode == "CMYK":
         raise NotRead("is a CMYK image, made for print; save it as RGB or grey")
     mode = "YCbCr" if found.first(PHOTOMETRIC, 0) == _YCBCR else image.mode
@@ -225,16 +235,19 @@ def _refuse_cut_strips(file: BinaryIO, found: Directory) -> None:
         raise EOFError("cut off")
 
 
-def _deep_colour(file: BinaryIO, image: _Tiff) -> NDArray[np.uint16]:
+def _deep_colour(content: bytes, image: _Tiff) -> NDArray[np.uint16]:
     """Read 16-bit colour through OpenCV, and hold it against the high bytes that Pillow reads.
 
     Pillow alone keeps 8 bits; OpenCV alone reads planar TIFF as noise, and cut-off files at all.
     """
     grey = image.mode == "LA"
     image.load()
-    file.seek(0)
-    data = np.frombuffer(file.read(), np.uint8)
-    pixels = cast("NDArray[Any] | None", cv2.imdecode(data, cv2.IMREAD_UNCHANGED))
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        data = np.frombuffer(content, np.uint8)
+        pixels = cast("NDArray[Any] | None", cv2.imdecode(data, cv2.IMREAD_UNCHANGED))
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     if pixels is not None and pixels.ndim == 3:
         pixels = np.ascontiguousarray(pixels[:, :, 0] if grey else pixels[:, :, 2::-1])
     high_bytes = pixels_of(image)
