@@ -31,6 +31,7 @@ from blemish.training import train
 from blemish.training.hold_out import hold_out_again, hold_out_parts
 from blemish.training.model_comparison import compare, sentences
 from blemish.training.warm_start import open_warm_start, plan_of
+from blemish.util.progress import Progress
 
 pytest.importorskip("torch")
 
@@ -130,8 +131,9 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_model(line: Line, tmp_p
     plan = plan_of(start, {}, settings={})
     data, out = open_dataset(line.data), tmp_path / "2.blemish"
 
-    def stop(progress: object) -> None:
-        raise KeyboardInterrupt
+    def stop(progress: Progress) -> None:
+        if progress.what != "looking for copies":
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train(data, out, plan, start=start, progress=stop)

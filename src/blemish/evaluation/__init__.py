@@ -15,6 +15,7 @@ import polars as pl
 from blemish.dataset import Dataset, Row, ensure_sound
 from blemish.detectors.base import Progress, ShowProgress
 from blemish.errors import DatasetError, ImageError
+from blemish.evaluation.copies import copy_figures
 from blemish.evaluation.figures import figures_of, mean_figures
 from blemish.evaluation.results import ImageResult as ImageResult
 from blemish.evaluation.results import PartResult as PartResult
@@ -156,6 +157,8 @@ def evaluate(
         figures = figures_of(scored, parts, inspector, data.has_parts)
     if several:
         figures |= {"categories": categories, "mean": mean_figures(categories)}
+    if (copies := copy_figures(scored.images, parts, inspector.threshold)) is not None:
+        figures["copies"] = copies
     if scored.unreadable:
         figures["unreadable"] = [lost.to_json() for lost in scored.unreadable]
     if lost_masks:

@@ -65,8 +65,9 @@ class LearntDefects:
 class DataEntry:
     """The data set, which of it was learnt from, and which of it set the threshold.
 
-    `trained_images` are the keys of the images, which name them by their content; `terms` are the
-    data set's terms of use, if it states any.
+    `trained_images` are the keys of the images, which name them by their content, and
+    `trained_pixels` those of the good ones, by what they decode to; `terms` are the data set's
+    terms of use, if it states any.
     """
 
     name: str
@@ -79,6 +80,7 @@ class DataEntry:
     held_out_by: str
     trained_parts: tuple[str, ...]
     trained_images: tuple[str, ...] = ()
+    trained_pixels: tuple[str, ...] = absent(())
     seed: Count
     recalibrated_on: str | None = absent()
 

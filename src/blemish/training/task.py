@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import polars as pl
 
 from blemish.calibration.part_calibration import calibrate_parts
 from blemish.dataset import Dataset, ensure_sound
 from blemish.detectors import DETECTORS, learns_from_defects
 from blemish.detectors.base import Clock, Detector, ShowProgress
+from blemish.errors import DatasetError
 from blemish.images import Recipe
 from blemish.model.card import Card
 from blemish.model.golden import golden_members
 from blemish.training.card_entries import describe, make_card
+from blemish.training.copies import Copies, NearCopies, with_copies
 from blemish.training.fit_budget import FitBudget
 from blemish.training.fits import Fits, open_features
 from blemish.training.hold_out import check_categories, refuse_tested, with_defects
@@ -23,6 +28,8 @@ from blemish.training.replay_buffer import keep, members, not_extracted
 from blemish.training.resume_folder import resume_key
 from blemish.training.start import Start
 from blemish.training.unseen_scores import cross_fit_scores, learn_view_scales, need_views
+
+log = logging.getLogger("blemish")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,33 +51,59 @@ class FittedModel:
 class TrainingTask:
     """A training that can begin.
 
-    `usable` are the rows of `data` that may be used, `good` those of them to learn from, and
-    `held_out` those of other parts that set the threshold.
+    `usable` are the rows of `data` that may be used, without `copies`; `good` those of them to
+    learn from, and `held_out` those of other parts that set the threshold, of which `near_copies`
+    tells.
     """
 
     data: Dataset
     usable: Dataset
     good: Dataset
     held_out: Dataset
+    copies: Copies
+    near_copies: NearCopies
     plan: Plan
     start: Start
     detector: Detector
     recipe: Recipe
 
     @classmethod
-    def of(cls, data: Dataset, plan: Plan, start: Start) -> TrainingTask:
-        """The training of `data`, divided. Raises DatasetError where it cannot be trained on."""
+    def of(
+        cls,
+        data: Dataset,
+        plan: Plan,
+        start: Start,
+        clock: Clock,
+        progress: ShowProgress | None = None,
+    ) -> TrainingTask:
+        """The training of `data`, divided. Raises DatasetError where it cannot be trained on.
+
+        Looks at every good picture: raises ImageError for one that cannot be read, and
+        BudgetExceeded.
+        """
         plan = replace(plan, detector=DETECTORS.label(plan.detector))
         detector = start.detector_for(plan)
         check_categories(data, plan.detector)
         ensure_sound(data, allow_defects=learns_from_defects(plan.detector))
         usable = start.usable(data)
-        good, held_out = start.hold_out(usable, plan)
+        to_divide = usable.where(pl.col("split") != "test").good()
+        copies = Copies.among(to_divide, cache=plan.cache, clock=clock, progress=progress)
+        if sentence := copies.sentence(to_divide):
+            log.warning("%s", sentence)
+        usable = copies.without(usable)
+        if len(to_divide.split("validation")) and not len(usable.split("validation").good()):
+            raise DatasetError(
+                f"{data.root}: each good part of the validation split is a copy of one that is "
+                "learnt from; put parts there that the model does not see, or leave out the split"
+            )
+        good, held_out = start.hold_out(usable, plan, to_divide, copies)
         if plan.view_scales:
             need_views(good, plan.cross_fit)
         refuse_tested(usable, plan.detector)
         recipe = start.recipe_for(data, plan)
-        return cls(data, usable, good, held_out, plan, start, detector, recipe)
+        sides = (good.take([]), good) if plan.cross_fit else (good, held_out)
+        near = NearCopies.among(*sides, copies, progress)
+        return cls(data, usable, good, held_out, copies, near, plan, start, detector, recipe)
 
     @property
     def key(self) -> str:
@@ -103,7 +136,9 @@ class TrainingTask:
 
         inspector = fits.inspector(fitted)
         scores += fits.scores(inspector, self.held_out)
-        calibration = calibrate_parts(scores, plan.promise, plan.method)
+        calibration = with_copies(
+            calibrate_parts(scores, plan.promise, plan.method), self.copies, self.near_copies
+        )
 
         latency, shape = measure_latency(inspector, good.images)
         golden, golden_score = golden_members(
@@ -115,7 +150,7 @@ class TrainingTask:
             features,
             plan,
             fitted,
-            data=describe(self.data, learnt, self.held_out, plan),
+            data=describe(self.data, learnt, self.held_out, plan, self.copies),
             calibration=calibration,
             views=scales,
             defects=entries,
