@@ -28,6 +28,7 @@ from blemish.model.card import (
     WarmStartEntry,
 )
 from blemish.training import train
+from blemish.training.copies import Copies
 from blemish.training.hold_out import hold_out_again, hold_out_parts
 from blemish.training.model_comparison import compare, sentences
 from blemish.training.warm_start import open_warm_start, plan_of
@@ -278,7 +279,8 @@ def test_parts_of_new_defects_leave_the_threshold(line: Line) -> None:
     part = start.new.table.with_columns(part=pl.lit(number))
     of_part = replace(start, new=start.new.with_table(part))
     for going_on, is_held in ((start, True), (of_part, False)):
-        learnt, held = going_on.hold_out(data, plan_of(start, {}, settings={}))
+        copies = Copies.among(data)
+        learnt, held = going_on.hold_out(data, plan_of(start, {}, settings={}), data, copies)
         assert (number in held.parts, number in learnt.parts) == (is_held, not is_held)
 
 

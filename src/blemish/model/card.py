@@ -137,7 +137,10 @@ class DefectKindChange:
 
 @dataclass(frozen=True)
 class ModelComparison:
-    """Two models on the same test parts; without such parts there are but their numbers."""
+    """Two models on the same test parts; without such parts there are but their numbers.
+
+    Beside those that are compared, `copies` show the same pixels as another.
+    """
 
     parts: Count
     good: Count
@@ -147,6 +150,7 @@ class ModelComparison:
     kinds: dict[str, DefectKindChange] | None = absent()
     incomplete: Count | None = absent()
     taken_out: tuple[str, ...] = ()
+    copies: Count = absent(0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,7 +54,7 @@ def train(
     """
     _check_place(path, start.files)
     clock = Clock(budget)
-    task = TrainingTask.of(data, plan, start, clock, progress)
+    task = TrainingTask.of(data, plan, start)
     with resume_folder(path, task.key, resume) as folder:
         made = task.run(folder, clock, progress)
         write_artifact(path, made.graph, made.card, made.members)
@@ -65,10 +65,9 @@ def train(
 
 def fit(data: Dataset, plan: Plan, *, progress: ShowProgress | None = None) -> FittedModel:
     """As `train`, without a file and without a budget: the model stays in memory."""
-    clock = Clock(None)
-    task = TrainingTask.of(data, plan, FRESH_START, clock, progress)
+    task = TrainingTask.of(data, plan, FRESH_START)
     with tempfile.TemporaryDirectory(prefix="blemish-") as folder:
-        return task.run(Path(folder), clock, progress)
+        return task.run(Path(folder), Clock(None), progress)
 
 
 def _check_place(path: Path, needed: Sequence[Path]) -> None:

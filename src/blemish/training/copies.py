@@ -108,15 +108,16 @@ class Copies:
         pixels = self.looks["pixels"].bin.encode("hex").str.head(NAME_DIGITS)
         return dict(zip(self.looks["image"], pixels, strict=True))
 
-    def sentence(self, good: Dataset) -> str | None:
-        """How many of the parts are copies, and of what; None for none."""
+    def tell(self, good: Dataset) -> None:
+        """Warn how many of the parts of `good` are copies, and of what."""
         if not (number := len(self.original)):
-            return None
+            return
         pairs = [f"{copy} of {original}" for copy, original in sorted(self.original.items())]
         are = "is a copy of another" if number == 1 else "are copies of others"
-        return (
-            f"{good.root}: {number} of {len(good.parts)} good parts {are}, pixel for pixel "
-            f"({name_some(pairs)}): each different part counts once, and copies are left out"
+        log.warning(
+            "%s: %d of %d good parts %s, pixel for pixel (%s): each different part counts once, "
+            "and copies are left out",
+            *(good.root, number, len(good.parts), are, name_some(pairs)),
         )
 
 

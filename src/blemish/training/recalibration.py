@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +18,6 @@ from blemish.training.card_entries import counts, seen
 from blemish.training.copies import Copies, NearCopies, with_copies
 from blemish.training.trained import Trained
 from blemish.training.unseen_scores import score_images
-
-log = logging.getLogger("blemish")
 
 
 def recalibrate(
@@ -50,8 +47,7 @@ def recalibrate(
             f"{good.root} has no good part of {name_some(sorted(lacking))}, and {model} has a "
             "threshold for each of its categories: give good parts of all of them"
         )
-    if sentence := copies.sentence(good):
-        log.warning("%s", sentence)
+    copies.tell(good)
     good = copies.without(good)
     held = score_images(Inspector.of(artifact), good, clock, progress)
     near = NearCopies.among(good.take([]), good, copies, progress)

@@ -194,6 +194,7 @@ class WarmStart:
                 taught=replace(now.taught, pictures=tuple(sorted({*known, *names}))),
                 trained_parts=tuple(sorted({*earlier.trained_parts, *now.trained_parts})),
                 trained_images=tuple(sorted({*earlier.trained_images, *now.trained_images})),
+                trained_pixels=tuple(sorted({*earlier.trained_pixels, *now.trained_pixels})),
             ),
             continued_from=WarmStartEntry(self.artifact.sha256, len(more.parts), kinds(more)),
             comparison=replace(comparison, taken_out=tuple(taken_out)),
