@@ -79,10 +79,10 @@ def http(connection: socket.socket) -> None:
 
 
 FOREIGN: dict[str, tuple[Answer, str]] = {
-    "a web server": (http, "speaks otherwise, or is Dask of another version"),
+    "a web server": (http, "speaks otherwise"),
     "a server of SSH": (sends(b"SSH-2.0-OpenSSH_9.6\r\n"), "speaks otherwise"),
     "one that sends zeros": (sends(b"\0" * 65536), "speaks otherwise"),
-    "one that closes at once": (lambda connection: connection.close(), "reset|answers nothing|"),
+    "one that closes at once": (lambda connection: connection.close(), "reset by peer|answers nothing"),
     "one that never answers": (lambda connection: None, "nothing was said"),
     "one that promises more": (sends(struct.pack("<Q", 1000) + b"half"), "nothing was said"),
     "Dask of another protocol": (sends(of_dask({"protocol": 99})), "another version"),
@@ -97,7 +97,7 @@ def test_what_listens_there_is_no_scheduler(
     answer, reason = FOREIGN[kind]
     with (
         listening(answer) as address,
-        pytest.raises(BlemishError, match=rf"^no Dask scheduler answers at {address} \({reason}"),
+        pytest.raises(BlemishError, match=rf"^no Dask scheduler answers at {address} \(.*({reason})"),
     ):
         run_bench(
             [job(place=tmp_path)], tmp_path / "out", execute=execute, cluster=Cluster(address)
@@ -168,9 +168,9 @@ def known_to_dask(files: dict[str, str]) -> Any:
     """Dask configured with these files, as DASK_DISTRIBUTED__COMM__TLS__... would do."""
     import dask.config
 
-    client = {"cert": files["cert"], "key": files["key"]}
+    places = {"ca-file": "ca-file", "cert": "client.cert", "key": "client.key"}
     return dask.config.set(
-        {"distributed.comm.tls": {"ca-file": files["ca-file"], "client": client}}
+        {f"distributed.comm.tls.{place}": files[name] for name, place in places.items()}
     )
 
 
