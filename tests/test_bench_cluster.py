@@ -43,7 +43,7 @@ class Processes:
         self.file = folder / "scheduler.json"
         place = ("--port", "0", "--scheduler-file", self.file)
         self.scheduler = self.start("scheduler", *self.common, *place, *options)
-        wait_for(self.file.exists)
+        wait_for(lambda: self.file.exists() and self.file.stat().st_size)  # it is made, then filled
         self.address: str = json.loads(self.file.read_text(encoding="utf-8"))["address"]
 
     def start(self, kind: str, *options: object, **more: str) -> subprocess.Popen[bytes]:

@@ -82,7 +82,10 @@ FOREIGN: dict[str, tuple[Answer, str]] = {
     "a web server": (http, "speaks otherwise"),
     "a server of SSH": (sends(b"SSH-2.0-OpenSSH_9.6\r\n"), "speaks otherwise"),
     "one that sends zeros": (sends(b"\0" * 65536), "speaks otherwise"),
-    "one that closes at once": (lambda connection: connection.close(), "reset by peer|answers nothing"),
+    "one that closes at once": (
+        lambda connection: connection.close(),
+        "reset by peer|answers nothing",
+    ),
     "one that never answers": (lambda connection: None, "nothing was said"),
     "one that promises more": (sends(struct.pack("<Q", 1000) + b"half"), "nothing was said"),
     "Dask of another protocol": (sends(of_dask({"protocol": 99})), "another version"),
@@ -97,7 +100,9 @@ def test_what_listens_there_is_no_scheduler(
     answer, reason = FOREIGN[kind]
     with (
         listening(answer) as address,
-        pytest.raises(BlemishError, match=rf"^no Dask scheduler answers at {address} \(.*({reason})"),
+        pytest.raises(
+            BlemishError, match=rf"^no Dask scheduler answers at {address} \(.*({reason})"
+        ),
     ):
         run_bench(
             [job(place=tmp_path)], tmp_path / "out", execute=execute, cluster=Cluster(address)
