@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import socket
 import struct
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -221,10 +223,12 @@ def test_the_folder_of_results_is_tried_before_the_first_run(
         run_bench([job(place=tmp_path)], tmp_path / "out", execute=never)
 
 
-@pytest.mark.skipif(
-    os.name == "nt" or os.geteuid() == 0, reason="whoever runs the tests may write everywhere"
-)
-def test_a_folder_that_may_not_be_written_is_told_before_the_first_run(tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir(mode=0o500)
+def test_a_folder_that_may_not_be_written_is_told_before_the_first_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(**options: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", forbidden)
     with pytest.raises(BlemishError, match=r"out cannot hold results \(Permission denied\)"):
         run_bench([job(place=tmp_path)], tmp_path / "out", execute=execute)
