@@ -97,6 +97,10 @@ class Copies:
         is_copy = pl.col("part").is_in(list(self.original))
         return data.where(~(is_copy & pl.col("label").eq_missing("good")))
 
+    def without_looks(self) -> Copies:
+        """The same, without what only a search for near copies needs: 300 bytes a picture."""
+        return replace(self, looks=self.looks.select("image", "pixels"))
+
     def of(self, parts: list[str]) -> list[str]:
         """The copies of these parts."""
         known = set(parts)

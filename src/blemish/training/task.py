@@ -107,7 +107,7 @@ class TrainingTask:
             need_views(learnt, plan.cross_fit)
         unseen = (learnt.take([]), learnt) if plan.cross_fit else (learnt, held)
         near = NearCopies.among(*unseen, copies, progress)
-        return Division(usable, learnt, held, copies, near)
+        return Division(usable, learnt, held, copies.without_looks(), near)
 
     def run(self, folder: Path, clock: Clock, progress: ShowProgress | None) -> FittedModel:
         """Divide, fit, score, calibrate; `folder` holds what a stopped run leaves for the next one.
