@@ -36,13 +36,14 @@ HERE = ("--host", "127.0.0.1", "--no-dashboard", "--dashboard-address", "127.0.0
 class Processes:
     """A scheduler and its workers, each a process of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *options: object, more: Sequence[object] = ()) -> None:
+        """`options` are the scheduler's alone, `more` are those of its workers too."""
+        self.folder, self.common = folder, (*HERE, *more)
         self.started: list[subprocess.Popen[bytes]] = []
         self.file = folder / "scheduler.json"
-        more = ("--port", "0", "--scheduler-file", self.file)
-        self.scheduler = self.start("scheduler", *HERE, *more)
-        wait_for(self.file.exists)
+        place = ("--port", "0", "--scheduler-file", self.file)
+        self.scheduler = self.start("scheduler", *self.common, *place, *options)
+        wait_for(lambda: self.file.exists() and self.file.stat().st_size)  # it is made, then filled
         self.address: str = json.loads(self.file.read_text(encoding="utf-8"))["address"]
 
     def start(self, kind: str, *options: object, **more: str) -> subprocess.Popen[bytes]:
@@ -58,7 +59,7 @@ class Processes:
         return process
 
     def worker(self, *options: object, **more: str) -> subprocess.Popen[bytes]:
-        common = (*HERE, "--nthreads", "1")
+        common = (*self.common, "--nthreads", "1")
         scratch = ("--local-directory", self.folder)
         return self.start("worker", self.address, *common, *scratch, *options, **more)
 

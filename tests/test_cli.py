@@ -287,7 +287,7 @@ def test_the_cache_is_shown_and_cleared(cli: Cli, plates: Path, tmp_path: Path) 
     folder = tmp_path / "cache"
     assert cli("train", plates, "-o", tmp_path / "m.blemish", *QUICK, "--cache", folder).code == 0
     shown = json.loads(cli("cache", "show", "--cache", folder, "--json", "-").out)
-    assert len(shown["shelves"]) == 1
+    assert len(shown["shelves"]) == 2  # features, and what is known of each picture
     assert shown["bytes"] > 16 * 64 * 2
     freed = json.loads(cli("cache", "clear", "--cache", folder, "--json", "-").out)
     assert freed["freed"] == shown["bytes"]

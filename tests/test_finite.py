@@ -185,6 +185,7 @@ def test_no_threshold_is_set_on_it(artifact: Artifact, cli: Cli, tmp_path: Path,
             picture = good_picture()
             if (part, view) == (1, "B"):
                 picture = spoilt_picture(word, "score", 0, 0)
+            picture[-1, -1] += part  # no part is a copy of another
             save(tmp_path / "good" / f"{part}_{view}.png", picture)
     pattern = ("--part-pattern", r"(?P<part>\d)_(?P<view>[ABC])")
     cli("calibrate", artifact.path, tmp_path / "good", *pattern).refusal("1_B.png", "not finite")

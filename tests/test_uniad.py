@@ -108,7 +108,9 @@ def test_a_channel_that_never_varies_is_not_divided_by_nothing() -> None:
 def test_constant_pictures_are_learnt_and_a_change_stands_out(tmp_path: Path) -> None:
     flat = np.full((64, 64), 120, np.uint8)
     for number in range(6):
-        save(tmp_path / f"good/{number}.png", flat)
+        other = flat.copy()
+        other[-1, -1] += number  # copies would count once
+        save(tmp_path / f"good/{number}.png", other)
     plan = Plan("uniad", settings=quick_settings("uniad"), size=64)
     trained = train(open_dataset(tmp_path / "good"), tmp_path / "m.blemish", plan)
     inspector = Inspector.open(trained.path)

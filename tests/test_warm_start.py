@@ -28,9 +28,11 @@ from blemish.model.card import (
     WarmStartEntry,
 )
 from blemish.training import train
+from blemish.training.copies import Copies
 from blemish.training.hold_out import hold_out_again, hold_out_parts
 from blemish.training.model_comparison import compare, sentences
 from blemish.training.warm_start import open_warm_start, plan_of
+from blemish.util.progress import Progress
 
 pytest.importorskip("torch")
 
@@ -130,8 +132,9 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_model(line: Line, tmp_p
     plan = plan_of(start, {}, settings={})
     data, out = open_dataset(line.data), tmp_path / "2.blemish"
 
-    def stop(progress: object) -> None:
-        raise KeyboardInterrupt
+    def stop(progress: Progress) -> None:
+        if progress.what != "looking for copies":
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train(data, out, plan, start=start, progress=stop)
@@ -276,7 +279,8 @@ def test_parts_of_new_defects_leave_the_threshold(line: Line) -> None:
     part = start.new.table.with_columns(part=pl.lit(number))
     of_part = replace(start, new=start.new.with_table(part))
     for going_on, is_held in ((start, True), (of_part, False)):
-        learnt, held = going_on.hold_out(data, plan_of(start, {}, settings={}))
+        copies = Copies.among(data)
+        learnt, held = going_on.hold_out(data, plan_of(start, {}, settings={}), data, copies)
         assert (number in held.parts, number in learnt.parts) == (is_held, not is_held)
 
 

@@ -6,14 +6,16 @@ worker process makes one run at a time, with the threads that it has.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
 import socket
+import ssl
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +25,7 @@ from blemish.benchmark.workers import THREADS, JobQueue, WorkerDeath
 from blemish.dataset.label_words import name_some
 from blemish.errors import BlemishError
 from blemish.util.files import is_disk_full
+from blemish.util.library_errors import reason_of
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -239,15 +242,107 @@ def _client(cluster: Cluster, stack: contextlib.ExitStack) -> Iterator[Client]:
                 silence_logs=logging.CRITICAL,
             )
         )
+    else:
+        _ensure_scheduler(address)
     try:
         client = Client(address, timeout=_PATIENCE, name="blemish-bench")
     except (OSError, ValueError, TypeError) as error:
-        raise BlemishError(
-            f"no Dask scheduler answers at {cluster.address}: start one with `dask scheduler`, and "
-            f"name its address, such as tcp://HOST:8786, or {LOCAL}"
-        ) from error
+        raise _no_scheduler(address, "it went away") from error
     with client:
         yield client
+
+
+def _ensure_scheduler(address: str) -> None:
+    """Ask what listens at an address whether it is a scheduler; Dask's client may wait forever.
+
+    Raises BlemishError where it is none, and where it says nothing for a while; for what is no
+    address; and where TLS lacks its certificates.
+    """
+    scheme = _scheme(address)
+    how = _certificates()
+    if scheme == "tls" and how.get("ssl_context") is None:
+        raise BlemishError(
+            f"{address} takes certificates, and Dask knows none here: set "
+            "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ...__TLS__CLIENT__CERT and "
+            "...__TLS__CLIENT__KEY to their files"
+        )
+    with ThreadPoolExecutor(1) as alone:  # a notebook has a loop of its own in this thread
+        try:
+            answer = alone.submit(asyncio.run, _identity(address, how)).result()
+        except TimeoutError as error:
+            raise _no_scheduler(address, f"nothing was said in {_PATIENCE} s") from error
+        except OSError as error:
+            raise _no_scheduler(address, _connection_reason(error)) from error
+        except Exception as error:  # Dask reads what a foreign server says, and fails as any type
+            reason = "what listens there speaks otherwise, or is Dask of another version"
+            raise _no_scheduler(address, reason) from error
+    kind = answer.get("type") if isinstance(answer, dict) else None
+    if kind != "Scheduler":
+        raise _no_scheduler(address, f"it is a {kind} of Dask" if kind else "it is something else")
+
+
+def _scheme(address: str) -> str:
+    """The scheme of an address, "tcp" where it names none."""
+    from distributed.comm.addressing import parse_address, parse_host_port
+    from distributed.comm.registry import get_backend
+
+    try:
+        scheme, place = parse_address(address)
+        get_backend(scheme)
+        if scheme in ("tcp", "tls"):
+            parse_host_port(place)
+    except ValueError as error:
+        raise _no_scheduler(address, f"it is no address: {reason_of(error)}") from error
+    return str(scheme)
+
+
+def _certificates() -> dict[str, Any]:
+    """What Dask is configured to connect with."""
+    from distributed.security import Security
+
+    try:
+        return dict(Security().get_connection_args("client"))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BlemishError(
+            f"the certificates that Dask is configured with (distributed.comm.tls) cannot be used "
+            f"({reason_of(error)}); name files that hold them"
+        ) from error
+
+
+async def _identity(address: str, how: Mapping[str, Any]) -> object:
+    """What a server of Dask says of itself."""
+    from distributed.comm import connect
+
+    async def ask() -> object:
+        # So that a refused connection is told as that, and not as a time that is over.
+        connection = await connect(address, timeout=0.8 * _PATIENCE, **how)
+        try:
+            await connection.write({"op": "identity", "reply": True})
+            return await connection.read()
+        finally:
+            connection.abort()
+
+    return await asyncio.wait_for(ask(), _PATIENCE)
+
+
+def _connection_reason(error: OSError) -> str:
+    """The cause of a failed connection that the system names, in a few words."""
+    cause: BaseException | None = error
+    found = "it answers nothing"
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return f"its TLS and that of this machine do not fit: {cause.reason or cause}"
+        if isinstance(cause, OSError) and cause.strerror:
+            found = cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return found
+
+
+def _no_scheduler(address: str, reason: str) -> BlemishError:
+    return BlemishError(
+        f"no Dask scheduler answers at {address} ({reason}): start one with `dask scheduler`, and "
+        f"name its address, such as tcp://HOST:8786, or {LOCAL}"
+    )
 
 
 def _work(execute: Callable[[Job], Answer], job: Job, code: Code) -> Any:

@@ -16,7 +16,7 @@ from blemish.benchmark.code import this_machine
 from blemish.benchmark.execute import Outcome, execute
 from blemish.benchmark.maps import write_maps
 from blemish.benchmark.runs import Job, Run
-from blemish.benchmark.store import Result, read_results, write_result
+from blemish.benchmark.store import Result, ensure_room, read_results, write_result
 from blemish.benchmark.workers import WorkerDeath, run_on_workers
 from blemish.errors import BlemishError
 from blemish.util.files import inside, is_disk_full
@@ -119,11 +119,13 @@ def run_bench(
 
     No run starts later than `budget` seconds from now; those under way are finished. A result is
     written as soon as it is there, so that nothing is lost however this ends. Raises BlemishError
-    for a folder of other results, and when the disk is full.
+    for a folder of other results or that cannot be written, and when the disk is full.
     """
     began = time.monotonic()
     stored = read_results(folder)
     to_do = unmade(jobs, stored, retry=retry)
+    if to_do:
+        ensure_room(folder, len(to_do))
     asked = [job.run.key for job in jobs]
     known = {result.key: result for result in stored}
     earlier = len(set(asked)) - len(to_do)

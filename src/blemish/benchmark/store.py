@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +16,16 @@ import numpy.typing as npt
 
 from blemish.benchmark.code import Code
 from blemish.benchmark.runs import Run
-from blemish.errors import DatasetError
+from blemish.errors import BlemishError, DatasetError
 from blemish.util import typed_json
 from blemish.util.array_files import read_arrays
+from blemish.util.disk_space import need_room
 from blemish.util.files import inside, replacing
 from blemish.util.library_errors import reason_of
 from blemish.util.text_files import read_json
 
 SCHEMA = 3
+_RESULT_BYTES = 1 << 16  # of a run with its scores, and now and then its maps
 _WITHOUT_FIT = 2  # results that have neither `fit` nor a budget
 ARRAYS = ("image", "part", "view", "label", "score", "localised")
 COUNTS = ("tn", "fp", "fn", "tp")
@@ -105,6 +108,24 @@ class Result:
             if arrays[name].dtype.kind not in kinds or arrays[name].shape != (count,):
                 raise DatasetError(f"{path} is no {what}: {name} is of another kind; {way_out}")
         return ImageScores(**arrays)
+
+
+def ensure_room(folder: Path, runs: int) -> None:
+    """Make a folder for the results of so many runs, before the first of them is made.
+
+    Raises BlemishError where nothing can be written there, or too little.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"\0" * 4096)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise BlemishError(
+            f"{folder} cannot hold results ({error.strerror}); name another folder with --out"
+        ) from error
+    need_room(folder, runs * _RESULT_BYTES, f"the results of {runs} runs")
 
 
 def write_result(result: Result, arrays: Arrays | None) -> None:

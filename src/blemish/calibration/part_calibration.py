@@ -7,7 +7,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
-from blemish.calibration.promise import Calibration, Method, Promise, calibrate
+from blemish.calibration.promise import (
+    Calibration,
+    Method,
+    Promise,
+    calibrate,
+    percent_up,
+    upper_bound,
+)
 from blemish.calibration.views import missing_views
 from blemish.errors import CalibrationError
 from blemish.util.finite import is_finite
@@ -62,10 +69,11 @@ class PartCalibration:
 
     `map_threshold`: the value of a map above which pixels form a region; `required_views`: a part
     that lacks one of them does not pass; `parts_left_out`: the number of held-out parts that lacked
-    one; `scores`: the calibration set. With several categories, all of this is for the categories
-    pooled, `required_views` are those that every category requires, and `categories` holds the
-    calibration of each, without its scores. Raises CalibrationError for a number that is not
-    finite.
+    one; `copies`: of parts that do not count, because another shows the same pixels; `scores`: the
+    calibration set, of which `near_copies` look like a near copy of another part. With several
+    categories, all of this is for the categories pooled, `required_views` are those that every
+    category requires, and `categories` holds the calibration of each, without its scores. Raises
+    CalibrationError for a number that is not finite.
     """
 
     max_fpr: float
@@ -81,6 +89,8 @@ class PartCalibration:
     map_threshold: float
     required_views: tuple[str, ...]
     parts_left_out: Count
+    copies: Count = absent(0)
+    near_copies: Count = absent(0)
     scores: tuple[PartScores, ...] = absent(())
     categories: dict[str, PartCalibration] = absent(default_factory=dict)
 
@@ -99,6 +109,22 @@ class PartCalibration:
         names = [field.name for field in fields(Calibration) if field.name != "promise"]
         promise = Promise(self.max_fpr, self.confidence)
         return Calibration(promise=promise, **{name: getattr(self, name) for name in names})
+
+    @property
+    def counted_once(self) -> float:
+        """The upper bound as it would be if near copies counted once, or not where learnt."""
+        parts = self.good_parts - self.near_copies
+        return upper_bound(max(parts, 0), self.rank or 0, self.confidence)
+
+    def near_copies_sentence(self) -> str | None:
+        """How many of the parts look like near copies, and what they leave of the bound."""
+        if not (number := self.near_copies):
+            return None
+        look = "looks like a near copy of another" if number == 1 else "look like near copies"
+        return (
+            f"{number} of these {self.good_parts} parts {look}: if they counted once, the bound "
+            f"would be {percent_up(self.counted_once)} instead of {percent_up(self.upper_bound)}."
+        )
 
     def of_category(self, name: str) -> PartCalibration:
         """The calibration of one category of several.

@@ -94,7 +94,7 @@ class Calibration:
         """The promise of the threshold and its condition, in words."""
         promise, n = self.promise, self.good_parts
         parts = "1 good part" if n == 1 else f"{n} good parts"
-        bound = f"at most {_percent_up(self.upper_bound)}"
+        bound = f"at most {percent_up(self.upper_bound)}"
         confidence = f"{100 * promise.confidence:.6g} % confidence"
         condition = (
             "This holds for parts exchangeable with these: the same product, process, camera and "
@@ -197,6 +197,6 @@ def from_text(text: str) -> float:
     return share
 
 
-def _percent_up(share: float) -> str:
+def percent_up(share: float) -> str:
     """A share in percent, rounded upwards to two decimals, since it is an upper bound."""
     return f"{math.ceil(share * 1e4 - 1e-6) / 100:g} %"

@@ -187,6 +187,8 @@ def promise(options: argparse.Namespace) -> Promise:
 def promises(trained: Trained) -> list[str]:
     """The promise of each threshold, pooled over categories first, as lines for a person."""
     lines = [trained.calibration.sentence()]
+    if near := trained.card.calibration.near_copies_sentence():
+        lines.append(near)
     if trained.categories:
         lines.append("By its own threshold, with --category or in `blemish evaluate`:")
     for name, entry in trained.categories.items():

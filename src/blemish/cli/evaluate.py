@@ -45,6 +45,8 @@ def run(options: argparse.Namespace) -> int:
 
 def summary(figures: dict[str, Any]) -> list[str]:
     """The figures as a few lines for a person."""
+    from blemish.evaluation.copies import copies_sentence
+
     image, pixel, decision = figures["image"], figures["pixel"], figures["decision"]
     lines = [
         f"images: {image['n_good']} good, {image['n_defective']} defective; "
@@ -71,6 +73,8 @@ def summary(figures: dict[str, Any]) -> list[str]:
             f"{chance['tn'] + chance['fp']} good parts rejected, {chance['tp']} of "
             f"{chance['fn'] + chance['tp']} defective parts caught"
         )
+    if "copies" in figures:
+        lines.append(copies_sentence(figures["copies"]))
     if decision["incomplete"]:
         lines.append(f"{decision['incomplete']} parts lack a view and were not passed")
     if "unreadable" in figures:

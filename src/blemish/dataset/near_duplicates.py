@@ -29,7 +29,8 @@ DETAIL = 0.9  # the correlation of its fine detail is at least this
 NEIGHBOURS = 32  # of pictures that share a band of the hash, those of the next contrasts are met
 MOST_DECODED = 2000  # pairs decoded for the comparison of detail
 _BANDS, _BAND_BITS = HASH_BITS + 1, 64 // (HASH_BITS + 1)  # one band of four must be equal
-_PAIRS_AT_ONCE = 1 << 16
+_PAIRS_AT_ONCE = 1 << 14
+_MOST_PAIRS = 1 << 16
 
 Index = NDArray[np.intp]
 
@@ -43,26 +44,35 @@ class NearDuplicates:
 
 
 def near_duplicates(
-    dataset: Dataset, surveyed: pl.DataFrame, *, progress: ShowProgress | None = None
+    dataset: Dataset,
+    surveyed: pl.DataFrame,
+    *,
+    among: NDArray[np.bool_] | None = None,
+    most: int | None = None,
+    progress: ShowProgress | None = None,
 ) -> NearDuplicates:
     """Nearly equal pictures of a data set and its survey, files of equal bytes apart.
 
-    Views of one part in one split with one label may look alike and are not compared. The work
-    grows with the number of images, not with its square: of very many that look alike, only those
-    of similar contrast are compared, and `not_compared` is then above 0.
+    Views of one part in one split with one label may look alike and are not compared, nor are two
+    pictures of which neither is `among` those rows, bool [n]. The work grows with the number of
+    images, not with its square: of very many that look alike, only those of similar contrast are
+    compared, and of these `most` pairs in detail, the most alike first; `not_compared` is then
+    above 0.
     """
     if not len(dataset):
         return NearDuplicates([], 0)
-    first, second, crowded = _candidates(dataset, surveyed)
+    most = MOST_DECODED if most is None else most
+    first, second, likely = _candidates(dataset, surveyed, among)
     joined = _Groups()
     images = dataset.table["image"]
     detail_of = lru_cache(maxsize=64)(lambda row: detail(dataset.root / images[row]))
-    compared = 0
-    for compared, (one, other) in enumerate(zip(first.tolist(), second.tolist(), strict=True), 1):
-        if compared > MOST_DECODED:
-            compared -= 1
-            break
+    done = decoded = 0
+    for done, (one, other) in enumerate(zip(first.tolist(), second.tolist(), strict=True), 1):
         if not joined.together(one, other):
+            if decoded == most:
+                done -= 1
+                break
+            decoded += 1
             try:
                 likeness = float(np.sum(detail_of(one) * detail_of(other)))
             except ImageError:  # it was readable a moment ago
@@ -70,19 +80,22 @@ def near_duplicates(
             if likeness >= DETAIL:
                 joined.join(one, other)
         if progress is not None:
-            progress(Progress("comparing look-alikes", compared, min(len(first), MOST_DECODED)))
-    return NearDuplicates(joined.groups(), len(first) - compared + crowded)
+            progress(Progress("comparing look-alikes", done, len(first)))
+    return NearDuplicates(joined.groups(), likely - done)
 
 
-def _candidates(dataset: Dataset, surveyed: pl.DataFrame) -> tuple[Index, Index, int]:
-    """Pairs that agree in hash and thumbnail, the most alike first; how many more there may be."""
+def _candidates(
+    dataset: Dataset, surveyed: pl.DataFrame, among: NDArray[np.bool_] | None
+) -> tuple[Index, Index, int]:
+    """Pairs that agree in hash and thumbnail, the most alike first; how many there may be."""
     seen = surveyed["sharpness"].fill_null(0).to_numpy() > 0
     rows = np.flatnonzero(seen)
     looks = surveyed.filter(seen)
     hashes = looks["hash"].to_numpy()
     apart = _difference(dataset.table.filter(seen), looks)
+    wanted = None if among is None else among[seen]
     keys: list[NDArray[np.uint64]] = []
-    pairs, crowded = [np.empty((0, 3))], 0
+    found, likely = np.empty((0, 3)), 0
     for band in range(_BANDS):
         key = (hashes >> np.uint64(band * _BAND_BITS)) & np.uint64((1 << _BAND_BITS) - 1)
         order = np.lexsort((looks["contrast"].to_numpy(), key))
@@ -93,13 +106,15 @@ def _candidates(dataset: Dataset, surveyed: pl.DataFrame) -> tuple[Index, Index,
                 break
             for lower in keys:  # met there before
                 shared &= lower[one] != lower[other]
+            if wanted is not None:
+                shared &= wanted[one] | wanted[other]
             alike = _alike(one[shared], other[shared], hashes, apart)
-            pairs.append(alike)
-            crowded += len(alike) if step == NEIGHBOURS else 0
+            likely += len(alike) * (2 if step == NEIGHBOURS else 1)  # who knows how many follow
+            # By difference, then by row; of very many, the most alike.
+            found = np.unique(np.concatenate([found, alike]), axis=0)[:_MOST_PAIRS]
         keys.append(key)
-    found = np.unique(np.concatenate(pairs), axis=0)  # by difference, then by row
     one, other = found[:, 1].astype(np.intp), found[:, 2].astype(np.intp)
-    return rows[one], rows[other], crowded
+    return rows[one], rows[other], likely
 
 
 def _difference(

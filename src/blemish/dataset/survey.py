@@ -93,15 +93,13 @@ def look_at(image: Path, mask: Path | None) -> Look:
         pixels = read_image(image)
     except ImageError as error:
         return {"error": str(error), "bytes": _bytes(image)}
-    hash_, thumbnail = fingerprint(pixels)
     look = {
         "bytes": _bytes(image),
         "height": pixels.shape[0],
         "width": pixels.shape[1],
         "channels": 1 if pixels.ndim == 2 else pixels.shape[2],
         "depth": pixels.dtype.name,
-        "hash": hash_,
-        "thumbnail": thumbnail,
+        **_fingerprinted(pixels),
     }
     if mask is None:
         return look | _grey_values(pixels, None)
@@ -120,6 +118,16 @@ def look_at(image: Path, mask: Path | None) -> Look:
         "region_aspects": regions.aspects,
         **_grey_values(pixels, marked),
     }
+
+
+def comparable(pixels: NDArray[Any]) -> Look:
+    """Of an image, the columns by which `near_duplicates` compares, but for its bytes."""
+    return _fingerprinted(pixels) | _grey_values(pixels, None)
+
+
+def _fingerprinted(pixels: NDArray[Any]) -> Look:
+    hash_, thumbnail = fingerprint(pixels)
+    return {"hash": hash_, "thumbnail": thumbnail}
 
 
 def fingerprint(pixels: NDArray[Any]) -> tuple[int, bytes]:

@@ -17,6 +17,7 @@ from blemish.dataset import Dataset, Finding, Row, ensure_sound
 from blemish.dataset.mask_findings import MaskFindings
 from blemish.detectors.base import Progress, ShowProgress
 from blemish.errors import DatasetError, ImageError
+from blemish.evaluation.copies import copy_figures
 from blemish.evaluation.figures import figures_of, mean_figures
 from blemish.evaluation.results import ImageResult as ImageResult
 from blemish.evaluation.results import PartResult as PartResult
@@ -165,6 +166,8 @@ def evaluate(
         figures |= {"categories": categories, "mean": mean_figures(categories)}
     findings = odd_masks.findings()
     figures |= _told(scored, findings, lost_masks) | _known(whole, data)
+    if (copies := copy_figures(scored.images, parts, inspector.threshold)) is not None:
+        figures["copies"] = copies
     figures |= {
         "seconds": time.monotonic() - started,
         "images_per_second": len(scored.images) / max(inspecting, 1e-9),

@@ -185,6 +185,9 @@ def _decision_figures(
             "method",
         )
     }
+    if inspector.calibration.near_copies:
+        promise["near_copies"] = inspector.calibration.near_copies
+        promise["counted_once"] = inspector.calibration.counted_once
     counts = confusion(_scores(decided), _labels(decided), inspector.threshold)
     return {
         "threshold": inspector.threshold,

@@ -65,8 +65,9 @@ class LearntDefects:
 class DataEntry:
     """The data set, which of it was learnt from, and which of it set the threshold.
 
-    `trained_images` are the keys of the images, which name them by their content; `terms` are the
-    data set's terms of use, if it states any.
+    `trained_images` are the keys of the images, which name them by their content, and
+    `trained_pixels` those of the good ones, by what they decode to; `terms` are the data set's
+    terms of use, if it states any.
     """
 
     name: str
@@ -79,6 +80,7 @@ class DataEntry:
     held_out_by: str
     trained_parts: tuple[str, ...]
     trained_images: tuple[str, ...] = ()
+    trained_pixels: tuple[str, ...] = absent(())
     seed: Count
     recalibrated_on: str | None = absent()
 
@@ -135,7 +137,10 @@ class DefectKindChange:
 
 @dataclass(frozen=True)
 class ModelComparison:
-    """Two models on the same test parts; without such parts there are but their numbers."""
+    """Two models on the same test parts; without such parts there are but their numbers.
+
+    Beside those that are compared, `copies` show the same pixels as another.
+    """
 
     parts: Count
     good: Count
@@ -145,6 +150,7 @@ class ModelComparison:
     kinds: dict[str, DefectKindChange] | None = absent()
     incomplete: Count | None = absent()
     taken_out: tuple[str, ...] = ()
+    copies: Count = absent(0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,9 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
+from blemish.calibration.part_calibration import PartCalibration
 from blemish.calibration.promise import Calibration
+from blemish.evaluation.copies import copies_sentence
 from blemish.metrics.decision import Confusion, confusion
 from blemish.model.card import DataCounts, DataEntry, LearntDefects
 from blemish.report.gallery import gallery
@@ -66,8 +68,9 @@ def render(evaluation: Evaluation) -> str:
         verdict=text(rates_sentence(counts)),
         incomplete=_incomplete_note(len(evaluation.parts) - len(decided))
         + _unreadable_note(evaluation.figures)
-        + _findings_note(evaluation.figures),
-        promise=_promise(calibration, counts),
+        + _findings_note(evaluation.figures)
+        + _copies_note(evaluation.figures),
+        promise=_promise(calibration, counts, evaluation.card.calibration),
         split=_split(evaluation, calibration),
         gallery=gallery(evaluation, threshold, level),
         ranking=ranking_table(evaluation.figures),
@@ -169,8 +172,16 @@ def _unreadable_note(figures: dict[str, Any]) -> str:
     return f'<div class="warning"><p>{text(said)}</p><ul>{rows}</ul></div>'
 
 
-def _promise(calibration: Calibration, counts: Confusion) -> str:
+def _copies_note(figures: dict[str, Any]) -> str:
+    if "copies" not in figures:
+        return ""
+    return f'<p class="warning">{text(copies_sentence(figures["copies"]))}.</p>'
+
+
+def _promise(calibration: Calibration, counts: Confusion, set_on: PartCalibration) -> str:
     paragraphs = [f"<p>{text(calibration.sentence())}</p>"]
+    if near := set_on.near_copies_sentence():
+        paragraphs.append(f'<p class="warning">{text(near)}</p>')
     said = agreement(calibration, counts)
     if said:
         warns = ' class="warning"' if "contradicts" in said else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnxruntime
@@ -26,6 +26,7 @@ from blemish.model.card import (
     Latency,
     LearntDefects,
 )
+from blemish.training.copies import Copies
 from blemish.training.plan import Plan
 from blemish.util.threads import default_threads
 from blemish.util.typed_json import write
@@ -69,9 +70,16 @@ def counts(rows: Dataset) -> DataCounts:
     return DataCounts(len(rows), len(rows.parts), each)
 
 
-def describe(data: Dataset, learnt: Dataset, held: Dataset, plan: Plan) -> DataEntry:
-    """The data set that was given, which rows were learnt from, and which set the threshold."""
+def describe(
+    data: Dataset, learnt: Dataset, held: Dataset, plan: Plan, copies: Copies
+) -> DataEntry:
+    """The data set that was given, which rows were learnt from, and which set the threshold.
+
+    A copy of a part that was learnt from is not counted, and is known as one learnt from.
+    """
     defects = learnt.defective()
+    copied = copies.of(learnt.good().parts)
+    twice = data.where(pl.col("part").is_in(copied) & (pl.col("split") != "test")).good()
     return DataEntry(
         name=data.name,
         layout=data.layout,
@@ -81,8 +89,9 @@ def describe(data: Dataset, learnt: Dataset, held: Dataset, plan: Plan) -> DataE
         taught=_known_defects(defects) if len(defects) else None,
         held_out=counts(held),
         held_out_by=_held_out_by(data, plan),
-        trained_parts=tuple(learnt.parts),
-        trained_images=tuple(sorted(picture_name(image) for image in learnt.images)),
+        trained_parts=(*learnt.parts, *copied),
+        trained_images=tuple(sorted(map(picture_name, [*learnt.images, *twice.images]))),
+        trained_pixels=tuple(sorted({copies.names[one] for one in learnt.good().table["image"]})),
         seed=plan.seed,
     )
 
@@ -111,15 +120,21 @@ def _held_out_by(data: Dataset, plan: Plan) -> str:
     return "validation split" if len(data.split("validation")) else "seeded hold-out"
 
 
-def seen(trained: DataEntry, rows: Dataset) -> list[str]:
-    """The parts of `rows` that were trained on: by the part's own name, or by the picture."""
+def seen(trained: DataEntry, rows: Dataset, pixels: Mapping[str, str] | None = None) -> list[str]:
+    """The parts of `rows` that were trained on: by the part's own name, or by the picture.
+
+    `pixels` are the names of the pictures by their pixels, where they are known.
+    """
     parts, pictures = set(trained.trained_parts), set(trained.trained_images)
+    shown, names = set(trained.trained_pixels), pixels or {}
     named = rows.table["part"] != rows.table["image"]  # else the name is but the path
     return sorted(
         {
             row.part
-            for row, is_named in zip(rows.rows(), named, strict=True)
-            if (is_named and row.part in parts) or picture_name(row.image) in pictures
+            for row, is_named, image in zip(rows.rows(), named, rows.table["image"], strict=True)
+            if (is_named and row.part in parts)
+            or names.get(image) in shown
+            or picture_name(row.image) in pictures
         }
     )
 

@@ -12,6 +12,7 @@ from blemish.detectors import open_detector
 from blemish.detectors.base import Detector, ShowProgress
 from blemish.images import Recipe
 from blemish.model.card import Card
+from blemish.training.copies import Copies
 from blemish.training.hold_out import hold_out_parts
 from blemish.training.plan import Plan, make_recipe
 from blemish.training.replay_buffer import KeptDefect
@@ -39,7 +40,9 @@ class FreshStart:
         """All of it."""
         return data
 
-    def hold_out(self, data: Dataset, plan: Plan) -> tuple[Dataset, Dataset]:
+    def hold_out(
+        self, data: Dataset, plan: Plan, good: Dataset, copies: Copies
+    ) -> tuple[Dataset, Dataset]:
         """The good rows to learn from, and those of other parts that set the threshold."""
         return hold_out_parts(
             data, plan.promise, share=plan.hold_out, cross_fit=plan.cross_fit, seed=plan.seed

@@ -156,8 +156,8 @@ def _need_parts(good: Dataset, least: int) -> None:
         if parts < least:
             of = f" of category {name!r}" if len(names) > 1 else ""
             raise DatasetError(
-                f"{good.root} has {parts} good part(s){of} to learn from; at least {least} are "
-                "needed, of which one sets the threshold, better 50 or more"
+                f"{good.root} has {parts} good part(s){of} to learn from (copies count once); at "
+                f"least {least} are needed, of which one sets the threshold, better 50 or more"
             )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import polars as pl
 
+from blemish.calibration.part_calibration import HeldOut
 from blemish.calibration.views import Decision, decide
 from blemish.dataset import Dataset
+from blemish.dataset.copies import copied_parts, equal_pictures
 from blemish.dataset.label_words import name_some
 from blemish.detectors.base import Clock, ShowProgress
 from blemish.inspector import Inspector
@@ -27,24 +29,32 @@ def compare(
     """The decisions of two models, each at its own threshold, on the labelled parts of `test`.
 
     An escape is a defective part that is not rejected, a false reject a good one that is. Parts
-    that are `incomplete`, for lack of a view, are judged by the views that there are.
+    that are `incomplete`, for lack of a view, are judged by the views that there are. Of parts that
+    show the same pixels one is compared.
     """
     test = test.where(pl.col("label").is_not_null())
+    what = "test images by the model before"
+    scored = list(score_images(before, test, Clock(None), progress, what))
+    numbers = equal_pictures(test.images, [image.score for image in scored])
+    labelled = test.table.with_columns(view=pl.struct("label", "view"))
+    copies = copied_parts(labelled, numbers)
+    test = test.where(~pl.col("part").is_in(list(copies)))
     kinds = _kinds(test)
     defective = [part for part in test.parts if part in kinds]
     good = [part for part in test.parts if part not in kinds]
-    numbers = ModelComparison(len(test.parts), len(good), len(defective))
+    found = ModelComparison(len(test.parts), len(good), len(defective), copies=len(copies))
     if not len(test):
-        return numbers
-    first = _decisions(before, test, progress, "test images by the model before")
-    second = _decisions(after, test, progress, "test images by the model after")
+        return found
+    first = _decisions(before, (image for image in scored if image.part not in copies))
+    what = "test images by the model after"
+    second = _decisions(after, score_images(after, test, Clock(None), progress, what))
     pair = (first, second)
     of_kinds = {
         kind: [part for part in defective if kind in kinds[part]]
         for kind in sorted({kind for of_part in kinds.values() for kind in of_part})
     }
     return replace(
-        numbers,
+        found,
         escapes=_change(*([p for p in defective if d[p] != "reject"] for d in pair)),
         false_rejects=_change(*([p for p in good if d[p] == "reject"] for d in pair)),
         kinds={
@@ -86,6 +96,9 @@ def sentences(found: ModelComparison, root: object) -> list[str]:
             f"Nothing could be compared: {root} has no labelled test part that the model has not "
             "learnt from. Put other parts into test/good and test/<defect>, and never teach them."
         )
+    if number := found.copies:
+        show = "s show" if number > 1 else " shows"
+        lines.append(f"{number} more test part{show} the same pixels as another.")
     if len(taken_out) == 1:
         lines.append("1 test part was taken out: the model has learnt from it.")
     elif taken_out:
@@ -128,11 +141,9 @@ def _kinds(test: Dataset) -> dict[str, list[str]]:
     return dict(found.iter_rows())
 
 
-def _decisions(
-    inspector: Inspector, test: Dataset, progress: ShowProgress | None, what: str
-) -> dict[str, Decision]:
+def _decisions(inspector: Inspector, scored: Iterable[HeldOut]) -> dict[str, Decision]:
     views: dict[str, dict[str, float]] = {}
-    for image in score_images(inspector, test, Clock(None), progress, what):
+    for image in scored:
         of_part, view = views.setdefault(image.part, {}), image.view or ""
         of_part[view] = max(image.score, of_part.get(view, -math.inf))
     threshold, required = inspector.threshold, inspector.required_views

@@ -15,6 +15,7 @@ from blemish.errors import CalibrationError
 from blemish.inspector import Inspector
 from blemish.model.artifact import open_artifact, write_artifact
 from blemish.training.card_entries import counts, seen
+from blemish.training.copies import Copies, NearCopies, with_copies
 from blemish.training.trained import Trained
 from blemish.training.unseen_scores import score_images
 
@@ -35,7 +36,8 @@ def recalibrate(
     clock = Clock(None)
     ensure_named(good)
     artifact = open_artifact(model)
-    if known := seen(artifact.card.data, good):
+    copies = Copies.among(good, progress=progress)
+    if known := seen(artifact.card.data, good, copies.names):
         raise CalibrationError(
             f"{name_some(known)} of {good.root} were used to train {model}; "
             "the threshold needs good parts that the model has not seen"
@@ -45,8 +47,11 @@ def recalibrate(
             f"{good.root} has no good part of {name_some(sorted(lacking))}, and {model} has a "
             "threshold for each of its categories: give good parts of all of them"
         )
+    copies.tell(good)
+    good = copies.without(good)
     held = score_images(Inspector.of(artifact), good, clock, progress)
-    calibration = calibrate_parts(list(held), promise)
+    near = NearCopies.among(good.take([]), good, copies, progress)
+    calibration = with_copies(calibrate_parts(list(held), promise), copies, near)
     required = artifact.card.calibration.required_views
     if set(required) - set(calibration.required_views):
         raise CalibrationError(

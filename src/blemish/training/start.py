@@ -10,6 +10,7 @@ from blemish.dataset import Dataset
 from blemish.detectors.base import Detector, ShowProgress
 from blemish.images import Recipe
 from blemish.model.card import Card
+from blemish.training.copies import Copies
 from blemish.training.plan import Plan
 from blemish.training.replay_buffer import KeptDefect
 
@@ -46,8 +47,13 @@ class Start(Protocol):
     def usable(self, data: Dataset) -> Dataset:
         """The rows that may be used, in training or to compare models. Raises DatasetError."""
 
-    def hold_out(self, data: Dataset, plan: Plan) -> tuple[Dataset, Dataset]:
-        """The good rows to learn from, and those of other parts that set the threshold."""
+    def hold_out(
+        self, data: Dataset, plan: Plan, good: Dataset, copies: Copies
+    ) -> tuple[Dataset, Dataset]:
+        """The good rows to learn from, and those of other parts that set the threshold.
+
+        `data` has no copies; `good` are its good rows with them.
+        """
 
     def with_more_defects(self, data: Dataset, folder: Path) -> Dataset:
         """`data` with the defects to learn beside its own; `folder` is for their pictures."""

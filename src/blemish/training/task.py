@@ -14,10 +14,12 @@ from blemish.dataset import Dataset, ensure_sound
 from blemish.dataset.mask_findings import findings_of
 from blemish.detectors import DETECTORS, learns_from_defects
 from blemish.detectors.base import Clock, Detector, ShowProgress
+from blemish.errors import DatasetError
 from blemish.images import Recipe
 from blemish.model.card import Card
 from blemish.model.golden import golden_members
 from blemish.training.card_entries import describe, make_card
+from blemish.training.copies import Copies, NearCopies, with_copies
 from blemish.training.fit_budget import FitBudget
 from blemish.training.fits import Fits, open_features
 from blemish.training.hold_out import check_categories, refuse_tested, with_defects
@@ -47,17 +49,26 @@ class FittedModel:
 
 
 @dataclass(frozen=True, eq=False)
-class TrainingTask:
-    """A training that can begin.
+class Division:
+    """Which rows of a data set do what.
 
-    `usable` are the rows of `data` that may be used, `good` those of them to learn from, and
-    `held_out` those of other parts that set the threshold.
+    `usable` are those that may be used, without `copies`; `good` those of them to learn from, and
+    `held_out` those of other parts that set the threshold, of which `near_copies` tells.
     """
 
-    data: Dataset
     usable: Dataset
     good: Dataset
     held_out: Dataset
+    copies: Copies
+    near_copies: NearCopies
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingTask:
+    """A training that can begin; `usable` are the rows of `data` that may be used."""
+
+    data: Dataset
+    usable: Dataset
     plan: Plan
     start: Start
     detector: Detector
@@ -65,32 +76,52 @@ class TrainingTask:
 
     @classmethod
     def of(cls, data: Dataset, plan: Plan, start: Start) -> TrainingTask:
-        """The training of `data`, divided. Raises DatasetError where it cannot be trained on."""
+        """The training of `data`. Raises DatasetError where it cannot be trained on."""
         plan = replace(plan, detector=DETECTORS.label(plan.detector))
         detector = start.detector_for(plan)
         check_categories(data, plan.detector)
         ensure_sound(data, allow_defects=learns_from_defects(plan.detector))
         usable = start.usable(data)
-        good, held_out = start.hold_out(usable, plan)
-        if plan.view_scales:
-            need_views(good, plan.cross_fit)
         refuse_tested(usable, plan.detector)
-        recipe = start.recipe_for(data, plan)
-        return cls(data, usable, good, held_out, plan, start, detector, recipe)
+        return cls(data, usable, plan, start, detector, start.recipe_for(data, plan))
 
     @property
     def key(self) -> str:
         """What a resumed training must have in common with the one that it goes on with."""
         return resume_key(self.data.fingerprint(), self.detector, self.plan, self.start.key)
 
-    def run(self, folder: Path, clock: Clock, progress: ShowProgress | None) -> FittedModel:
-        """Fit, score, calibrate; `folder` holds what a stopped run leaves for the next one.
+    def divide(self, clock: Clock, progress: ShowProgress | None) -> Division:
+        """Look at all good pictures, leave out copies, and hold parts out.
 
-        Raises BudgetExceeded, and ImageError for an image that cannot be read.
+        Raises BudgetExceeded, ImageError for an image that cannot be read, and DatasetError for too
+        few parts.
+        """
+        plan, usable = self.plan, self.usable
+        good = usable.where(pl.col("split") != "test").good()
+        copies = Copies.among(good, cache=plan.cache, clock=clock, progress=progress)
+        copies.tell(good)
+        usable = copies.without(usable)
+        if len(good.split("validation")) and not len(usable.split("validation").good()):
+            raise DatasetError(
+                f"{good.root}: each good part of the validation split is a copy of one that is "
+                "learnt from; put parts there that the model does not see, or leave out the split"
+            )
+        learnt, held = self.start.hold_out(usable, plan, good, copies)
+        if plan.view_scales:
+            need_views(learnt, plan.cross_fit)
+        unseen = (learnt.take([]), learnt) if plan.cross_fit else (learnt, held)
+        near = NearCopies.among(*unseen, copies, progress)
+        return Division(usable, learnt, held, copies.without_looks(), near)
+
+    def run(self, folder: Path, clock: Clock, progress: ShowProgress | None) -> FittedModel:
+        """Divide, fit, score, calibrate; `folder` holds what a stopped run leaves for the next one.
+
+        Raises BudgetExceeded, ImageError for an image that cannot be read, and as `divide`.
         """
         clock.check("reading the data set")
-        plan, start, good = self.plan, self.start, self.good
-        usable = start.with_more_defects(self.usable, folder / "taught")
+        plan, start, division = self.plan, self.start, self.divide(clock, progress)
+        good, held_out = division.good, division.held_out
+        usable = start.with_more_defects(division.usable, folder / "taught")
         learnt = with_defects(usable, good, plan.detector)
         new_defects = not_extracted(learnt.real(), folder / "taught")
         kept, not_kept = keep(start.kept, new_defects, self.recipe)
@@ -99,7 +130,7 @@ class TrainingTask:
             log.warning("%s", finding.message)
 
         features = open_features(self.detector, self.recipe, plan.cache)
-        to_score = LATENCY_IMAGES + len(self.held_out) + 2 * len(start.test_rows(usable))
+        to_score = LATENCY_IMAGES + len(held_out) + 2 * len(start.test_rows(usable))
         budget = FitBudget.of(clock, plan.fits, self.detector, features, good.images[0], to_score)
         fits = Fits(
             usable, self.detector, features, plan, start.warm_start, budget, folder, progress
@@ -111,8 +142,9 @@ class TrainingTask:
         fitted = fits.fit(good)
 
         inspector = fits.inspector(fitted)
-        scores += fits.scores(inspector, self.held_out)
+        scores += fits.scores(inspector, held_out)
         calibration = calibrate_parts(scores, plan.promise, plan.method)
+        calibration = with_copies(calibration, division.copies, division.near_copies)
 
         latency, shape = measure_latency(inspector, good.images)
         golden, golden_score = golden_members(
@@ -124,7 +156,7 @@ class TrainingTask:
             features,
             plan,
             fitted,
-            data=describe(self.data, learnt, self.held_out, plan),
+            data=describe(self.data, learnt, held_out, plan, division.copies),
             calibration=calibration,
             views=scales,
             defects=entries,

@@ -31,6 +31,7 @@ from blemish.inspector import Inspector
 from blemish.model.artifact import Artifact, open_artifact
 from blemish.model.card import Card, DataEntry, WarmStartEntry
 from blemish.training.card_entries import kinds, seen
+from blemish.training.copies import Copies
 from blemish.training.hold_out import hold_out_again
 from blemish.training.model_comparison import compare
 from blemish.training.plan import Plan
@@ -128,11 +129,16 @@ class WarmStart:
         out = pl.col("part").is_in(known) & ((pl.col("split") == "test") | _is_set_aside())
         return data.where(~out)
 
-    def hold_out(self, data: Dataset, plan: Plan) -> tuple[Dataset, Dataset]:
-        """The good rows to learn from, and those of unseen parts that set the threshold."""
-        good = data.where(pl.col("split") != "test").good()
+    def hold_out(
+        self, data: Dataset, plan: Plan, good: Dataset, copies: Copies
+    ) -> tuple[Dataset, Dataset]:
+        """The good rows to learn from, and those of unseen parts that set the threshold.
+
+        What is a copy of a part that was learnt from was learnt from.
+        """
         before = {entry.part for entry in self.artifact.card.calibration.scores}
-        known = seen(self.learnt_from, good)
+        known = seen(self.learnt_from, good, copies.names)
+        known += [copies.original[part] for part in known if part in copies.original]
         return hold_out_again(
             data, plan.promise, seen=known, before=before, share=plan.hold_out, seed=plan.seed
         )
@@ -188,6 +194,7 @@ class WarmStart:
                 taught=replace(now.taught, pictures=tuple(sorted({*known, *names}))),
                 trained_parts=tuple(sorted({*earlier.trained_parts, *now.trained_parts})),
                 trained_images=tuple(sorted({*earlier.trained_images, *now.trained_images})),
+                trained_pixels=tuple(sorted({*earlier.trained_pixels, *now.trained_pixels})),
             ),
             continued_from=WarmStartEntry(self.artifact.sha256, len(more.parts), kinds(more)),
             comparison=replace(comparison, taken_out=tuple(taken_out)),
