@@ -44,4 +44,6 @@ def run(options: argparse.Namespace) -> int:
     shared.write_json(write(trained.card.calibration), options.json)
     if options.json != "-":
         print(f"{trained.path}: " + "\n".join(shared.promises(trained)))
+    if trained.previous is not None:
+        print(f"the previous model is kept as {trained.previous}", file=sys.stderr)
     return int(options.strict and trained.provisional)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from blemish.detectors.base import Clock, ShowProgress
 from blemish.errors import CalibrationError
 from blemish.inspector import Inspector
 from blemish.model.artifact import open_artifact, write_artifact
+from blemish.model.previous import keeping
 from blemish.training.card_entries import counts, seen
 from blemish.training.copies import Copies, NearCopies, with_copies
 from blemish.training.trained import Trained
@@ -30,6 +32,7 @@ def recalibrate(
 ) -> Trained:
     """Set the threshold of a model anew, on good parts that it was not trained on.
 
+    Where `out` is the model itself, the previous one is kept beside it.
     Raises CalibrationError when an image of `good` has a part that the model learnt from, or is one
     that it learnt from, and when `good` lacks a view without which the model passes no part.
     """
@@ -64,5 +67,7 @@ def recalibrate(
         data=replace(artifact.card.data, held_out=counts(good), recalibrated_on=good.name),
         comparison=None,
     )
-    write_artifact(out, artifact.model, card, artifact.members)
-    return Trained(out, card, clock.elapsed)
+    same = out.exists() and out.samefile(model)
+    with keeping(out) if same else contextlib.nullcontext() as kept:
+        write_artifact(out, artifact.model, card, artifact.members)
+    return Trained(out, card, clock.elapsed, previous=kept)

@@ -15,13 +15,15 @@ from blemish.model.card import Card, ModelComparison
 class Trained:
     """A model that was written: its file, its card, and the seconds it took.
 
-    `not_kept` counts pictures of defects that were learnt and that the model has no room for.
+    `not_kept` counts pictures of defects that were learnt and that the model has no room for;
+    `previous` is where the model that this one replaced is kept.
     """
 
     path: Path
     card: Card
     seconds: float
     not_kept: int = 0
+    previous: Path | None = None
 
     @property
     def calibration(self) -> Calibration:
