@@ -353,7 +353,8 @@ def _note(folder: Path) -> Path:
 
 
 def _work(folder: Path) -> Path:
-    return work_folder(folder / "out.h5", {"seed": 1}) / "made_of.json"
+    with work_folder(folder / "out.h5", {"seed": 1}) as work:
+        return work / "made_of.json"
 
 
 def _journal(folder: Path) -> Path:
@@ -457,7 +458,7 @@ INPUTS: dict[str, Input] = {
     "the simulator's note": Input(
         _note, lambda path: claim(path.parent, {"seed": 1, "size": [2, 3]})
     ),
-    "work's note": Input(_work, lambda path: work_folder(path.parent.with_suffix(""), {"seed": 1})),
+    "work's note": Input(_work, lambda path: _work(path.parent.parent)),
     "a journal": Input(_journal, lambda path: list(journal.records(path))),
     "code": Input(_code, _read_code),
     "a licence": Input(_licence, lambda path: read_terms(path.parent)),

@@ -299,6 +299,7 @@ LONG = {"defects curve", "defects kinds"}
 MANY = {"bench run", "label audit", "train", "calibrate", "evaluate"}
 WRITING = {
     *("-o", "--out", "--output", "--report", "--heatmaps", "--into", "--table", "--cache"),
+    *("--csv", "--xlsx", "--jsonl", "--copy-rejects"),
 }
 READING = {
     *("--weights", "--data", "--split", "--parts", "--images", "--apply", "--scribbles"),

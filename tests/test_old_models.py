@@ -14,6 +14,7 @@ from running import Cli
 OLD = Path(__file__).parent / "fixtures" / "old"
 MODELS = {path.stem: path for path in sorted(OLD.glob("*/*.blemish"))}
 SAID = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in OLD.glob("said/*")}
+SINCE = {"time", "lot", "graph"}
 TIMES = {"seconds", "images_per_second"}
 
 
@@ -92,7 +93,12 @@ def set_by(card: dict[str, Any]) -> set[str]:
 
 @pytest.mark.parametrize(("command", "expected"), said("inspect"))
 def test_a_model_gives_the_same_verdicts(cli: Cli, command: list[str], expected: Any) -> None:
-    check_same(printed(cli, command), expected)
+    found = printed(cli, command)
+    for verdict in found:  # what earlier versions did not tell
+        assert verdict.keys() >= SINCE
+        for key in SINCE:
+            del verdict[key]
+    check_same(found, expected)
 
 
 @pytest.mark.parametrize(("command", "expected"), said("evaluate"))
@@ -101,7 +107,8 @@ def test_a_model_has_the_same_figures(
 ) -> None:
     found = printed(cli, [*command, "--report", str(tmp_path)])
     assert found.keys() >= TIMES
-    check_same({key: value for key, value in found.items() if key not in TIMES}, expected)
+    ignored = TIMES | {"findings"}  # what is odd about masks, which earlier versions did not tell
+    check_same({key: value for key, value in found.items() if key not in ignored}, expected)
     assert (tmp_path / "report.html").is_file()
 
 
